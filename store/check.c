@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How the store is checked
+ *
+ * One snapshot, three walks in the order of keys: nodes first, into a table of
+ * what each one is; then every other record against that table; then the
+ * table itself: whatever no name and no orphan record has accounted for.
+ * Memory: some 100 bytes a node.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/internal.h"
+#include "store/name.h"
+
+/* What is known of a node. */
+typedef struct CheckNode {
+	StoreNode parent;
+	uint64_t data;
+	uint64_t size;
+	uint32_t mode;
+	uint32_t chunk;
+	char *name;    /* owned */
+	bool has_name; /* its directory has an entry for it */
+	bool is_orphan;
+} CheckNode;
+
+typedef struct Check {
+	KvSnapshot *snapshot;
+	GHashTable *nodes;       /* StoreNode -> CheckNode, owned */
+	GHashTable *data;        /* data id -> CheckNode, borrowed */
+	GHashTable *orphan_data; /* data ids */
+	uint64_t next_id;
+	uint64_t done;
+	uint64_t total;
+	uint64_t count;
+	StoreFinding *finding;
+	StoreProgress *progress;
+	void *user_data;
+} Check;
+
+static void
+check_node_free(void *data)
+{
+	CheckNode *node = data;
+
+	g_free(node->name);
+	g_free(node);
+}
+
+static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
+{
+	g_autofree char *sentence = NULL;
+	va_list args;
+
+	va_start(args, format);
+	sentence = g_strdup_vprintf(format, args);
+	va_end(args);
+	check->count++;
+	check->finding(check->user_data, sentence);
+}
+
+#define ID "%" G_GUINT64_FORMAT
+
+static void
+step(Check *check)
+{
+	if (check->progress != NULL && ++check->done % 10000 == 0)
+		check->progress(check->user_data, check->done,
+		                MAX(check->done, check->total));
+}
+
+static uint64_t *
+new_id(uint64_t id)
+{
+	return g_memdup2(&id, sizeof(id));
+}
+
+static CheckNode *
+find_node(Check *check, StoreNode id)
+{
+	return g_hash_table_lookup(check->nodes, &id);
+}
+
+/* ---- nodes ---------------------------------------------------------------*/
+
+static void
+check_id(Check *check, uint64_t id)
+{
+	if (id >= check->next_id)
+		found(check, "id " ID " was never given out (next is " ID ")",
+		      id, check->next_id);
+}
+
+static void
+check_node(Check *check, StoreNode id, KvSlice value)
+{
+	CheckNode *node;
+	RecordNode record;
+
+	if (record_node_decode(id, value, &record) < 0) {
+		found(check, "node " ID ": the record is malformed", id);
+		return;
+	}
+	check_id(check, id);
+	node = g_new0(CheckNode, 1);
+	node->parent = record.attr.parent;
+	node->data = record.data;
+	node->size = record.attr.size;
+	node->mode = record.attr.mode;
+	node->chunk = record.chunk;
+	node->name = g_strdup(record.name);
+	g_hash_table_insert(check->nodes, new_id(id), node);
+
+	if (record.data == 0)
+		return;
+	check_id(check, record.data);
+	if (g_hash_table_contains(check->data, &record.data))
+		found(check, "node " ID ": shares its content with another",
+		      id);
+	else
+		g_hash_table_insert(check->data, new_id(record.data), node);
+}
+
+/* ---- everything else -----------------------------------------------------*/
+
+static void
+check_name(Check *check, KvSlice key, KvSlice value)
+{
+	g_autofree char *folded = record_key_text(key);
+	char expected[NAME_FOLDED_MAX + 1];
+	CheckNode *node;
+	RecordName name;
+	uint64_t dir;
+
+	if (!record_key_id(key, &dir) || record_name_decode(value, &name) < 0) {
+		found(check, "a name is malformed");
+		return;
+	}
+	node = find_node(check, name.node);
+	if (name_fold(name.name, expected) == 0 ||
+	    strcmp(expected, folded) != 0)
+		found(check, "directory " ID ": an entry is filed wrongly",
+		      dir);
+	if (node == NULL) {
+		found(check,
+		      "directory " ID ": an entry names the missing node " ID,
+		      dir, name.node);
+		return;
+	}
+	if (node->parent != dir || strcmp(node->name, name.name) != 0)
+		found(check, "node " ID ": is not what directory " ID " says",
+		      name.node, dir);
+	if (((node->mode ^ name.mode) & S_IFMT) != 0)
+		found(check, "node " ID ": its directory has another type",
+		      name.node);
+	if (node->has_name)
+		found(check, "node " ID ": has two names", name.node);
+	node->has_name = true;
+}
+
+static void
+check_chunk(Check *check, KvSlice key, KvSlice value)
+{
+	const CheckNode *node;
+	uint64_t data;
+	uint64_t number;
+
+	if (!record_key_id(key, &data) ||
+	    !record_key_chunk_number(key, &number)) {
+		found(check, "the key of a chunk is malformed");
+		return;
+	}
+	if (g_hash_table_contains(check->orphan_data, &data))
+		return;
+	node = g_hash_table_lookup(check->data, &data);
+	if (node == NULL) {
+		found(check, "content " ID ": belongs to no node", data);
+		return;
+	}
+	if (value.size > node->chunk)
+		found(check, "content " ID ": chunk " ID " is too long", data,
+		      number);
+	else if (number * node->chunk + value.size > node->size)
+		found(check, "content " ID ": chunk " ID " is behind the end",
+		      data, number);
+}
+
+static void
+check_xattr(Check *check, KvSlice key)
+{
+	uint64_t id;
+
+	if (!record_key_id(key, &id))
+		found(check, "the key of an extended attribute is malformed");
+	else if (find_node(check, id) == NULL)
+		found(check,
+		      "node " ID ": has an extended attribute, but is "
+		      "missing",
+		      id);
+}
+
+static void
+check_orphan(Check *check, KvSlice key, KvSlice value)
+{
+	CheckNode *node;
+	uint64_t id;
+	uint8_t kind = 0;
+
+	if (value.size == 1)
+		memcpy(&kind, value.data, 1);
+	if (!record_key_id(key, &id) ||
+	    (kind != RECORD_ORPHAN_NODE && kind != RECORD_ORPHAN_DATA)) {
+		found(check, "the record of an orphan is malformed");
+		return;
+	}
+	if (kind == RECORD_ORPHAN_DATA) {
+		g_hash_table_add(check->orphan_data, new_id(id));
+		if (g_hash_table_contains(check->data, &id))
+			found(check, "content " ID ": is an orphan and is not",
+			      id);
+		return;
+	}
+	node = find_node(check, id);
+	if (node == NULL)
+		found(check, "node " ID ": an orphan that is missing", id);
+	else
+		node->is_orphan = true;
+}
+
+static void
+check_record(Check *check, RecordTable table, KvSlice key, KvSlice value)
+{
+	switch (table) {
+	case RECORD_NAME:
+		check_name(check, key, value);
+		break;
+	case RECORD_CHUNK:
+		check_chunk(check, key, value);
+		break;
+	case RECORD_XATTR:
+		check_xattr(check, key);
+		break;
+	case RECORD_ORPHAN:
+		check_orphan(check, key, value);
+		break;
+	case RECORD_META:
+	case RECORD_NODE:
+	default:
+		break;
+	}
+}
+
+/* ---- walks ---------------------------------------------------------------*/
+
+/* Checks the records of one table; a NULL @value stands for a bad checksum. */
+static int
+walk(Check *check, RecordTable table)
+{
+	uint8_t first = (uint8_t)table;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key;
+	KvSlice value;
+	uint64_t id;
+	int r;
+
+	r = kv_iter(check->snapshot, (KvSlice){ &first, 1 }, &iter);
+	while (r == 0) {
+		r = kv_iter_next(iter, &key, &value);
+		if (r < 0 || *(const uint8_t *)key.data != first)
+			break;
+		step(check);
+		if (record_unseal(key, &value) < 0) {
+			id = 0;
+			record_key_id(key, &id);
+			found(check,
+			      "table '%c': the record of id " ID
+			      " is damaged (checksum)",
+			      (char)first, id);
+		} else if (table != RECORD_NODE)
+			check_record(check, table, key, value);
+		else if (record_key_id(key, &id))
+			check_node(check, id, value);
+		else
+			found(check, "the key of a node is malformed");
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Whether the chain of parents ends at the root or at an orphan. */
+static bool
+is_connected(Check *check, StoreNode id)
+{
+	guint left = g_hash_table_size(check->nodes);
+
+	while (id != STORE_ROOT && left-- > 0) {
+		const CheckNode *node = find_node(check, id);
+
+		if (node == NULL)
+			return false;
+		if (node->is_orphan)
+			return true;
+		id = node->parent;
+	}
+	return id == STORE_ROOT;
+}
+
+static void
+check_leftovers(Check *check)
+{
+	GHashTableIter iter;
+	void *key;
+	void *value;
+
+	g_hash_table_iter_init(&iter, check->nodes);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		StoreNode id = *(StoreNode *)key;
+		const CheckNode *node = value;
+		const CheckNode *parent = find_node(check, node->parent);
+
+		if (id == STORE_ROOT)
+			continue;
+		if (!node->has_name && !node->is_orphan)
+			found(check, "node " ID ": no directory names it", id);
+		if (node->has_name && node->is_orphan)
+			found(check, "node " ID ": is an orphan and has a name",
+			      id);
+		if (node->has_name &&
+		    (parent == NULL || !S_ISDIR(parent->mode)))
+			found(check, "node " ID ": its parent is no directory",
+			      id);
+		else if (S_ISDIR(node->mode) && !is_connected(check, id))
+			found(check, "directory " ID ": cannot be reached", id);
+	}
+	if (find_node(check, STORE_ROOT) == NULL)
+		found(check, "there is no top directory");
+}
+
+static int
+walk_all(Check *check)
+{
+	/* Orphans before chunks: their content belongs to no node. */
+	static const RecordTable tables[] = { RECORD_META,   RECORD_NODE,
+		                              RECORD_ORPHAN, RECORD_NAME,
+		                              RECORD_XATTR,  RECORD_CHUNK };
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < G_N_ELEMENTS(tables); i++)
+		r = walk(check, tables[i]);
+	if (r == 0)
+		check_leftovers(check);
+	return r;
+}
+
+/* Ids given out but not yet committed do not count: all is of one snapshot. */
+static int
+read_next_id(Check *check)
+{
+	RecordKey key = record_key_meta(RECORD_META_NEXT);
+	KvSlice value;
+	int r;
+
+	r = kv_get(check->snapshot, record_slice(&key), &value);
+	if (r == 0)
+		r = record_unseal(record_slice(&key), &value);
+	return r < 0 ? r : record_u64_decode(value, &check->next_id);
+}
+
+int
+store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
+            void *user_data, uint64_t *ret_count)
+{
+	g_autoptr(GHashTable) nodes = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, check_node_free);
+	g_autoptr(GHashTable) data = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GHashTable) orphans = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	Check check = { .nodes = nodes,
+		        .data = data,
+		        .orphan_data = orphans,
+		        .finding = finding,
+		        .progress = progress,
+		        .user_data = user_data };
+	KvRoom room;
+	int r;
+
+	r = kv_snapshot(store->kv, &snapshot);
+	if (r < 0)
+		return r;
+	check.snapshot = snapshot;
+	if (kv_room(store->kv, &room) == 0)
+		check.total = room.used / 2048;
+	r = read_next_id(&check);
+	if (r == 0)
+		r = walk_all(&check);
+	if (r < 0)
+		return r;
+	*ret_count = check.count;
+	return 0;
+}

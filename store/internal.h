@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "store/change.h"
+#include "store/kv.h"
+#include "store/record.h"
+#include "store/store.h"
+
+/*
+ * How the store is put together
+ *
+ * What a caller sees is a stack: the changes of its transaction, over the
+ * plain changes that are still to be committed (active), over those that the
+ * committer is just writing (frozen), over a snapshot of the database (base).
+ * The first that knows a key decides.
+ *
+ * The committer takes a group: active becomes frozen, an empty layer becomes
+ * active, and frozen goes to disk together with the layers of the transactions
+ * that wait for it, in one batch. Then, in one critical section, a new base is
+ * taken and frozen is dropped: nobody sees more or less than one state.
+ *
+ * Everything below is called with the store locked, except where it says
+ * "unlocked". Public functions (store_*) take the lock, call one of these, and
+ * let it go.
+ */
+
+struct StoreTxn {
+	Store *store;
+	ChangeLayer *layer;  /* owned; NULL for the plain transaction */
+	GHashTable *touched; /* directories to touch at the commit; or NULL */
+	int error;           /* first failed write: poisons the commit */
+};
+
+/** Why the last commit failed, until one succeeds. */
+typedef enum StoreHealth {
+	STORE_HEALTHY,
+	STORE_FULL,   /* no room: only what makes room is let in */
+	STORE_FAILED, /* the disk fails: nothing is let in */
+	STORE_LOST,   /* somebody else has changed the database: for good */
+} StoreHealth;
+
+struct Store {
+	GMutex lock;
+	StoreAccess access;
+	StoreOptions options;
+	char *dir; /* owned */
+
+	Kv *kv;              /* owned */
+	KvSnapshot *base;    /* owned; NULL while the database is closed */
+	ChangeLayer *active; /* owned */
+	ChangeLayer *frozen; /* owned; NULL unless a commit is under way */
+	StoreTxn plain;
+
+	uint64_t next_id; /* next node or data id */
+	uint64_t seq;     /* commits on disk */
+
+	GHashTable *holds; /* StoreNode -> count of store_node_hold() */
+	GHashTable *roles; /* directory -> LayoutDir, until a directory moves */
+	GQueue orphans;    /* ids whose records are to be erased */
+
+	/* The commit queue, commit.c's. */
+	GThread *committer; /* NULL for a reader */
+	GCond wake;         /* the committer has something to do */
+	GCond done;         /* a round has ended */
+	GQueue waiters;     /* CommitWaiter, owned, for the next round */
+	int64_t dirty_us;   /* monotonic time of the oldest plain change; 0 */
+	uint64_t rounds;    /* rounds ended */
+	uint64_t staged;    /* bytes in the layers of transactions */
+	uint64_t room;      /* bytes free when last asked */
+	bool stop;
+	StoreHealth health;
+};
+
+/** Locks @store until the end of the scope. */
+#define STORE_LOCK(store)                                    \
+	g_autoptr(GMutexLocker) store_locker G_GNUC_UNUSED = \
+		g_mutex_locker_new(&(store)->lock)
+
+/** Nanoseconds since 1970. Unlocked. */
+int64_t store_now_ns(void);
+
+/* store.c -------------------------------------------------------------------*/
+
+/**
+ * As store_open(), on an engine that is open already. Unlocked.
+ * Ownership: takes @kv, also on an error.
+ */
+int store_open_on(Kv *kv, const char *dir, StoreAccess access,
+                  const StoreOptions *options, Store **ret_store,
+                  char **ret_reason);
+
+/* txn.c ---------------------------------------------------------------------*/
+
+/**
+ * Reads @key. Errors: -ENOENT, -EIO.
+ * Ownership: *@ret_value is borrowed until anything changes or the lock goes.
+ */
+int txn_get(StoreTxn *txn, KvSlice key, KvSlice *ret_value);
+void txn_put(StoreTxn *txn, KvSlice key, KvSlice value);
+void txn_delete(StoreTxn *txn, KvSlice key);
+
+/**
+ * Makes the value of @key @size bytes, keeping what it was, filled up with
+ * zeros, and lends its bytes for change. Errors: -EIO.
+ */
+int txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes);
+
+/** A merged scan of all keys that begin with a prefix. */
+typedef struct TxnIter {
+	StoreTxn *txn;
+	RecordKey prefix;
+	ChangePlace *places[3]; /* transaction, active, frozen */
+	KvIter *base;           /* owned; NULL at its end */
+	KvSlice base_key;
+	KvSlice base_value;
+} TxnIter;
+
+/** Begins at the first key >= @from. Ends with txn_iter_end(), always. */
+int txn_iter_begin(StoreTxn *txn, const RecordKey *prefix,
+                   const RecordKey *from, TxnIter *ret_iter);
+/** Errors: -ENOENT at the end. Nothing may change during the scan. */
+int txn_iter_next(TxnIter *iter, KvSlice *ret_key, KvSlice *ret_value);
+void txn_iter_end(TxnIter *iter);
+
+/** Lists copies of the keys with @prefix at or after @from, at most @max. */
+int txn_keys(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
+             size_t max, GPtrArray **ret_keys);
+
+/**
+ * Whether @txn may change something that adds @size bytes; 0 for what makes
+ * room. Waits for the committer while too much is pending.
+ */
+int txn_admit(StoreTxn *txn, uint64_t size);
+
+/** Passes @r on; a failure poisons the transaction. */
+int txn_result(StoreTxn *txn, int r);
+
+/* commit.c ------------------------------------------------------------------*/
+
+/** Starts and stops the committer; stopping commits what is pending. */
+void commit_start(Store *store);
+/** Unlocked. Returns how the last commit ended. */
+int commit_stop(Store *store);
+/** Says that a plain change was made. */
+void commit_note_change(Store *store);
+/** Waits for the end of a round. */
+void commit_wait_round(Store *store);
+/** Bytes that are changed in memory. */
+uint64_t commit_pending(const Store *store);
+/** The errno of the store's health, or 0. */
+int commit_health_error(const Store *store);
+/** Takes a new base and reads what the store keeps of it in memory. */
+int commit_take_base(Store *store);
+
+/* node.c --------------------------------------------------------------------*/
+
+/** Errors: -ESTALE if there is none. Ownership: content is borrowed. */
+int node_load(StoreTxn *txn, StoreNode node, RecordNode *ret_node);
+void node_save(StoreTxn *txn, const RecordNode *node);
+uint64_t node_new_id(Store *store);
+bool node_is_held(const Store *store, StoreNode node);
+
+/* dir.c, role.c -------------------------------------------------------------*/
+
+/** Loads a node that must be a directory that has a name, or the root. */
+int dir_load(StoreTxn *txn, StoreNode dir, RecordNode *ret_node);
+/** The role of directory @dir. */
+int dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role);
+
+/* orphan.c ------------------------------------------------------------------*/
+
+/** Records that @id has lost its name or its node. */
+void orphan_add(StoreTxn *txn, uint64_t id, RecordOrphan kind);
+/** Queues what the database still has of orphans. */
+int orphan_load(Store *store);
+/** Queues the orphans of a transaction that is committed. */
+void orphan_queue_layer(Store *store, const ChangeLayer *layer);
+/** Erases queued orphans that nobody holds, a bounded number of records. */
+void orphan_reap(Store *store);

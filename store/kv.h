@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+/**
+ * An ordered key-value engine: snapshots to read, one atomic batch to write.
+ *
+ * Keys are at most KV_KEY_MAX bytes, in memcmp order, in one key space. The
+ * rest of the store knows no more of its database than this, so that another
+ * engine can stand in for LMDB; tests/unit/kv_fault.c is one.
+ *
+ * Functions return 0 or a negative errno: -EIO when the disk or the database
+ * fails, which any call may do.
+ */
+
+#define KV_KEY_MAX 511
+
+/** Borrowed bytes. */
+typedef struct KvSlice {
+	const void *data;
+	size_t size;
+} KvSlice;
+
+/** How a commit ended. */
+typedef enum KvResult {
+	KV_COMMITTED, /* on disk, all of it */
+	KV_REFUSED,   /* a guard did not hold: nothing happened */
+	KV_NOSPACE,   /* no room on the disk or in the map: nothing happened */
+	KV_IO,        /* failed; after kv_reopen() nothing of it is there */
+	KV_UNKNOWN,   /* failed, and may have happened: kv_reopen() and look */
+} KvResult;
+
+/** One change: put, or with value.data NULL delete. */
+typedef struct KvChange {
+	KvSlice key;
+	KvSlice value;
+} KvChange;
+
+/** Changes that happen all or not at all, in any order of keys. */
+typedef struct KvBatch {
+	const KvChange *changes;
+	size_t count;
+	KvChange guard; /* the value that its key must have; NULL: no key */
+} KvBatch;
+
+/** Told once how a commit ended, on any thread. */
+typedef void KvDone(void *user_data, KvResult result);
+
+/** How much the engine holds and may still take, in bytes. */
+typedef struct KvRoom {
+	uint64_t map_size; /* upper bound of the database */
+	uint64_t used;     /* size of the database on disk */
+	uint64_t free; /* what batches may still add: in the map and on disk */
+} KvRoom;
+
+typedef struct Kv Kv;
+typedef struct KvSnapshot KvSnapshot;
+typedef struct KvIter KvIter;
+
+/** An engine's functions; the inline functions below call them. */
+typedef struct KvEngine {
+	int (*snapshot)(Kv *kv, KvSnapshot **ret_snapshot);
+	void (*snapshot_end)(KvSnapshot *snapshot);
+	int (*get)(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value);
+	int (*iter)(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter);
+	int (*iter_next)(KvIter *iter, KvSlice *ret_key, KvSlice *ret_value);
+	void (*iter_end)(KvIter *iter);
+	void (*commit)(Kv *kv, const KvBatch *batch, KvDone *done,
+	               void *user_data);
+	int (*room)(Kv *kv, KvRoom *ret_room);
+	int (*reopen)(Kv *kv);
+	void (*close)(Kv *kv);
+} KvEngine;
+
+/** Every engine's object begins with this. */
+struct Kv {
+	const KvEngine *engine;
+};
+struct KvSnapshot {
+	Kv *kv;
+};
+struct KvIter {
+	KvSnapshot *snapshot;
+};
+
+/**
+ * Begins a snapshot: the state at this moment, whatever is committed later.
+ * Threads: any may use it, one at a time. Ownership: kv_snapshot_end().
+ */
+static inline int
+kv_snapshot(Kv *kv, KvSnapshot **ret_snapshot)
+{
+	return kv->engine->snapshot(kv, ret_snapshot);
+}
+
+/** Ends @snapshot and all that was borrowed from it. NULL is a no-op. */
+static inline void
+kv_snapshot_end(KvSnapshot *snapshot)
+{
+	if (snapshot != NULL)
+		snapshot->kv->engine->snapshot_end(snapshot);
+}
+
+/** Errors: -ENOENT. Ownership: *@ret_value is borrowed from @snapshot. */
+static inline int
+kv_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
+{
+	return snapshot->kv->engine->get(snapshot, key, ret_value);
+}
+
+/** Begins a scan at the first key >= @from. Ownership: kv_iter_end(). */
+static inline int
+kv_iter(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter)
+{
+	return snapshot->kv->engine->iter(snapshot, from, ret_iter);
+}
+
+/** The next key and value. Errors: -ENOENT at the end. */
+static inline int
+kv_iter_next(KvIter *iter, KvSlice *ret_key, KvSlice *ret_value)
+{
+	return iter->snapshot->kv->engine->iter_next(iter, ret_key, ret_value);
+}
+
+/** NULL is a no-op. */
+static inline void
+kv_iter_end(KvIter *iter)
+{
+	if (iter != NULL)
+		iter->snapshot->kv->engine->iter_end(iter);
+}
+
+/**
+ * Commits @batch and syncs, then calls @done once, perhaps before this
+ * returns. One commit at a time. Ownership: @batch and what it points to are
+ * borrowed until @done.
+ */
+static inline void
+kv_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
+{
+	kv->engine->commit(kv, batch, done, user_data);
+}
+
+/** Threads: any; cheap. */
+static inline int
+kv_room(Kv *kv, KvRoom *ret_room)
+{
+	return kv->engine->room(kv, ret_room);
+}
+
+/**
+ * Closes the database and opens it again, after KV_IO or KV_UNKNOWN. All
+ * snapshots must have ended. On failure the engine stays closed; every call
+ * but this and kv_close() then fails with -EIO.
+ */
+static inline int
+kv_reopen(Kv *kv)
+{
+	return kv->engine->reopen(kv);
+}
+
+/** All snapshots must have ended. NULL is a no-op. */
+static inline void
+kv_close(Kv *kv)
+{
+	if (kv != NULL)
+		kv->engine->close(kv);
+}
+
+/* ---- the LMDB engine -----------------------------------------------------*/
+
+/**
+ * Creates an empty LMDB environment in directory @dir (which exists) and syncs
+ * it. Ownership: the caller frees *@ret_reason, one sentence, on an error.
+ */
+int kv_lmdb_create(const char *dir, uint64_t map_size, char **ret_reason);
+
+/**
+ * Opens the environment in @dir. @map_size 0 means as created. A writer takes
+ * the headship: only one process has it.
+ *
+ * Errors: -EBUSY somebody else writes (the reason names the pid), -EUCLEAN
+ * damaged, -EPROTO not LMDB's, -EACCES, -ENOENT.
+ * Ownership: kv_close(), or free *@ret_reason.
+ */
+int kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
+                 char **ret_reason);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kv, kv_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KvSnapshot, kv_snapshot_end)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KvIter, kv_iter_end)

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "store/record.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <glib.h>
+#include <xxhash.h>
+
+#include "store/name.h"
+
+/*
+ * A node:                        A name:
+ *   0 u32 mode                     0 u64 node
+ *   4 u32 uid                      8 u32 mode
+ *   8 u32 gid                     12 the name as created
+ *  12 u32 chunk
+ *  16 u64 parent                 A chunk, an extended attribute: its bytes.
+ *  24 u64 data                   An orphan: one byte, RecordOrphan.
+ *  32 u64 size
+ *  40 i64 atime, mtime, ctime, btime
+ *  72 u16 bytes of the name
+ *  74 the name, then the inline content
+ */
+#define NODE_FIXED 74
+#define NAME_FIXED 12
+
+static void
+put_u16(uint8_t *p, uint16_t n)
+{
+	n = GUINT16_TO_LE(n);
+	memcpy(p, &n, sizeof(n));
+}
+
+static void
+put_u32(uint8_t *p, uint32_t n)
+{
+	n = GUINT32_TO_LE(n);
+	memcpy(p, &n, sizeof(n));
+}
+
+static void
+put_u64(uint8_t *p, uint64_t n)
+{
+	n = GUINT64_TO_LE(n);
+	memcpy(p, &n, sizeof(n));
+}
+
+static uint16_t
+get_u16(const uint8_t *p)
+{
+	uint16_t n;
+
+	memcpy(&n, p, sizeof(n));
+	return GUINT16_FROM_LE(n);
+}
+
+static uint32_t
+get_u32(const uint8_t *p)
+{
+	uint32_t n;
+
+	memcpy(&n, p, sizeof(n));
+	return GUINT32_FROM_LE(n);
+}
+
+static uint64_t
+get_u64(const uint8_t *p)
+{
+	uint64_t n;
+
+	memcpy(&n, p, sizeof(n));
+	return GUINT64_FROM_LE(n);
+}
+
+/* ---- keys ----------------------------------------------------------------*/
+
+static void
+key_add(RecordKey *key, const void *bytes, size_t size)
+{
+	g_assert(key->size + size <= KV_KEY_MAX);
+	memcpy(key->bytes + key->size, bytes, size);
+	key->size += size;
+}
+
+static void
+key_add_u64(RecordKey *key, uint64_t n)
+{
+	n = GUINT64_TO_BE(n);
+	key_add(key, &n, sizeof(n));
+}
+
+static RecordKey
+key_begin(RecordTable table)
+{
+	RecordKey key = { .size = 1 };
+
+	key.bytes[0] = (uint8_t)table;
+	return key;
+}
+
+static RecordKey
+key_of_id(RecordTable table, uint64_t id)
+{
+	RecordKey key = key_begin(table);
+
+	key_add_u64(&key, id);
+	return key;
+}
+
+RecordKey
+record_key_meta(const char *name)
+{
+	RecordKey key = key_begin(RECORD_META);
+
+	key_add(&key, name, strlen(name));
+	return key;
+}
+
+RecordKey
+record_key_node(StoreNode node)
+{
+	return key_of_id(RECORD_NODE, node);
+}
+
+RecordKey
+record_key_name(StoreNode dir, const char *folded)
+{
+	RecordKey key = key_of_id(RECORD_NAME, dir);
+
+	key_add(&key, folded, strlen(folded));
+	return key;
+}
+
+RecordKey
+record_key_chunk(uint64_t data, uint64_t chunk)
+{
+	RecordKey key = key_of_id(RECORD_CHUNK, data);
+
+	key_add_u64(&key, chunk);
+	return key;
+}
+
+RecordKey
+record_key_xattr(StoreNode node, const char *name)
+{
+	RecordKey key = key_of_id(RECORD_XATTR, node);
+
+	key_add(&key, name, strlen(name));
+	return key;
+}
+
+RecordKey
+record_key_orphan(uint64_t id)
+{
+	return key_of_id(RECORD_ORPHAN, id);
+}
+
+char *
+record_key_text(KvSlice key)
+{
+	const char *bytes = key.data;
+
+	return key.size <= 9 ? g_strdup("")
+	                     : g_strndup(bytes + 9, key.size - 9);
+}
+
+/* The big-endian number at @offset of @key. */
+static bool
+key_number(KvSlice key, size_t offset, uint64_t *ret_number)
+{
+	uint64_t n;
+
+	if (key.size < offset + sizeof(n))
+		return false;
+	memcpy(&n, (const uint8_t *)key.data + offset, sizeof(n));
+	*ret_number = GUINT64_FROM_BE(n);
+	return true;
+}
+
+bool
+record_key_id(KvSlice key, uint64_t *ret_id)
+{
+	return key_number(key, 1, ret_id);
+}
+
+bool
+record_key_chunk_number(KvSlice key, uint64_t *ret_chunk)
+{
+	return key_number(key, 9, ret_chunk);
+}
+
+/* ---- values --------------------------------------------------------------*/
+
+size_t
+record_node_encode(const RecordNode *node, uint8_t buf[RECORD_NODE_MAX])
+{
+	const StoreAttr *attr = &node->attr;
+	size_t name_size = strlen(node->name);
+
+	g_assert(node->content.size <= RECORD_INLINE_MAX);
+	put_u32(buf, attr->mode);
+	put_u32(buf + 4, attr->uid);
+	put_u32(buf + 8, attr->gid);
+	put_u32(buf + 12, node->chunk);
+	put_u64(buf + 16, attr->parent);
+	put_u64(buf + 24, node->data);
+	put_u64(buf + 32, attr->size);
+	put_u64(buf + 40, (uint64_t)attr->atime_ns);
+	put_u64(buf + 48, (uint64_t)attr->mtime_ns);
+	put_u64(buf + 56, (uint64_t)attr->ctime_ns);
+	put_u64(buf + 64, (uint64_t)attr->btime_ns);
+	put_u16(buf + 72, (uint16_t)name_size);
+	memcpy(buf + NODE_FIXED, node->name, name_size);
+	if (node->content.size > 0)
+		memcpy(buf + NODE_FIXED + name_size, node->content.data,
+		       node->content.size);
+	return NODE_FIXED + name_size + node->content.size;
+}
+
+/* What the members of a decoded node must be, whatever wrote them. */
+static bool
+node_is_sane(const RecordNode *node)
+{
+	uint32_t type = node->attr.mode & S_IFMT;
+
+	if (type != S_IFREG && type != S_IFDIR)
+		return false;
+	if (node->attr.size > STORE_FILE_SIZE_MAX)
+		return false;
+	if (node->content.size > RECORD_INLINE_MAX ||
+	    node->content.size > node->attr.size)
+		return false;
+	if (node->data == 0)
+		return true;
+	return type == S_IFREG && node->content.size == 0 &&
+	       (node->chunk == RECORD_CHUNK_SMALL ||
+	        node->chunk == RECORD_CHUNK_LARGE);
+}
+
+int
+record_node_decode(StoreNode id, KvSlice value, RecordNode *ret_node)
+{
+	const uint8_t *p = value.data;
+	RecordNode node;
+	size_t name_size;
+
+	if (value.size < NODE_FIXED)
+		return -EIO;
+	name_size = get_u16(p + 72);
+	if (name_size > STORE_NAME_MAX || value.size < NODE_FIXED + name_size)
+		return -EIO;
+
+	node.attr = (StoreAttr){
+		.node = id,
+		.parent = get_u64(p + 16),
+		.mode = get_u32(p),
+		.uid = get_u32(p + 4),
+		.gid = get_u32(p + 8),
+		.size = get_u64(p + 32),
+		.atime_ns = (int64_t)get_u64(p + 40),
+		.mtime_ns = (int64_t)get_u64(p + 48),
+		.ctime_ns = (int64_t)get_u64(p + 56),
+		.btime_ns = (int64_t)get_u64(p + 64),
+	};
+	node.chunk = get_u32(p + 12);
+	node.data = get_u64(p + 24);
+	memcpy(node.name, p + NODE_FIXED, name_size);
+	node.name[name_size] = '\0';
+	node.content.data = p + NODE_FIXED + name_size;
+	node.content.size = value.size - NODE_FIXED - name_size;
+	if (!node_is_sane(&node))
+		return -EIO;
+	*ret_node = node;
+	return 0;
+}
+
+size_t
+record_name_encode(const RecordName *name, uint8_t buf[RECORD_NAME_MAX])
+{
+	size_t size = strlen(name->name);
+
+	put_u64(buf, name->node);
+	put_u32(buf + 8, name->mode);
+	memcpy(buf + NAME_FIXED, name->name, size);
+	return NAME_FIXED + size;
+}
+
+int
+record_name_decode(KvSlice value, RecordName *ret_name)
+{
+	const uint8_t *p = value.data;
+	size_t size;
+
+	if (value.size <= NAME_FIXED ||
+	    value.size > NAME_FIXED + STORE_NAME_MAX)
+		return -EIO;
+	size = value.size - NAME_FIXED;
+	ret_name->node = get_u64(p);
+	ret_name->mode = get_u32(p + 8);
+	memcpy(ret_name->name, p + NAME_FIXED, size);
+	ret_name->name[size] = '\0';
+	return 0;
+}
+
+int
+record_u64_decode(KvSlice value, uint64_t *ret_number)
+{
+	if (value.size != 8)
+		return -EIO;
+	*ret_number = get_u64(value.data);
+	return 0;
+}
+
+void
+record_u64_encode(uint64_t number, uint8_t buf[8])
+{
+	put_u64(buf, number);
+}
+
+/* ---- checksums -----------------------------------------------------------*/
+
+static uint64_t
+checksum(KvSlice key, const void *value, size_t size)
+{
+	return XXH3_64bits_withSeed(value, size,
+	                            XXH3_64bits(key.data, key.size));
+}
+
+void
+record_seal(KvSlice key, uint8_t *value, size_t size)
+{
+	put_u64(value + size, checksum(key, value, size));
+}
+
+int
+record_unseal(KvSlice key, KvSlice *value)
+{
+	size_t size;
+
+	if (value->size < RECORD_SEAL_SIZE)
+		return -EIO;
+	size = value->size - RECORD_SEAL_SIZE;
+	if (get_u64((const uint8_t *)value->data + size) !=
+	    checksum(key, value->data, size))
+		return -EIO;
+	value->size = size;
+	return 0;
+}

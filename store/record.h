@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "store/kv.h"
+#include "store/store.h"
+
+/**
+ * Records on disk: keys and values to bytes and back. Pure.
+ *
+ * Numbers in keys are big-endian, so that order is meaningful; numbers in
+ * values are little-endian. The first byte of a key is its table. Every value
+ * ends with a checksum over key and value: LMDB has none, and a page that was
+ * swapped or lost must not pass for another record.
+ */
+
+typedef enum RecordTable {
+	RECORD_META = 'm',   /* name -> bytes */
+	RECORD_NODE = 'n',   /* node -> RecordNode */
+	RECORD_NAME = 'd',   /* directory, folded name -> RecordName */
+	RECORD_CHUNK = 'c',  /* data id, chunk number -> bytes */
+	RECORD_XATTR = 'x',  /* node, name -> bytes */
+	RECORD_ORPHAN = 'o', /* node or data id -> RecordOrphan */
+} RecordTable;
+
+/** The tables of later formats, reserved here so that nobody takes them:
+ * 'j' journal, 'q' quarantine, 's' staged. */
+
+/** Content up to this many bytes lives in the node's record. */
+#define RECORD_INLINE_MAX 1024
+
+/** Bytes of the checksum behind each value. */
+#define RECORD_SEAL_SIZE 8
+
+/**
+ * Bytes of a chunk. With its checksum and LMDB's page header it fills whole
+ * pages: one for files that are updated in place, four for those that are
+ * written once.
+ */
+#define RECORD_CHUNK_SMALL (4096 - 16 - RECORD_SEAL_SIZE)
+#define RECORD_CHUNK_LARGE (4 * 4096 - 16 - RECORD_SEAL_SIZE)
+
+/** A key and room for any. */
+typedef struct RecordKey {
+	size_t size;
+	uint8_t bytes[KV_KEY_MAX];
+} RecordKey;
+
+static inline KvSlice
+record_slice(const RecordKey *key)
+{
+	return (KvSlice){ .data = key->bytes, .size = key->size };
+}
+
+/** Names of the meta table. */
+#define RECORD_META_FORMAT "format" /* u32 */
+#define RECORD_META_UUID   "uuid"   /* 36 characters */
+#define RECORD_META_NEXT   "next"   /* u64: next node or data id */
+#define RECORD_META_SEQ    "seq"    /* u64: commits since creation */
+#define RECORD_META_CLEAN  "clean"  /* u8: 1 = closed cleanly */
+
+RecordKey record_key_meta(const char *name);
+RecordKey record_key_node(StoreNode node);
+/** @folded of up to NAME_FOLDED_MAX bytes; "" begins the directory. */
+RecordKey record_key_name(StoreNode dir, const char *folded);
+RecordKey record_key_chunk(uint64_t data, uint64_t chunk);
+RecordKey record_key_xattr(StoreNode node, const char *name);
+RecordKey record_key_orphan(uint64_t id);
+
+/** The part of @key behind its table byte and first number, as text. */
+char *record_key_text(KvSlice key);
+/** The first number of @key. Returns false if it is too short. */
+bool record_key_id(KvSlice key, uint64_t *ret_id);
+/** The chunk number of a chunk's key. */
+bool record_key_chunk_number(KvSlice key, uint64_t *ret_chunk);
+
+/** A node: what store_attr_get() tells, its name, and where its content is. */
+typedef struct RecordNode {
+	StoreAttr attr;
+	uint64_t data;  /* id of the chunks; 0: the content is inline */
+	uint32_t chunk; /* bytes of a chunk, while data is not 0 */
+	char name[STORE_NAME_MAX + 1]; /* as created; "" for the root */
+	KvSlice content; /* inline; may be shorter than the size: then zeros */
+} RecordNode;
+
+/** A name: the value under its directory and folded name. */
+typedef struct RecordName {
+	StoreNode node;
+	uint32_t mode; /* S_IFREG or S_IFDIR */
+	char name[STORE_NAME_MAX + 1];
+} RecordName;
+
+typedef enum RecordOrphan {
+	RECORD_ORPHAN_NODE = 1, /* a node without a name, perhaps still open */
+	RECORD_ORPHAN_DATA = 2, /* chunks without a node */
+} RecordOrphan;
+
+/** Most bytes record_node_encode() writes. */
+#define RECORD_NODE_MAX (128 + STORE_NAME_MAX + RECORD_INLINE_MAX)
+/** Most bytes record_name_encode() writes. */
+#define RECORD_NAME_MAX (16 + STORE_NAME_MAX)
+
+/** Encodes into @buf; returns the bytes written. */
+size_t record_node_encode(const RecordNode *node, uint8_t buf[RECORD_NODE_MAX]);
+size_t record_name_encode(const RecordName *name, uint8_t buf[RECORD_NAME_MAX]);
+
+/**
+ * Decodes @value, of the node @id. Returns 0 or -EIO if it is malformed.
+ * Ownership: the content is borrowed from @value.
+ */
+int record_node_decode(StoreNode id, KvSlice value, RecordNode *ret_node);
+int record_name_decode(KvSlice value, RecordName *ret_name);
+
+/** Little-endian numbers. The slice must have that size: else -EIO. */
+int record_u64_decode(KvSlice value, uint64_t *ret_number);
+void record_u64_encode(uint64_t number, uint8_t buf[8]);
+
+/** Writes the checksum of @key and @size bytes of @value behind them. */
+void record_seal(KvSlice key, uint8_t *value, size_t size);
+
+/** Strips the checksum from *@value. Returns -EIO if it is wrong. */
+int record_unseal(KvSlice key, KvSlice *value);

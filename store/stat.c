@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/internal.h"
+
+/* Counts the nodes of @snapshot. */
+static int
+count_nodes(KvSnapshot *snapshot, StoreStat *stat)
+{
+	static const uint8_t first = RECORD_NODE;
+	g_autoptr(KvIter) iter = NULL;
+	RecordNode node;
+	KvSlice key;
+	KvSlice value;
+	uint64_t id;
+	int r;
+
+	r = kv_iter(snapshot, (KvSlice){ &first, 1 }, &iter);
+	while (r == 0) {
+		r = kv_iter_next(iter, &key, &value);
+		if (r < 0 || *(const uint8_t *)key.data != RECORD_NODE)
+			break;
+		if (!record_key_id(key, &id) ||
+		    record_unseal(key, &value) < 0 ||
+		    record_node_decode(id, value, &node) < 0)
+			return -EIO;
+		if (id != STORE_ROOT && node.attr.parent == 0)
+			stat->orphans++;
+		else if (S_ISDIR(node.attr.mode))
+			stat->directories++;
+		else
+			stat->files++;
+		stat->bytes += node.attr.size;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static int
+read_meta(StoreTxn *txn, const char *name, KvSlice *ret_value)
+{
+	RecordKey key = record_key_meta(name);
+
+	return txn_get(txn, record_slice(&key), ret_value);
+}
+
+static int
+stat_meta(Store *store, StoreStat *stat)
+{
+	KvSlice value;
+	KvRoom room;
+	int r;
+
+	STORE_LOCK(store);
+	r = read_meta(&store->plain, RECORD_META_UUID, &value);
+	if (r == 0 && value.size != sizeof(stat->uuid) - 1)
+		r = -EIO;
+	if (r < 0)
+		return r;
+	memcpy(stat->uuid, value.data, value.size);
+
+	r = read_meta(&store->plain, RECORD_META_CLEAN, &value);
+	if (r == 0 && value.size == 1)
+		stat->clean = *(const uint8_t *)value.data == 1;
+	r = kv_room(store->kv, &room);
+	if (r < 0)
+		return r;
+	stat->map_size = room.map_size;
+	stat->disk_used = room.used;
+	stat->commits = store->seq;
+	stat->format = STORE_FORMAT;
+	return 0;
+}
+
+int
+store_stat(Store *store, StoreStat *ret_stat)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	StoreStat stat = { .format = 0 };
+	int r;
+
+	r = stat_meta(store, &stat);
+	if (r == 0)
+		r = kv_snapshot(store->kv, &snapshot);
+	if (r == 0)
+		r = count_nodes(snapshot, &stat);
+	if (r == 0)
+		*ret_stat = stat;
+	return r;
+}
+
+int
+store_room(Store *store, StoreRoom *ret_room)
+{
+	uint64_t pending;
+	KvRoom room;
+	int r;
+
+	STORE_LOCK(store);
+	r = kv_room(store->kv, &room);
+	if (r < 0)
+		return r;
+	pending = MIN(commit_pending(store), room.free);
+	ret_room->free = room.free - pending;
+	ret_room->total = room.used + room.free;
+	return 0;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "store/layout.h"
+
+/**
+ * The postoffice as a transactional store.
+ *
+ * It knows directories, files and bytes; it knows nothing of FUSE, of clients
+ * or of their locks.
+ *
+ * Every function returns 0 on success or a negative errno, unless it says
+ * otherwise. Outputs come last, are named ret_*, and are written only on
+ * success. All offsets and sizes are in bytes, all times in nanoseconds since
+ * 1970 (UTC).
+ *
+ * Errors any function may return: -EIO when the database is damaged or the
+ * disk fails (the cause is logged once, by the store); any function that
+ * changes something: -EROFS if the store was opened for reading, -ENOSPC when
+ * the disk or the map has no room for it. Running out of memory aborts the
+ * process, which is safe: what is not committed never happened.
+ *
+ * Threads: a store is a monitor. Any thread may call any function; each call
+ * is atomic with respect to all others.
+ */
+
+/** Largest file, in bytes: what DOS can address (4 GiB - 1). */
+#define STORE_FILE_SIZE_MAX ((uint64_t)UINT32_MAX)
+
+/** Longest name, in bytes of UTF-8, without the NUL. */
+#define STORE_NAME_MAX 255
+
+/** Largest value of one extended attribute, in bytes. */
+#define STORE_XATTR_SIZE_MAX 65536
+
+/** Most extended attributes of one node. */
+#define STORE_XATTR_COUNT_MAX 64
+
+/** Default address space of a new store, in bytes; not disk space. */
+#define STORE_MAP_SIZE_DEFAULT ((uint64_t)64 << 30)
+
+/** Format written by this program; a store of a higher one is refused. */
+#define STORE_FORMAT 1
+
+/** Names a file or directory for the life of the store; never reused. */
+typedef uint64_t StoreNode;
+
+/** The top directory. */
+#define STORE_ROOT ((StoreNode)1)
+
+/** An open store. */
+typedef struct Store Store;
+
+/**
+ * One atomic set of changes, as yet unseen by anybody else; it reads its own
+ * writes. Where a function takes a transaction, store_plain() stands for "no
+ * transaction": what it changes is seen by everyone at once.
+ *
+ * A transaction is no snapshot: what it has not written is read as it is now.
+ * That it stays put is the business of the caller's locks.
+ */
+typedef struct StoreTxn StoreTxn;
+
+/* ---- opening and closing -------------------------------------------------*/
+
+typedef enum StoreAccess {
+	STORE_READ, /* beside any number of others; sees the state at opening */
+	STORE_WRITE, /* one process at a time */
+} StoreAccess;
+
+typedef struct StoreOptions {
+	uint64_t map_size;    /* bytes; 0 = as created, or the default */
+	unsigned sync_ms;     /* plain changes are on disk this long after */
+	uint64_t dirty_limit; /* bytes changed in memory before writers wait */
+} StoreOptions;
+
+/** What store_open() uses where @options is NULL. */
+#define STORE_OPTIONS_DEFAULT \
+	((StoreOptions){ .sync_ms = 1000, .dirty_limit = 32 << 20 })
+
+/**
+ * Creates an empty store in directory @dir, which must not exist or be empty.
+ * A crash leaves either no store or a whole one.
+ *
+ * Errors: -EEXIST if there is something in @dir. On any error *@ret_reason is
+ * one sentence for the administrator.
+ * Ownership: the caller frees *@ret_reason.
+ */
+int store_create(const char *dir, const StoreOptions *options,
+                 char **ret_reason);
+
+/**
+ * Opens the store in directory @dir. @options may be NULL.
+ *
+ * Errors: -ENOENT no such store, -EPROTO not a store or of a newer format,
+ * -EUCLEAN damaged, -EBUSY already open for writing (the reason names the
+ * pid), -EACCES. On any error *@ret_reason is one sentence for the
+ * administrator, and nothing was changed.
+ * Ownership: the caller closes *@ret_store, or frees *@ret_reason.
+ */
+int store_open(const char *dir, StoreAccess access, const StoreOptions *options,
+               Store **ret_store, char **ret_reason);
+
+/**
+ * Commits what is pending and closes @store, also on error. Every transaction
+ * must have ended, every node been let go. NULL is a no-op.
+ *
+ * Errors: that of the last commit; what it did not take is lost.
+ */
+int store_close(Store *store);
+
+/* ---- transactions and durability -----------------------------------------*/
+
+/** The plain transaction of @store. Ownership: borrowed; it never ends. */
+StoreTxn *store_plain(Store *store);
+
+/**
+ * Begins an empty transaction.
+ *
+ * Ownership: the caller ends *@ret_txn with store_txn_commit() or
+ * store_txn_abort(); as a g_autoptr it aborts when it leaves its scope.
+ */
+int store_txn_begin(Store *store, StoreTxn **ret_txn);
+
+/**
+ * Told once how a commit ended: 0, or a negative errno and nothing of it
+ * happened. Threads: called on the committer's thread, or on the caller's
+ * before the function returns, with the store unlocked. It must not block.
+ */
+typedef void StoreDone(void *user_data, int r);
+
+/**
+ * Makes the changes of *@txn durable, all or none, then seen by everyone, then
+ * calls @done.
+ *
+ * Ownership: takes *@txn and clears it; @user_data is borrowed until @done.
+ */
+void store_txn_commit(StoreTxn **txn, StoreDone *done, void *user_data);
+
+/** As store_txn_commit(), but waits for the end and returns it. */
+int store_txn_commit_wait(StoreTxn **txn);
+
+/** Ends @txn and forgets its changes. NULL is a no-op. */
+void store_txn_abort(StoreTxn *txn);
+
+/**
+ * Calls @done when every plain change made before this call is on disk.
+ * Many callers share one sync.
+ */
+void store_sync(Store *store, StoreDone *done, void *user_data);
+
+/** As store_sync(), but waits for the end and returns it. */
+int store_sync_wait(Store *store);
+
+/* ---- nodes ---------------------------------------------------------------*/
+
+typedef struct StoreAttr {
+	StoreNode node;
+	StoreNode parent; /* directory that names it; 0 if none does */
+	uint32_t mode;    /* S_IFREG or S_IFDIR, and the permission bits */
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t size; /* bytes; 0 for a directory */
+	int64_t atime_ns;
+	int64_t mtime_ns;
+	int64_t ctime_ns;
+	int64_t btime_ns;
+} StoreAttr;
+
+/** Which members of a StoreAttr store_attr_set() shall set. */
+typedef enum StoreAttrSet {
+	STORE_SET_MODE = 1 << 0, /* permission bits only */
+	STORE_SET_UID = 1 << 1,
+	STORE_SET_GID = 1 << 2,
+	STORE_SET_ATIME = 1 << 3,
+	STORE_SET_MTIME = 1 << 4,
+	STORE_SET_CTIME = 1 << 5, /* else it becomes now */
+	STORE_SET_BTIME = 1 << 6,
+} StoreAttrSet;
+
+/** Errors: -ESTALE if @node is gone; so for all functions that take one. */
+int store_attr_get(StoreTxn *txn, StoreNode node, StoreAttr *ret_attr);
+
+/** Sets the members of @attr that @set names (StoreAttrSet bits). */
+int store_attr_set(StoreTxn *txn, StoreNode node, const StoreAttr *attr,
+                   unsigned set, StoreAttr *ret_attr);
+
+/**
+ * Keeps the content of @node after its name is removed, until as many calls of
+ * store_node_release() as there were of this. A crash releases all.
+ */
+void store_node_hold(Store *store, StoreNode node);
+void store_node_release(Store *store, StoreNode node);
+
+/** The path of @node below the root ("/KEY/A.KEY"). Caller frees *@ret_path. */
+int store_node_path(StoreTxn *txn, StoreNode node, char **ret_path);
+
+/* ---- names ---------------------------------------------------------------*/
+
+typedef struct StoreEntry {
+	StoreNode node;
+	uint32_t mode;                 /* S_IFREG or S_IFDIR */
+	char name[STORE_NAME_MAX + 1]; /* as created */
+} StoreEntry;
+
+/**
+ * Finds @name in @dir, whatever its case (see name.h).
+ *
+ * Errors: -ENOENT, -ENOTDIR. A name that could not be created is -ENOENT.
+ */
+int store_name_find(StoreTxn *txn, StoreNode dir, const char *name,
+                    StoreEntry *ret_entry);
+
+/**
+ * Creates the empty file or directory @name in @dir. Of @attr mode, uid and
+ * gid count; the times become now. Inside a postoffice's own directories the
+ * name is stored in upper case and must be 8.3 (layout.h).
+ *
+ * Errors: -EEXIST, -EINVAL for a name that no DOS or Windows client can use,
+ * -ENAMETOOLONG, -ENOTDIR, -ESTALE if @dir is gone.
+ */
+int store_name_add(StoreTxn *txn, StoreNode dir, const char *name,
+                   const StoreAttr *attr, StoreAttr *ret_attr);
+
+/**
+ * Removes @name, which must be of @type (S_IFREG or S_IFDIR), from @dir. The
+ * content goes with it unless the node is held.
+ *
+ * Errors: -ENOENT, -EISDIR, -ENOTDIR, -ENOTEMPTY.
+ */
+int store_name_remove(StoreTxn *txn, StoreNode dir, const char *name,
+                      uint32_t type);
+
+typedef enum StoreMove {
+	STORE_MOVE_REPLACE,   /* an existing target is removed */
+	STORE_MOVE_NOREPLACE, /* an existing target is -EEXIST */
+	STORE_MOVE_EXCHANGE,  /* both must exist; they change places */
+} StoreMove;
+
+/**
+ * Renames @name in @dir to @new_name in @new_dir, as rename(2) does.
+ *
+ * Errors: -ENOENT, -EEXIST, -EISDIR, -ENOTDIR, -ENOTEMPTY, -EINVAL for a bad
+ * new name or a directory moved into itself, -ENAMETOOLONG.
+ */
+int store_name_move(StoreTxn *txn, StoreNode dir, const char *name,
+                    StoreNode new_dir, const char *new_name, StoreMove how);
+
+/**
+ * Told of one entry of a directory; returns false to end the listing. It must
+ * not call the store.
+ */
+typedef bool StoreVisit(void *user_data, const StoreEntry *entry);
+
+/** Calls @visit for every entry of @dir, in the order of folded names. */
+int store_name_list(StoreTxn *txn, StoreNode dir, StoreVisit *visit,
+                    void *user_data);
+
+/** What role directory @dir plays in a postoffice (see layout.h). */
+int store_dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role);
+
+/* ---- content -------------------------------------------------------------*/
+
+/**
+ * Reads up to @size bytes of file @node at @offset into @buf, which must have
+ * room for them; *@ret_size is less than @size only at the end of the file.
+ * What was never written reads as zeros. Reading does not change atime.
+ *
+ * Errors: -EISDIR.
+ */
+int store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
+                    size_t size, size_t *ret_size);
+
+/**
+ * Writes all @size bytes of @data to file @node at @offset, growing the file
+ * as needed. All of it happens or none.
+ *
+ * Errors: -EFBIG past STORE_FILE_SIZE_MAX, -EISDIR.
+ */
+int store_file_write(StoreTxn *txn, StoreNode node, uint64_t offset,
+                     const void *data, size_t size);
+
+/** Cuts or grows file @node to @size. Errors: -EFBIG, -EISDIR. */
+int store_file_truncate(StoreTxn *txn, StoreNode node, uint64_t size);
+
+/** Makes @size bytes at @offset read as zeros; the size stays. */
+int store_file_punch(StoreTxn *txn, StoreNode node, uint64_t offset,
+                     uint64_t size);
+
+typedef enum StoreSeek {
+	STORE_SEEK_DATA,
+	STORE_SEEK_HOLE,
+} StoreSeek;
+
+/** As lseek(2). Errors: -ENXIO. */
+int store_file_seek(StoreTxn *txn, StoreNode node, uint64_t offset,
+                    StoreSeek what, uint64_t *ret_offset);
+
+/* ---- extended attributes -------------------------------------------------*/
+
+/**
+ * Reads attribute @name of @node. @size 0 asks for the length only.
+ *
+ * Errors: -ENODATA, -ERANGE if @buf is too small.
+ */
+int store_xattr_get(StoreTxn *txn, StoreNode node, const char *name, void *buf,
+                    size_t size, size_t *ret_size);
+
+/**
+ * Sets attribute @name of @node; @flags as setxattr(2). Which names are
+ * allowed is the caller's business.
+ *
+ * Errors: -EEXIST, -ENODATA, -E2BIG, -ERANGE for a name over 255 bytes,
+ * -ENOSPC beyond STORE_XATTR_COUNT_MAX.
+ */
+int store_xattr_set(StoreTxn *txn, StoreNode node, const char *name,
+                    const void *value, size_t size, int flags);
+
+/** Lists the names, each ended by a NUL. @size 0 asks for the length only. */
+int store_xattr_list(StoreTxn *txn, StoreNode node, char *buf, size_t size,
+                     size_t *ret_size);
+
+/** Errors: -ENODATA. */
+int store_xattr_remove(StoreTxn *txn, StoreNode node, const char *name);
+
+/* ---- for the administrator -----------------------------------------------*/
+
+typedef struct StoreStat {
+	unsigned format;
+	char uuid[37];        /* of this store, set at creation */
+	uint64_t files;       /* counted by a walk */
+	uint64_t directories; /* counted by a walk */
+	uint64_t bytes;       /* content of all files */
+	uint64_t orphans;     /* removed, but still to be swept */
+	uint64_t commits;     /* since creation */
+	uint64_t map_size;    /* bytes of address space */
+	uint64_t disk_used;   /* bytes of the database file */
+	bool clean;           /* closed cleanly, or open now */
+} StoreStat;
+
+int store_stat(Store *store, StoreStat *ret_stat);
+
+typedef struct StoreRoom {
+	uint64_t total; /* bytes: what is used and what is free */
+	uint64_t free;  /* bytes that may still be written */
+} StoreRoom;
+
+/** What the disk and the map leave; cheap. */
+int store_room(Store *store, StoreRoom *ret_room);
+
+/** Told of one broken invariant in one sentence. */
+typedef void StoreFinding(void *user_data, const char *sentence);
+
+/** Told how far a long walk is, at most some times a second. */
+typedef void StoreProgress(void *user_data, uint64_t done, uint64_t total);
+
+/**
+ * Walks the whole store as last committed and reports every broken invariant:
+ * checksums, records, names against nodes, content against sizes, orphans.
+ * @progress may be NULL. *@ret_count is the number of findings.
+ */
+int store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
+                void *user_data, uint64_t *ret_count);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Store, store_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreTxn, store_txn_abort)

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/store_kit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+static void
+open_store(TestStore *test)
+{
+	g_autofree char *reason = NULL;
+
+	if (store_open(test->dir, STORE_WRITE, &test->options, &test->store,
+	               &reason) < 0)
+		fail_msg("%s", reason);
+}
+
+TestStore *
+test_store_new_with(const StoreOptions *options)
+{
+	TestStore *test = g_new0(TestStore, 1);
+	g_autofree char *reason = NULL;
+
+	test->options = *options;
+	test->dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	assert_non_null(test->dir);
+	if (store_create(test->dir, &test->options, &reason) < 0)
+		fail_msg("%s", reason);
+	open_store(test);
+	return test;
+}
+
+TestStore *
+test_store_new(void)
+{
+	return test_store_new_with(&STORE_OPTIONS_DEFAULT);
+}
+
+static void
+remove_files(const char *dir)
+{
+	g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
+	const char *name;
+
+	while (entries != NULL && (name = g_dir_read_name(entries)) != NULL) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+void
+test_store_free(TestStore *test)
+{
+	store_close(test->store);
+	remove_files(test->dir);
+	g_free(test->dir);
+	g_free(test);
+}
+
+void
+test_store_reopen(TestStore *test)
+{
+	assert_int_equal(store_close(g_steal_pointer(&test->store)), 0);
+	open_store(test);
+}
+
+static void
+print_finding(void *user_data, const char *sentence)
+{
+	print_error("check: %s\n", sentence);
+}
+
+void
+test_store_check(TestStore *test)
+{
+	uint64_t count = 1;
+
+	assert_int_equal(
+		store_check(test->store, print_finding, NULL, NULL, &count), 0);
+	assert_int_equal(count, 0);
+}
+
+static StoreNode
+add(Store *store, StoreNode dir, const char *name, uint32_t mode)
+{
+	StoreAttr attr = { .mode = mode };
+
+	assert_int_equal(store_name_add(store_plain(store), dir, name, &attr,
+	                                &attr),
+	                 0);
+	return attr.node;
+}
+
+StoreNode
+test_add_file(Store *store, StoreNode dir, const char *name)
+{
+	return add(store, dir, name, S_IFREG | 0644);
+}
+
+StoreNode
+test_add_dir(Store *store, StoreNode dir, const char *name)
+{
+	return add(store, dir, name, S_IFDIR | 0755);
+}
+
+void
+test_write(StoreTxn *txn, StoreNode node, const char *text)
+{
+	assert_int_equal(store_file_write(txn, node, 0, text, strlen(text)), 0);
+}
+
+void
+test_assert_text(StoreTxn *txn, StoreNode node, const char *text)
+{
+	char buf[256] = "";
+	size_t size = 0;
+
+	assert_int_equal(
+		store_file_read(txn, node, 0, buf, sizeof(buf) - 1, &size), 0);
+	assert_int_equal(size, strlen(text));
+	assert_string_equal(buf, text);
+}
+
+int
+test_store_setup(void **state)
+{
+	*state = test_store_new();
+	return 0;
+}
+
+int
+test_store_teardown(void **state)
+{
+	test_store_free(*state);
+	return 0;
+}

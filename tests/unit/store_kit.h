@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include "store/store.h"
+
+/** A store of a test's own, in a directory that goes with it. */
+typedef struct TestStore {
+	char *dir; /* owned; the store's directory */
+	Store *store;
+	StoreOptions options;
+} TestStore;
+
+/** Creates and opens a store; on any failure the test fails. */
+TestStore *test_store_new(void);
+TestStore *test_store_new_with(const StoreOptions *options);
+void test_store_free(TestStore *test);
+
+/** Closes the store and opens it again. */
+void test_store_reopen(TestStore *test);
+
+/** Fails the test unless every invariant holds of what is committed. */
+void test_store_check(TestStore *test);
+
+/** Creates a file, or a directory, and returns its node. */
+StoreNode test_add_file(Store *store, StoreNode dir, const char *name);
+StoreNode test_add_dir(Store *store, StoreNode dir, const char *name);
+
+/** Writes @text at the beginning of @node. */
+void test_write(StoreTxn *txn, StoreNode node, const char *text);
+
+/** Fails the test unless @node holds @text and no more. */
+void test_assert_text(StoreTxn *txn, StoreNode node, const char *text);
+
+/** cmocka's set-up and tear-down: *state is a TestStore. */
+int test_store_setup(void **state);
+int test_store_teardown(void **state);
+
+#define STORE_TEST(f)                                    \
+	cmocka_unit_test_setup_teardown(f, test_store_setup, \
+	                                test_store_teardown)
