@@ -75,11 +75,12 @@ commit_note_change(Store *store)
 }
 
 void
-commit_wait_round(Store *store)
+commit_wait_round(Store *store, bool is_forced)
 {
 	/* A round that has begun may have frozen too early to help. */
 	uint64_t enough = store->rounds + (store->frozen != NULL ? 2 : 1);
 
+	store->is_forced |= is_forced;
 	while (store->rounds < enough) {
 		store->dirty_us = 1;
 		g_cond_signal(&store->wake);
@@ -310,7 +311,7 @@ has_something(const Store *store)
 {
 	GList *l;
 
-	if (change_layer_count(store->active) > 0)
+	if (store->is_forced || change_layer_count(store->active) > 0)
 		return true;
 	for (l = store->waiters.head; l != NULL; l = l->next)
 		if (((const CommitWaiter *)l->data)->txn != NULL)
@@ -333,6 +334,7 @@ freeze(CommitGroup *group)
 	store->frozen = g_steal_pointer(&store->active);
 	store->active = change_layer_new();
 	store->dirty_us = 0;
+	store->is_forced = false;
 }
 
 /* One round: reap, freeze, write, thaw, answer. */
@@ -355,6 +357,7 @@ commit_round(Store *store)
 		thaw(store, r);
 		g_array_unref(group.changes);
 	}
+	store->room = 0;
 	store->rounds++;
 	g_cond_broadcast(&store->done);
 	answer(&group, r);

@@ -407,7 +407,7 @@ store_name_move(StoreTxn *txn, StoreNode dir, const char *name,
 	int r;
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, RECORD_NODE_MAX);
+	r = txn_admit(txn, 0);
 	if (r == 0)
 		r = move_load(&m, dir, name, new_dir, new_name);
 	if (r == 0)

@@ -72,7 +72,8 @@ struct Store {
 	int64_t dirty_us;   /* monotonic time of the oldest plain change; 0 */
 	uint64_t rounds;    /* rounds ended */
 	uint64_t staged;    /* bytes in the layers of transactions */
-	uint64_t room;      /* bytes free when last asked */
+	uint64_t room;      /* bytes free when asked in this round, or 0 */
+	bool is_forced;     /* the next round commits even nothing */
 	bool stop;
 	StoreHealth health;
 };
@@ -149,8 +150,8 @@ void commit_start(Store *store);
 int commit_stop(Store *store);
 /** Says that a plain change was made. */
 void commit_note_change(Store *store);
-/** Waits for the end of a round. */
-void commit_wait_round(Store *store);
+/** Waits for the end of a round, which commits even nothing if @is_forced. */
+void commit_wait_round(Store *store, bool is_forced);
 /** Bytes that are changed in memory. */
 uint64_t commit_pending(const Store *store);
 /** The errno of the store's health, or 0. */
@@ -162,6 +163,8 @@ int commit_take_base(Store *store);
 
 /** Errors: -ESTALE if there is none. Ownership: content is borrowed. */
 int node_load(StoreTxn *txn, StoreNode node, RecordNode *ret_node);
+/** As node_load(), but finds what is only left to be erased, too. */
+int node_load_any(StoreTxn *txn, StoreNode node, RecordNode *ret_node);
 void node_save(StoreTxn *txn, const RecordNode *node);
 uint64_t node_new_id(Store *store);
 bool node_is_held(const Store *store, StoreNode node);

@@ -55,7 +55,8 @@ typedef void KvDone(void *user_data, KvResult result);
 typedef struct KvRoom {
 	uint64_t map_size; /* upper bound of the database */
 	uint64_t used;     /* size of the database on disk */
-	uint64_t free; /* what batches may still add: in the map and on disk */
+	uint64_t free;  /* what batches may still add, in the map and on disk */
+	uint64_t freed; /* what the next commit will add to that */
 } KvRoom;
 
 typedef struct Kv Kv;

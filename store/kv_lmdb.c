@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The LMDB engine: the only file that says mdb_.
+ * The LMDB engine. With kv_lmdb_env.c the only file that says mdb_.
  *
  * - Flags are LMDB's defaults and MDB_NOTLS (snapshots move between threads).
  *   MDB_NOSYNC and its kin lose acknowledged mail at a power cut, and
@@ -9,28 +9,21 @@
  * - LMDB reports a full disk as EIO (a short write), so statvfs is asked.
  * - After a failed write of its meta page LMDB is finished until it is closed
  *   and opened again; whether the commit is there is then to be looked up.
- * - The headship is an open file description lock on the file "writer", which
- *   holds the pid for the reader of an error message.
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <glib.h>
 #include <lmdb.h>
 
+#include "store/headship.h"
 #include "store/kv.h"
+#include "store/kv_lmdb_env.h"
 
-#define DATA_FILE     "data.mdb"
-#define WRITER_FILE   "writer"
-#define MAX_READERS   256
-#define DBI           ((MDB_dbi)1)
-#define FREE_DBI      ((MDB_dbi)0)
 #define REAPER_PERIOD 64 /* commits between two searches for dead readers */
 
 /* Below this much free space the free list is worth counting. */
@@ -58,33 +51,6 @@ typedef struct LmdbIter {
 	int pending; /* result of the seek, told by the first next */
 	bool is_first;
 } LmdbIter;
-
-/* The one place where LMDB's errors become ours. Codes that errno cannot
- * carry are logged here, because nobody above could name them. */
-static int
-lmdb_error(int code)
-{
-	switch (code) {
-	case MDB_SUCCESS:
-		return 0;
-	case MDB_NOTFOUND:
-		return -ENOENT;
-	case MDB_MAP_FULL:
-	case MDB_TXN_FULL:
-		return -ENOSPC;
-	case MDB_INVALID:
-	case MDB_VERSION_MISMATCH:
-		return -EPROTO;
-	case MDB_CORRUPTED:
-	case MDB_PAGE_NOTFOUND:
-		return -EUCLEAN;
-	default:
-		if (code > 0)
-			return -code;
-		g_warning("database: %s", mdb_strerror(code));
-		return -EIO;
-	}
-}
 
 static MDB_val
 lmdb_val(KvSlice slice)
@@ -142,7 +108,7 @@ lmdb_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
 	MDB_val v;
 	int code;
 
-	code = mdb_get(s->txn, DBI, &k, &v);
+	code = mdb_get(s->txn, LMDB_DBI, &k, &v);
 	if (code != MDB_SUCCESS)
 		return lmdb_error(code);
 	*ret_value = lmdb_slice(v);
@@ -156,7 +122,7 @@ lmdb_iter(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter)
 	g_autofree LmdbIter *it = g_new0(LmdbIter, 1);
 	int code;
 
-	code = mdb_cursor_open(s->txn, DBI, &it->cursor);
+	code = mdb_cursor_open(s->txn, LMDB_DBI, &it->cursor);
 	if (code != MDB_SUCCESS)
 		return lmdb_error(code);
 
@@ -197,39 +163,36 @@ lmdb_iter_end(KvIter *iter)
 
 /* ---- room ----------------------------------------------------------------*/
 
-static uint64_t
-page_size(MDB_env *env)
+/* Adds the pages that LMDB will use again: each entry of its free list, under
+ * the transaction that freed them, is an array of page numbers behind their
+ * count. What the last transaction freed is kept for the snapshots that are
+ * still older. */
+static void
+add_free_list(MDB_env *env, uint64_t last_txn, KvRoom *room)
 {
-	MDB_stat stat;
-
-	mdb_env_stat(env, &stat);
-	return stat.ms_psize;
-}
-
-/* Bytes in pages that LMDB will use again: each entry of its free list is an
- * array of page numbers behind their count. */
-static uint64_t
-free_list_bytes(MDB_env *env)
-{
-	MDB_txn *txn;
+	uint64_t size = lmdb_page_size(env);
 	MDB_cursor *cursor;
+	MDB_txn *txn;
 	MDB_val key;
 	MDB_val value;
+	size_t id;
 	size_t count;
-	uint64_t pages = 0;
 
 	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
-		return 0;
-	if (mdb_cursor_open(txn, FREE_DBI, &cursor) == MDB_SUCCESS) {
+		return;
+	if (mdb_cursor_open(txn, LMDB_FREE_DBI, &cursor) == MDB_SUCCESS) {
 		while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) ==
 		       MDB_SUCCESS) {
+			memcpy(&id, key.mv_data, sizeof(id));
 			memcpy(&count, value.mv_data, sizeof(count));
-			pages += count;
+			if (id < last_txn)
+				room->free += count * size;
+			else
+				room->freed += count * size;
 		}
 		mdb_cursor_close(cursor);
 	}
 	mdb_txn_abort(txn);
-	return pages * page_size(env);
 }
 
 static int
@@ -250,13 +213,13 @@ lmdb_room(Kv *kv, KvRoom *ret_room)
 	if (fstat(fd, &st) < 0 || fstatvfs(fd, &vfs) < 0)
 		return -errno;
 
-	used = (info.me_last_pgno + 1) * page_size(lmdb->env);
+	used = (info.me_last_pgno + 1) * lmdb_page_size(lmdb->env);
 	disk = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	ret_room->map_size = info.me_mapsize;
-	ret_room->used = (uint64_t)st.st_size;
-	ret_room->free = MIN(disk, info.me_mapsize - used);
+	*ret_room = (KvRoom){ .map_size = info.me_mapsize,
+		              .used = (uint64_t)st.st_size,
+		              .free = MIN(disk, info.me_mapsize - used) };
 	if (ret_room->free < PLENTY)
-		ret_room->free += free_list_bytes(lmdb->env);
+		add_free_list(lmdb->env, info.me_last_txnid, ret_room);
 	return 0;
 }
 
@@ -271,7 +234,7 @@ check_guard(MDB_txn *txn, const KvChange *guard)
 
 	if (guard->key.data == NULL)
 		return 0;
-	code = mdb_get(txn, DBI, &key, &value);
+	code = mdb_get(txn, LMDB_DBI, &key, &value);
 	if (code == MDB_NOTFOUND)
 		return -ESTALE;
 	if (code != MDB_SUCCESS)
@@ -290,8 +253,8 @@ apply_change(MDB_txn *txn, const KvChange *change)
 	int code;
 
 	if (change->value.data != NULL)
-		return lmdb_error(mdb_put(txn, DBI, &key, &value, 0));
-	code = mdb_del(txn, DBI, &key, NULL);
+		return lmdb_error(mdb_put(txn, LMDB_DBI, &key, &value, 0));
+	code = mdb_del(txn, LMDB_DBI, &key, NULL);
 	return code == MDB_NOTFOUND ? 0 : lmdb_error(code);
 }
 
@@ -372,164 +335,17 @@ lmdb_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 
 /* ---- opening -------------------------------------------------------------*/
 
-/* Ends an environment that was made, opened or not. */
-static void
-env_close(MDB_env **env)
-{
-	if (*env != NULL)
-		mdb_env_close(g_steal_pointer(env));
-}
-
 static int
-env_new(uint64_t map_size, MDB_env **ret_env)
-{
-	MDB_env *env = NULL;
-	int code;
-
-	code = mdb_env_create(&env);
-	if (code == MDB_SUCCESS)
-		code = mdb_env_set_maxreaders(env, MAX_READERS);
-	if (code == MDB_SUCCESS && map_size > 0)
-		code = mdb_env_set_mapsize(env, map_size);
-	if (code != MDB_SUCCESS) {
-		env_close(&env);
-		return lmdb_error(code);
-	}
-	*ret_env = env;
-	return 0;
-}
-
-/* Opens the one database, so that its handle is DBI ever after. */
-static int
-open_dbi(MDB_env *env, unsigned flags)
-{
-	MDB_txn *txn;
-	MDB_dbi dbi;
-	int code;
-
-	code = mdb_txn_begin(env, NULL, flags, &txn);
-	if (code != MDB_SUCCESS)
-		return lmdb_error(code);
-	code = mdb_dbi_open(txn, NULL, 0, &dbi);
-	if (code != MDB_SUCCESS) {
-		mdb_txn_abort(txn);
-		return lmdb_error(code);
-	}
-	g_assert(dbi == DBI);
-	return lmdb_error(mdb_txn_commit(txn));
-}
-
-/* Touches every page of the database; a missing one is a SIGBUS. */
-static int
-read_all(MDB_env *env)
-{
-	volatile uint8_t sum = 0;
-	MDB_txn *txn;
-	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	MDB_dbi dbi;
-
-	if (open_dbi(env, MDB_RDONLY) < 0 ||
-	    mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
-		return -EUCLEAN;
-	for (dbi = FREE_DBI; dbi <= DBI; dbi++) {
-		if (mdb_cursor_open(txn, dbi, &cursor) != MDB_SUCCESS)
-			return -EUCLEAN;
-		while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) ==
-		       MDB_SUCCESS)
-			if (value.mv_size > 0)
-				sum ^= ((uint8_t *)value
-				                .mv_data)[value.mv_size - 1];
-		mdb_cursor_close(cursor);
-	}
-	mdb_txn_abort(txn);
-	return 0;
-}
-
-/*
- * Whether the file in @dir is shorter than its last page, and not only
- * because the last pages are free ones that were never written. That is found
- * out by reading it all in a child, which dies of SIGBUS if something misses.
- */
-static bool
-is_truncated(const char *dir)
-{
-	MDB_env *env = NULL;
-	pid_t child;
-	int status = 0;
-
-	child = fork();
-	if (child < 0)
-		return true;
-	if (child == 0) {
-		if (env_new(0, &env) < 0 ||
-		    mdb_env_open(env, dir, MDB_RDONLY | MDB_NOLOCK, 0600) !=
-		            MDB_SUCCESS)
-			_exit(1);
-		_exit(read_all(env) < 0);
-	}
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
-static int
-check_size(MDB_env *env, const char *dir)
-{
-	MDB_envinfo info;
-	struct stat st;
-	int fd;
-
-	mdb_env_info(env, &info);
-	mdb_env_get_fd(env, &fd);
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if ((uint64_t)st.st_size >= (info.me_last_pgno + 1) * page_size(env))
-		return 0;
-	return is_truncated(dir) ? -EUCLEAN : 0;
-}
-
-/* LMDB maps two pages before it looks at the size. */
-static int
-check_file(const char *dir)
-{
-	g_autofree char *path = g_build_filename(dir, DATA_FILE, NULL);
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EPROTO;
-	return st.st_size < 2 * 4096 ? -EUCLEAN : 0;
-}
-
-static int
-lmdb_open_env(KvLmdb *lmdb)
+open_env(KvLmdb *lmdb)
 {
 	unsigned flags = lmdb->writer_fd < 0 ? MDB_RDONLY : 0;
-	MDB_env *env = NULL;
 	int r;
 
-	r = check_file(lmdb->dir);
-	if (r < 0)
-		return r;
-	r = env_new(lmdb->map_size, &env);
-	if (r < 0)
-		return r;
-
-	r = lmdb_error(mdb_env_open(env, lmdb->dir, flags | MDB_NOTLS, 0600));
+	r = lmdb_env_open(lmdb->dir, flags | MDB_NOTLS, lmdb->map_size,
+	                  &lmdb->env);
 	if (r == 0)
-		r = check_size(env, lmdb->dir);
-	if (r == 0)
-		r = open_dbi(env, MDB_RDONLY);
-	if (r < 0) {
-		env_close(&env);
-		return r;
-	}
-	mdb_reader_check(env, NULL);
-	lmdb->env = env;
-	return 0;
+		mdb_reader_check(lmdb->env, NULL);
+	return r;
 }
 
 static int
@@ -537,8 +353,8 @@ lmdb_reopen(Kv *kv)
 {
 	KvLmdb *lmdb = (KvLmdb *)kv;
 
-	env_close(&lmdb->env);
-	return lmdb_open_env(lmdb);
+	lmdb_env_close(&lmdb->env);
+	return open_env(lmdb);
 }
 
 static void
@@ -546,7 +362,7 @@ lmdb_close(Kv *kv)
 {
 	KvLmdb *lmdb = (KvLmdb *)kv;
 
-	env_close(&lmdb->env);
+	lmdb_env_close(&lmdb->env);
 	if (lmdb->writer_fd >= 0)
 		close(lmdb->writer_fd);
 	g_free(lmdb->dir);
@@ -566,34 +382,6 @@ static const KvEngine lmdb_engine = {
 	.close = lmdb_close,
 };
 
-/* Takes the headship of @dir: -EBUSY and the holder's pid if it is taken. */
-static int
-take_headship(KvLmdb *lmdb, pid_t *ret_holder)
-{
-	g_autofree char *path = g_build_filename(lmdb->dir, WRITER_FILE, NULL);
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	char text[32] = "";
-	int size;
-	int fd;
-
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		if (read(fd, text, sizeof(text) - 1) < 0)
-			text[0] = '\0';
-		close(fd);
-		*ret_holder = (pid_t)g_ascii_strtoll(text, NULL, 10);
-		return -EBUSY;
-	}
-	lmdb->writer_fd = fd;
-
-	size = g_snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)size, 0) != size)
-		return errno == 0 ? -EIO : -errno;
-	return 0;
-}
-
 static char *
 open_reason(const char *dir, int r, pid_t holder)
 {
@@ -604,8 +392,8 @@ open_reason(const char *dir, int r, pid_t holder)
 		return g_strdup_printf("%s: process %d has this store open",
 		                       dir, (int)holder);
 	case EPROTO:
-		return g_strdup_printf("%s: %s is not a pofs database", dir,
-		                       DATA_FILE);
+		return g_strdup_printf("%s: data.mdb is not a pofs database",
+		                       dir);
 	case EUCLEAN:
 		return g_strdup_printf("%s: the database is damaged or "
 		                       "truncated; nothing was changed",
@@ -629,11 +417,11 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 	lmdb->writer_fd = -1;
 	lmdb->map_size = map_size;
 
-	r = check_file(dir);
+	r = lmdb_env_check_file(dir);
 	if (r == 0 && writer)
-		r = take_headship(lmdb, &holder);
+		r = headship_take(dir, &lmdb->writer_fd, &holder);
 	if (r == 0)
-		r = lmdb_open_env(lmdb);
+		r = open_env(lmdb);
 	if (r < 0) {
 		*ret_reason = open_reason(dir, r, holder);
 		return r;
@@ -645,17 +433,8 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 int
 kv_lmdb_create(const char *dir, uint64_t map_size, char **ret_reason)
 {
-	MDB_env *env = NULL;
-	int r;
+	int r = lmdb_env_create(dir, map_size);
 
-	r = env_new(map_size, &env);
-	if (r == 0)
-		r = lmdb_error(mdb_env_open(env, dir, MDB_NOLOCK, 0600));
-	if (r == 0)
-		r = open_dbi(env, 0);
-	if (r == 0)
-		r = lmdb_error(mdb_env_sync(env, 1));
-	env_close(&env);
 	if (r < 0)
 		*ret_reason = g_strdup_printf("%s: %s", dir, g_strerror(-r));
 	return r;

@@ -13,7 +13,7 @@ store_now_ns(void)
 }
 
 int
-node_load(StoreTxn *txn, StoreNode node, RecordNode *ret_node)
+node_load_any(StoreTxn *txn, StoreNode node, RecordNode *ret_node)
 {
 	RecordKey key = record_key_node(node);
 	KvSlice value;
@@ -25,6 +25,22 @@ node_load(StoreTxn *txn, StoreNode node, RecordNode *ret_node)
 	if (r < 0)
 		return r;
 	return record_node_decode(node, value, ret_node);
+}
+
+/* Whether only the record of @node is left, to be erased. */
+static bool
+is_gone(const StoreTxn *txn, const RecordNode *node)
+{
+	return node->attr.parent == 0 && node->attr.node != STORE_ROOT &&
+	       !node_is_held(txn->store, node->attr.node);
+}
+
+int
+node_load(StoreTxn *txn, StoreNode node, RecordNode *ret_node)
+{
+	int r = node_load_any(txn, node, ret_node);
+
+	return r == 0 && is_gone(txn, ret_node) ? -ESTALE : r;
 }
 
 void
@@ -132,7 +148,7 @@ store_node_release(Store *store, StoreNode node)
 		return;
 	g_hash_table_remove(store->holds, &node);
 	if (store->access == STORE_READ ||
-	    node_load(&store->plain, node, &record) < 0)
+	    node_load_any(&store->plain, node, &record) < 0)
 		return;
 	if (record.attr.parent == 0 && node != STORE_ROOT)
 		orphan_add(&store->plain, node, RECORD_ORPHAN_NODE);

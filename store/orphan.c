@@ -119,7 +119,7 @@ orphan_entries(StoreTxn *txn, StoreNode dir, size_t *budget, bool *ret_done)
 		key.data = g_bytes_get_data(keys->pdata[i], &key.size);
 		if (txn_get(txn, key, &value) == 0 &&
 		    record_name_decode(value, &name) == 0 &&
-		    node_load(txn, name.node, &node) == 0) {
+		    node_load_any(txn, name.node, &node) == 0) {
 			node.attr.parent = 0;
 			node.name[0] = '\0';
 			node_save(txn, &node);
@@ -141,7 +141,7 @@ erase_node(StoreTxn *txn, StoreNode id, size_t *budget, bool *ret_done)
 	int r;
 
 	*ret_done = true;
-	r = node_load(txn, id, &node);
+	r = node_load_any(txn, id, &node);
 	if (r == -ESTALE)
 		return 0;
 	if (r == 0 && S_ISDIR(node.attr.mode))

@@ -302,19 +302,41 @@ txn_keys(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
 
 /* ---- admission -----------------------------------------------------------*/
 
-/* Room for what is pending and @size more, beside the reserve. */
+/* Whether there is room for what is pending and @size more, beside the
+ * reserve; what the next commit frees counts as *@ret_soon. */
 static bool
-has_room(Store *store, uint64_t size)
+has_room(Store *store, uint64_t size, bool *ret_soon)
 {
 	uint64_t need = ESTIMATE(commit_pending(store) + size);
+	uint64_t reserve;
 	KvRoom room;
 
+	*ret_soon = false;
 	if (need + RESERVE <= store->room / 2)
 		return true;
 	if (kv_room(store->kv, &room) < 0)
 		return false;
 	store->room = room.free;
-	return need + MIN(RESERVE, room.map_size / 8) <= room.free;
+	reserve = MIN(RESERVE, room.map_size / 8);
+	*ret_soon = need + reserve <= room.free + room.freed;
+	return need + reserve <= room.free;
+}
+
+/* Looks for room: what was just deleted may not have been erased yet, and
+ * what was erased by the last commit is free after the next. */
+static int
+find_room(Store *store, uint64_t size)
+{
+	bool soon;
+
+	if (has_room(store, size, &soon))
+		return 0;
+	commit_wait_round(store, false);
+	if (has_room(store, size, &soon))
+		return 0;
+	if (soon)
+		commit_wait_round(store, true);
+	return has_room(store, size, &soon) ? 0 : -ENOSPC;
 }
 
 /* Plain changes are slowed down to what the disk takes. */
@@ -324,7 +346,7 @@ throttle(Store *store)
 	while (commit_pending(store) - store->staged >
 	               store->options.dirty_limit &&
 	       store->health == STORE_HEALTHY)
-		commit_wait_round(store);
+		commit_wait_round(store, false);
 }
 
 /* A full store lets in what makes room; a failing one nothing. */
@@ -345,15 +367,11 @@ txn_admit(StoreTxn *txn, uint64_t size)
 	if (txn->layer == NULL)
 		throttle(store);
 	if (!is_open_for(store, size))
-		commit_wait_round(store);
+		commit_wait_round(store, false);
 	if (!is_open_for(store, size))
 		return commit_health_error(store);
 
-	if (size == 0 || has_room(store, size))
-		return 0;
-	/* Perhaps what was just deleted has not been erased yet. */
-	commit_wait_round(store);
-	return has_room(store, size) ? 0 : -ENOSPC;
+	return size == 0 ? 0 : find_room(store, size);
 }
 
 int

@@ -42,13 +42,13 @@ store_xattr_get(StoreTxn *txn, StoreNode node, const char *name, void *buf,
 
 	STORE_LOCK(txn->store);
 	key = record_key_xattr(node, name);
-	r = txn_get(txn, record_slice(&key), &value);
-	if (r == 0)
-		return copy_out(value.data, value.size, buf, size, ret_size);
-	if (r != -ENOENT)
-		return r;
 	r = node_load(txn, node, &record);
-	return r < 0 ? r : -ENODATA;
+	if (r < 0)
+		return r;
+	r = txn_get(txn, record_slice(&key), &value);
+	if (r < 0)
+		return r == -ENOENT ? -ENODATA : r;
+	return copy_out(value.data, value.size, buf, size, ret_size);
 }
 
 /* The keys of @node's attributes. */

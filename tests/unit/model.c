@@ -47,8 +47,8 @@ node_new(Model *model, ModelNode *parent, const char *name, uint32_t mode)
 	node->parent = parent;
 	node->mode = mode;
 	node->name = g_strdup(name);
-	node->xattrs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-	                                     g_free);
+	node->xattrs =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	if (S_ISDIR(mode)) {
 		node->children = g_hash_table_new_full(g_str_hash, g_str_equal,
 		                                       g_free, node_free);
@@ -84,8 +84,8 @@ model_free(Model *model)
 ModelNode *
 model_any_dir(Model *model, GRand *rand)
 {
-	return model->dirs->pdata[g_rand_int_range(rand, 0,
-	                                           (int)model->dirs->len)];
+	return model->dirs
+	        ->pdata[g_rand_int_range(rand, 0, (int)model->dirs->len)];
 }
 
 ModelNode *
@@ -93,8 +93,8 @@ model_any_file(Model *model, GRand *rand)
 {
 	if (model->files->len == 0)
 		return NULL;
-	return model->files->pdata[g_rand_int_range(rand, 0,
-	                                            (int)model->files->len)];
+	return model->files
+	        ->pdata[g_rand_int_range(rand, 0, (int)model->files->len)];
 }
 
 static ModelNode *
@@ -354,9 +354,8 @@ compare_node(const ModelNode *node, StoreTxn *txn)
 		const ModelNode *c = child;
 		StoreEntry entry;
 
-		assert_int_equal(store_name_find(txn, node->node, c->name,
-		                                 &entry),
-		                 0);
+		assert_int_equal(
+			store_name_find(txn, node->node, c->name, &entry), 0);
 		assert_int_equal(entry.node, c->node);
 		assert_string_equal(entry.name, c->name);
 		compare_node(c, txn);

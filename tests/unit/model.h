@@ -33,8 +33,7 @@ ModelNode *model_any_file(Model *model, GRand *rand);
 /** These return what the store must return. */
 int model_add(Model *model, ModelNode *dir, const char *name, uint32_t mode,
               ModelNode **ret_node);
-int model_remove(Model *model, ModelNode *dir, const char *name,
-                 uint32_t type);
+int model_remove(Model *model, ModelNode *dir, const char *name, uint32_t type);
 int model_move(Model *model, ModelNode *dir, const char *name, ModelNode *to,
                const char *new_name, StoreMove how);
 int model_xattr_remove(ModelNode *node, const char *name);

@@ -43,8 +43,8 @@ test_store_new(void)
 	return test_store_new_with(&STORE_OPTIONS_DEFAULT);
 }
 
-static void
-remove_files(const char *dir)
+void
+test_remove_files(const char *dir)
 {
 	g_autoptr(GDir) entries = g_dir_open(dir, 0, NULL);
 	const char *name;
@@ -61,9 +61,15 @@ void
 test_store_free(TestStore *test)
 {
 	store_close(test->store);
-	remove_files(test->dir);
+	test_remove_files(test->dir);
 	g_free(test->dir);
 	g_free(test);
+}
+
+void
+test_keep_result(void *user_data, KvResult result)
+{
+	*(KvResult *)user_data = result;
 }
 
 void
@@ -94,9 +100,8 @@ add(Store *store, StoreNode dir, const char *name, uint32_t mode)
 {
 	StoreAttr attr = { .mode = mode };
 
-	assert_int_equal(store_name_add(store_plain(store), dir, name, &attr,
-	                                &attr),
-	                 0);
+	assert_int_equal(
+		store_name_add(store_plain(store), dir, name, &attr, &attr), 0);
 	return attr.node;
 }
 

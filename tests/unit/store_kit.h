@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include "store/kv.h"
 #include "store/store.h"
 
 /** A store of a test's own, in a directory that goes with it. */
@@ -14,6 +15,12 @@ typedef struct TestStore {
 TestStore *test_store_new(void);
 TestStore *test_store_new_with(const StoreOptions *options);
 void test_store_free(TestStore *test);
+
+/** Removes directory @dir and the files in it. */
+void test_remove_files(const char *dir);
+
+/** A KvDone that puts the result into *@user_data, a KvResult. */
+void test_keep_result(void *user_data, KvResult result);
 
 /** Closes the store and opens it again. */
 void test_store_reopen(TestStore *test);
@@ -35,6 +42,6 @@ void test_assert_text(StoreTxn *txn, StoreNode node, const char *text);
 int test_store_setup(void **state);
 int test_store_teardown(void **state);
 
-#define STORE_TEST(f)                                    \
+#define STORE_TEST(f)                                        \
 	cmocka_unit_test_setup_teardown(f, test_store_setup, \
 	                                test_store_teardown)

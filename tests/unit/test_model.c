@@ -25,9 +25,10 @@
 #define STEPS  2500
 
 /* Names that fold together, that are long, and that DOS cannot have. */
-static const char *const names[] = { "A",       "b",     "B",    "Long name.txt",
-	                             "\xc3\x84", "\xc3\xa4", "c.d", "e",
-	                             "LONG NAME.TXT", "f" };
+static const char *const names[] = {
+	"A",        "b",   "B", "Long name.txt", "\xc3\x84",
+	"\xc3\xa4", "c.d", "e", "LONG NAME.TXT", "f"
+};
 
 typedef struct Walk {
 	TestStore *test;
@@ -96,9 +97,8 @@ step_move(Walk *w, ModelNode *dir)
 static void
 step_write(Walk *w, ModelNode *file)
 {
-	uint64_t offset = any_size(w) * (g_rand_int_range(w->rand, 0, 8) == 0
-	                                         ? 50
-	                                         : 1);
+	uint64_t offset =
+		any_size(w) * (g_rand_int_range(w->rand, 0, 8) == 0 ? 50 : 1);
 	size_t size = any_size(w);
 	g_autofree uint8_t *data = g_malloc(size + 1);
 	size_t i;
@@ -155,8 +155,8 @@ step_read(Walk *w, ModelNode *file)
 static void
 step_xattr(Walk *w, ModelNode *node)
 {
-	g_autofree char *name = g_strdup_printf(
-		"user.%d", g_rand_int_range(w->rand, 0, 4));
+	g_autofree char *name =
+		g_strdup_printf("user.%d", g_rand_int_range(w->rand, 0, 4));
 	g_autofree char *value = g_strdup_printf("%u", g_rand_int(w->rand));
 
 	if (g_rand_boolean(w->rand)) {
@@ -218,9 +218,8 @@ the_store_behaves_like_a_plain_model(void **state)
 	unsigned round;
 
 	for (round = 0; round < ROUNDS; round++) {
-		guint32 seed = fixed != NULL
-		                       ? (guint32)strtoul(fixed, NULL, 10)
-		                       : g_random_int();
+		guint32 seed = fixed != NULL ? (guint32)strtoul(fixed, NULL, 10)
+		                             : g_random_int();
 		TestStore *test = test_store_new();
 		Walk w = { .test = test,
 			   .model = model_new(),

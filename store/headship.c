@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "store/headship.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#define WRITER_FILE "writer"
+
+static pid_t
+read_pid(int fd)
+{
+	char text[32] = "";
+
+	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
+		return 0;
+	return (pid_t)g_ascii_strtoll(text, NULL, 10);
+}
+
+static int
+write_pid(int fd)
+{
+	char text[32];
+	int size = g_snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) < 0)
+		return -errno;
+	if (pwrite(fd, text, (size_t)size, 0) != size)
+		return -ENOSPC;
+	return 0;
+}
+
+int
+headship_take(const char *dir, int *ret_fd, pid_t *ret_holder)
+{
+	g_autofree char *path = g_build_filename(dir, WRITER_FILE, NULL);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd;
+	int r;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		*ret_holder = read_pid(fd);
+		close(fd);
+		return -EBUSY;
+	}
+	r = write_pid(fd);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdint.h>
+
+#include <lmdb.h>
+
+/**
+ * LMDB environments: made, judged and opened. Beside kv_lmdb.c the only file
+ * that knows LMDB.
+ */
+
+/** The free list, and the one database with all records. */
+#define LMDB_FREE_DBI ((MDB_dbi)0)
+#define LMDB_DBI      ((MDB_dbi)1)
+
+/**
+ * The one place where LMDB's errors become ours. Returns 0 or a negative
+ * errno: -EPROTO not LMDB's, -EUCLEAN damaged, -ENOSPC the map is full, -EIO.
+ */
+int lmdb_error(int code);
+
+/** Creates an empty environment in @dir and syncs it; @map_size in bytes. */
+int lmdb_env_create(const char *dir, uint64_t map_size);
+
+/** Whether there is a file that may be LMDB's: 0, -ENOENT, ... */
+int lmdb_env_check_file(const char *dir);
+
+/**
+ * Opens the environment in @dir with @flags of mdb_env_open(); @map_size 0 is
+ * as created. A truncated one is -EUCLEAN, not a SIGBUS later.
+ *
+ * Ownership: lmdb_env_close().
+ */
+int lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
+                  MDB_env **ret_env);
+
+/** Closes and clears *@env. NULL is a no-op. */
+void lmdb_env_close(MDB_env **env);
+
+/** Bytes of a page. */
+uint64_t lmdb_page_size(MDB_env *env);

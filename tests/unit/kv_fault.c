@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/kv_fault.h"
+
+#include <errno.h>
+
+#include "store/change.h"
+
+/*
+ * A state is a tree that nobody changes; a commit makes a new one. A snapshot
+ * keeps its state alive. After an unclear commit the engine is finished until
+ * it is opened again, like LMDB after a failed write of its meta page.
+ */
+struct KvFaultDisk {
+	GMutex lock;
+	GTree *state; /* GBytes -> GBytes; owned */
+	KvFaultKind kind;
+	uint64_t at;
+	uint64_t calls;
+	uint64_t commits;
+	bool is_broken;
+};
+
+typedef struct KvFault {
+	Kv kv;
+	KvFaultDisk *disk; /* borrowed */
+	bool is_finished;
+} KvFault;
+
+typedef struct FaultSnapshot {
+	KvSnapshot snapshot;
+	GTree *state; /* owned */
+} FaultSnapshot;
+
+typedef struct FaultIter {
+	KvIter iter;
+	GTreeNode *place;
+} FaultIter;
+
+static KvSlice
+slice_of(GBytes *bytes)
+{
+	KvSlice slice;
+
+	slice.data = g_bytes_get_data(bytes, &slice.size);
+	return slice;
+}
+
+static int
+compare(const void *a, const void *b, void *user_data)
+{
+	return change_compare_keys(slice_of((GBytes *)(uintptr_t)a),
+	                           slice_of((GBytes *)(uintptr_t)b));
+}
+
+static GTree *
+state_new(void)
+{
+	return g_tree_new_full(compare, NULL, (GDestroyNotify)g_bytes_unref,
+	                       (GDestroyNotify)g_bytes_unref);
+}
+
+KvFaultDisk *
+kv_fault_disk_new(void)
+{
+	KvFaultDisk *disk = g_new0(KvFaultDisk, 1);
+
+	g_mutex_init(&disk->lock);
+	disk->state = state_new();
+	return disk;
+}
+
+void
+kv_fault_disk_free(KvFaultDisk *disk)
+{
+	if (disk == NULL)
+		return;
+	g_tree_unref(disk->state);
+	g_mutex_clear(&disk->lock);
+	g_free(disk);
+}
+
+void
+kv_fault_plan(KvFaultDisk *disk, KvFaultKind kind, uint64_t at)
+{
+	g_mutex_lock(&disk->lock);
+	disk->kind = kind;
+	disk->at = at;
+	disk->calls = 0;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_break(KvFaultDisk *disk, bool is_broken)
+{
+	g_mutex_lock(&disk->lock);
+	disk->is_broken = is_broken;
+	g_mutex_unlock(&disk->lock);
+}
+
+uint64_t
+kv_fault_calls(const KvFaultDisk *disk)
+{
+	return disk->calls;
+}
+
+uint64_t
+kv_fault_commits(const KvFaultDisk *disk)
+{
+	return disk->commits;
+}
+
+/* Counts a call and tells how it shall fail. */
+static KvFaultKind
+next_fault(KvFaultDisk *disk)
+{
+	KvFaultKind kind = KV_FAULT_NONE;
+
+	g_mutex_lock(&disk->lock);
+	if (++disk->calls == disk->at)
+		kind = disk->kind;
+	g_mutex_unlock(&disk->lock);
+	return kind;
+}
+
+/* Whether a call that reads shall fail. */
+static bool
+read_fails(KvFault *fault)
+{
+	return next_fault(fault->disk) == KV_FAULT_IO || fault->is_finished;
+}
+
+static int
+fault_snapshot(Kv *kv, KvSnapshot **ret_snapshot)
+{
+	KvFault *fault = (KvFault *)kv;
+	FaultSnapshot *s;
+
+	if (read_fails(fault))
+		return -EIO;
+	s = g_new0(FaultSnapshot, 1);
+	s->snapshot.kv = kv;
+	s->state = g_tree_ref(fault->disk->state);
+	*ret_snapshot = &s->snapshot;
+	return 0;
+}
+
+static void
+fault_snapshot_end(KvSnapshot *snapshot)
+{
+	FaultSnapshot *s = (FaultSnapshot *)snapshot;
+
+	g_tree_unref(s->state);
+	g_free(s);
+}
+
+static int
+fault_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
+{
+	FaultSnapshot *s = (FaultSnapshot *)snapshot;
+	g_autoptr(GBytes) k = g_bytes_new(key.data, key.size);
+	GBytes *value;
+
+	if (read_fails((KvFault *)snapshot->kv))
+		return -EIO;
+	value = g_tree_lookup(s->state, k);
+	if (value == NULL)
+		return -ENOENT;
+	*ret_value = slice_of(value);
+	return 0;
+}
+
+static int
+fault_iter(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter)
+{
+	FaultSnapshot *s = (FaultSnapshot *)snapshot;
+	g_autoptr(GBytes) k = g_bytes_new(from.data, from.size);
+	FaultIter *it;
+
+	if (read_fails((KvFault *)snapshot->kv))
+		return -EIO;
+	it = g_new0(FaultIter, 1);
+	it->iter.snapshot = snapshot;
+	it->place = g_tree_lower_bound(s->state, k);
+	*ret_iter = &it->iter;
+	return 0;
+}
+
+static int
+fault_iter_next(KvIter *iter, KvSlice *ret_key, KvSlice *ret_value)
+{
+	FaultIter *it = (FaultIter *)iter;
+
+	if (read_fails((KvFault *)iter->snapshot->kv))
+		return -EIO;
+	if (it->place == NULL)
+		return -ENOENT;
+	*ret_key = slice_of(g_tree_node_key(it->place));
+	*ret_value = slice_of(g_tree_node_value(it->place));
+	it->place = g_tree_node_next(it->place);
+	return 0;
+}
+
+static void
+fault_iter_end(KvIter *iter)
+{
+	g_free(iter);
+}
+
+static gboolean
+copy_entry(void *key, void *value, void *user_data)
+{
+	g_tree_insert(user_data, g_bytes_ref(key), g_bytes_ref(value));
+	return FALSE;
+}
+
+static void
+apply(KvFaultDisk *disk, const KvBatch *batch)
+{
+	GTree *next = state_new();
+	size_t i;
+
+	g_tree_foreach(disk->state, copy_entry, next);
+	for (i = 0; i < batch->count; i++) {
+		const KvChange *change = &batch->changes[i];
+		GBytes *key = g_bytes_new(change->key.data, change->key.size);
+
+		if (change->value.data != NULL) {
+			g_tree_insert(next, key,
+			              g_bytes_new(change->value.data,
+			                          change->value.size));
+			continue;
+		}
+		g_tree_remove(next, key);
+		g_bytes_unref(key);
+	}
+	g_tree_unref(disk->state);
+	disk->state = next;
+	disk->commits++;
+}
+
+static bool
+guard_holds(KvFaultDisk *disk, const KvChange *guard)
+{
+	g_autoptr(GBytes) key = NULL;
+	g_autoptr(GBytes) want = NULL;
+	GBytes *value;
+
+	if (guard->key.data == NULL)
+		return true;
+	key = g_bytes_new(guard->key.data, guard->key.size);
+	want = g_bytes_new(guard->value.data, guard->value.size);
+	value = g_tree_lookup(disk->state, key);
+	return value != NULL && g_bytes_equal(value, want);
+}
+
+static KvResult
+commit(KvFault *fault, const KvBatch *batch)
+{
+	KvFaultDisk *disk = fault->disk;
+	KvFaultKind kind = next_fault(disk);
+
+	if (disk->is_broken || fault->is_finished || kind == KV_FAULT_IO)
+		return KV_IO;
+	if (kind == KV_FAULT_NOSPACE)
+		return KV_NOSPACE;
+	if (!guard_holds(disk, &batch->guard))
+		return KV_REFUSED;
+	if (kind != KV_FAULT_UNKNOWN_LOST)
+		apply(disk, batch);
+	fault->is_finished = kind != KV_FAULT_NONE;
+	return kind == KV_FAULT_NONE ? KV_COMMITTED : KV_UNKNOWN;
+}
+
+static void
+fault_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
+{
+	done(user_data, commit((KvFault *)kv, batch));
+}
+
+static int
+fault_room(Kv *kv, KvRoom *ret_room)
+{
+	KvFault *fault = (KvFault *)kv;
+
+	if (read_fails(fault))
+		return -EIO;
+	*ret_room = (KvRoom){ .map_size = UINT64_C(1) << 40,
+		              .free = UINT64_C(1) << 40 };
+	return 0;
+}
+
+static int
+fault_reopen(Kv *kv)
+{
+	KvFault *fault = (KvFault *)kv;
+
+	fault->is_finished = fault->disk->is_broken ||
+	                     next_fault(fault->disk) == KV_FAULT_IO;
+	return fault->is_finished ? -EIO : 0;
+}
+
+static void
+fault_close(Kv *kv)
+{
+	g_free(kv);
+}
+
+static const KvEngine fault_engine = {
+	.snapshot = fault_snapshot,
+	.snapshot_end = fault_snapshot_end,
+	.get = fault_get,
+	.iter = fault_iter,
+	.iter_next = fault_iter_next,
+	.iter_end = fault_iter_end,
+	.commit = fault_commit,
+	.room = fault_room,
+	.reopen = fault_reopen,
+	.close = fault_close,
+};
+
+Kv *
+kv_fault_open(KvFaultDisk *disk)
+{
+	KvFault *fault = g_new0(KvFault, 1);
+
+	fault->kv.engine = &fault_engine;
+	fault->disk = disk;
+	return &fault->kv;
+}

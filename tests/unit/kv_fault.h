@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include "store/kv.h"
+
+/**
+ * An engine in memory that fails when it is told to: the other
+ * implementation of kv.h.
+ */
+
+/** What outlives the engine, as a disk does. */
+typedef struct KvFaultDisk KvFaultDisk;
+
+KvFaultDisk *kv_fault_disk_new(void);
+void kv_fault_disk_free(KvFaultDisk *disk);
+
+/** How a call may fail. */
+typedef enum KvFaultKind {
+	KV_FAULT_NONE,
+	KV_FAULT_IO,      /* the call fails and has no effect */
+	KV_FAULT_NOSPACE, /* a commit finds no room; other calls are well */
+	KV_FAULT_UNKNOWN_DONE, /* a commit fails, but is there after a reopen */
+	KV_FAULT_UNKNOWN_LOST, /* a commit fails, and is not */
+	KV_FAULT_KINDS,
+} KvFaultKind;
+
+/**
+ * Plans a failure of the call number @at, counted from 1 and from now on, of
+ * any function but those that end something. 0 plans none.
+ */
+void kv_fault_plan(KvFaultDisk *disk, KvFaultKind kind, uint64_t at);
+
+/** Makes every commit and reopen fail until told otherwise. */
+void kv_fault_break(KvFaultDisk *disk, bool is_broken);
+
+/** How many calls were made since the plan. */
+uint64_t kv_fault_calls(const KvFaultDisk *disk);
+
+/** How many commits have succeeded since the disk is new. */
+uint64_t kv_fault_commits(const KvFaultDisk *disk);
+
+/** Opens an engine on @disk, one at a time. Ownership: kv_close(). */
+Kv *kv_fault_open(KvFaultDisk *disk);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(KvFaultDisk, kv_fault_disk_free)

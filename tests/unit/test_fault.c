@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The store over an engine that fails: at the n-th call, for n = 1, 2, ...
+ * until a run meets no failure, in every way an engine may fail. Whatever
+ * happens, a transaction is all or nothing, what was acknowledged is there,
+ * and the store serves again when the engine does.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "tests/unit/kv_fault.h"
+#include "tests/unit/store_kit.h"
+
+/* Puts the first records of an empty store onto @disk. */
+static void
+format(KvFaultDisk *disk)
+{
+	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) to = kv_fault_open(disk);
+	g_autoptr(Kv) from = NULL;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key = { "", 0 };
+	KvSlice value;
+
+	assert_int_equal(store_create(dir, NULL, &reason), 0);
+	assert_int_equal(kv_lmdb_open(dir, false, 0, &from, &reason), 0);
+	assert_int_equal(kv_snapshot(from, &snapshot), 0);
+	key.data = "\0";
+	key.size = 1;
+	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
+	while (kv_iter_next(iter, &key, &value) == 0) {
+		KvChange change = { key, value };
+		KvBatch batch = { .changes = &change, .count = 1 };
+		KvResult result;
+
+		kv_commit(to, &batch, test_keep_result, &result);
+		assert_int_equal(result, KV_COMMITTED);
+	}
+	test_remove_files(dir);
+}
+
+static int
+open_on(KvFaultDisk *disk, Store **ret_store)
+{
+	g_autofree char *reason = NULL;
+
+	return store_open_on(kv_fault_open(disk), "fault", STORE_WRITE, NULL,
+	                     ret_store, &reason);
+}
+
+/* What a run was told, to be compared with what is there in the end. */
+typedef struct Told {
+	int sync;   /* of the file "synced" */
+	int commit; /* of the files "one" and "two" */
+} Told;
+
+static int
+add(StoreTxn *txn, const char *name)
+{
+	StoreAttr attr = { .mode = S_IFREG | 0644 };
+	int r = store_name_add(txn, STORE_ROOT, name, &attr, &attr);
+
+	return r < 0 ? r : store_file_write(txn, attr.node, 0, name, 3);
+}
+
+static void
+run(Store *store, Told *told)
+{
+	StoreTxn *txn = NULL;
+
+	told->sync = add(store_plain(store), "synced");
+	if (told->sync == 0)
+		told->sync = store_sync_wait(store);
+
+	assert_int_equal(store_txn_begin(store, &txn), 0);
+	(void)add(txn, "one");
+	(void)add(txn, "two");
+	told->commit = store_txn_commit_wait(&txn);
+}
+
+static bool
+has(Store *store, const char *name)
+{
+	StoreEntry entry;
+	char buf[4];
+	size_t size = 0;
+
+	if (store_name_find(store_plain(store), STORE_ROOT, name, &entry) < 0)
+		return false;
+	return store_file_read(store_plain(store), entry.node, 0, buf, 4,
+	                       &size) == 0 &&
+	       size == 3 && memcmp(buf, name, 3) == 0;
+}
+
+static void
+judge(Store *store, const Told *told, KvFaultKind kind)
+{
+	if (told->sync == 0)
+		assert_true(has(store, "synced"));
+	assert_int_equal(has(store, "one"), has(store, "two"));
+	if (told->commit == 0)
+		assert_true(has(store, "one"));
+	else if (kind != KV_FAULT_UNKNOWN_DONE)
+		assert_false(has(store, "one"));
+}
+
+static void
+print_finding(void *user_data, const char *sentence)
+{
+	print_error("check: %s\n", sentence);
+}
+
+/* Returns whether the planned fault was met. */
+static bool
+run_with_fault(KvFaultKind kind, uint64_t at)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	Store *store = NULL;
+	Told told = { -EIO, -EIO };
+	uint64_t calls;
+	uint64_t count = 1;
+
+	format(disk);
+	kv_fault_plan(disk, kind, at);
+	if (open_on(disk, &store) == 0) {
+		run(store, &told);
+		calls = kv_fault_calls(disk);
+		kv_fault_plan(disk, KV_FAULT_NONE, 0);
+		/* The engine is well again: the store must be, too. */
+		assert_int_equal(store_sync_wait(store), 0);
+		judge(store, &told, kind);
+		assert_int_equal(add(store_plain(store), "later"), 0);
+		assert_int_equal(store_close(store), 0);
+	} else {
+		calls = kv_fault_calls(disk);
+		kv_fault_plan(disk, KV_FAULT_NONE, 0);
+	}
+
+	assert_int_equal(open_on(disk, &store), 0);
+	judge(store, &told, kind);
+	assert_int_equal(store_check(store, print_finding, NULL, NULL, &count),
+	                 0);
+	assert_int_equal(count, 0);
+	store_close(store);
+	return calls >= at;
+}
+
+static void
+every_call_may_fail_in_every_way(void **state)
+{
+	int kind;
+
+	for (kind = KV_FAULT_IO; kind < KV_FAULT_KINDS; kind++) {
+		uint64_t at = 1;
+
+		while (run_with_fault((KvFaultKind)kind, at))
+			at++;
+		print_message("kind %d: %" G_GUINT64_FORMAT " calls\n", kind,
+		              at - 1);
+		assert_true(at > 10);
+	}
+}
+
+static void
+a_dead_disk_acknowledges_nothing_and_comes_back(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	Store *store = NULL;
+	StoreTxn *txn = NULL;
+
+	format(disk);
+	assert_int_equal(open_on(disk, &store), 0);
+	assert_int_equal(add(store_plain(store), "before"), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+
+	kv_fault_break(disk, true);
+	assert_int_equal(add(store_plain(store), "during"), 0);
+	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(add(txn, "transaction"), 0);
+	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
+	assert_int_equal(store_sync_wait(store), -EIO);
+	assert_int_equal(add(store_plain(store), "refused"), -EIO);
+
+	kv_fault_break(disk, false);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_true(has(store, "before"));
+	assert_true(has(store, "during"));
+	assert_false(has(store, "transaction"));
+	assert_int_equal(add(store_plain(store), "after"), 0);
+	assert_int_equal(store_close(store), 0);
+}
+
+static void
+another_writer_stops_the_store_for_good(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	Store *store = NULL;
+	Store *other = NULL;
+
+	format(disk);
+	assert_int_equal(open_on(disk, &store), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(open_on(disk, &other), 0);
+	assert_int_equal(add(store_plain(other), "theirs"), 0);
+	assert_int_equal(store_close(other), 0);
+
+	assert_int_equal(add(store_plain(store), "ours"), 0);
+	assert_int_equal(store_sync_wait(store), -EIO);
+	assert_int_equal(store_sync_wait(store), -EIO);
+	assert_int_equal(store_close(store), -EIO);
+	assert_int_equal(open_on(disk, &store), 0);
+	assert_true(has(store, "theirs"));
+	assert_false(has(store, "ours"));
+	store_close(store);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_call_may_fail_in_every_way),
+		cmocka_unit_test(
+			a_dead_disk_acknowledges_nothing_and_comes_back),
+		cmocka_unit_test(another_writer_stops_the_store_for_good),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What kv.h promises, asked of every engine there is.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "tests/unit/kv_fault.h"
+#include "tests/unit/store_kit.h"
+
+/* An engine and what it stands on. */
+typedef struct Bench {
+	Kv *kv;
+	char *dir;         /* LMDB's; owned */
+	KvFaultDisk *disk; /* the fault engine's; owned */
+} Bench;
+
+static Kv *
+open_lmdb(const char *dir)
+{
+	g_autofree char *reason = NULL;
+	Kv *kv = NULL;
+
+	if (kv_lmdb_open(dir, true, 0, &kv, &reason) < 0)
+		fail_msg("%s", reason);
+	return kv;
+}
+
+static int
+setup_lmdb(void **state)
+{
+	Bench *bench = g_new0(Bench, 1);
+	g_autofree char *reason = NULL;
+
+	bench->dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	assert_int_equal(kv_lmdb_create(bench->dir, 16 << 20, &reason), 0);
+	bench->kv = open_lmdb(bench->dir);
+	*state = bench;
+	return 0;
+}
+
+static int
+setup_fault(void **state)
+{
+	Bench *bench = g_new0(Bench, 1);
+
+	bench->disk = kv_fault_disk_new();
+	bench->kv = kv_fault_open(bench->disk);
+	*state = bench;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	Bench *bench = *state;
+
+	kv_close(bench->kv);
+	kv_fault_disk_free(bench->disk);
+	if (bench->dir != NULL)
+		test_remove_files(bench->dir);
+	g_free(bench->dir);
+	g_free(bench);
+	return 0;
+}
+
+static KvSlice
+text(const char *t)
+{
+	return (KvSlice){ t, strlen(t) };
+}
+
+static KvChange
+put(const char *key, const char *value)
+{
+	return (KvChange){ text(key), text(value) };
+}
+
+static KvChange
+del(const char *key)
+{
+	return (KvChange){ .key = text(key) };
+}
+
+static KvResult
+commit_guarded(Kv *kv, const KvChange *changes, size_t count, KvChange guard)
+{
+	KvBatch batch = { changes, count, guard };
+	KvResult result = KV_UNKNOWN;
+
+	kv_commit(kv, &batch, test_keep_result, &result);
+	return result;
+}
+
+static void
+commit(Kv *kv, const KvChange *changes, size_t count)
+{
+	assert_int_equal(commit_guarded(kv, changes, count, (KvChange){ 0 }),
+	                 KV_COMMITTED);
+}
+
+static void
+assert_value(KvSnapshot *snapshot, const char *key, const char *want)
+{
+	KvSlice value;
+
+	if (want == NULL) {
+		assert_int_equal(kv_get(snapshot, text(key), &value), -ENOENT);
+		return;
+	}
+	assert_int_equal(kv_get(snapshot, text(key), &value), 0);
+	assert_int_equal(value.size, strlen(want));
+	assert_memory_equal(value.data, want, value.size);
+}
+
+static void
+assert_now(Kv *kv, const char *key, const char *want)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+
+	assert_int_equal(kv_snapshot(kv, &snapshot), 0);
+	assert_value(snapshot, key, want);
+}
+
+static void
+a_batch_puts_and_deletes(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+
+	commit(kv, (KvChange[]){ put("a", "1"), put("b", "2") }, 2);
+	commit(kv, (KvChange[]){ put("a", "3"), del("b"), del("none") }, 3);
+	assert_now(kv, "a", "3");
+	assert_now(kv, "b", NULL);
+	assert_now(kv, "none", NULL);
+}
+
+static void
+a_snapshot_stays_what_it_was(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	g_autoptr(KvSnapshot) before = NULL;
+
+	commit(kv, (KvChange[]){ put("a", "1"), put("b", "2") }, 2);
+	assert_int_equal(kv_snapshot(kv, &before), 0);
+	commit(kv, (KvChange[]){ put("a", "3"), del("b") }, 2);
+	assert_value(before, "a", "1");
+	assert_value(before, "b", "2");
+	assert_now(kv, "a", "3");
+}
+
+static void
+a_scan_is_in_order_and_begins_where_told(void **state)
+{
+	static const char *const want[] = { "b", "ba", "c", "\xff" };
+	Kv *kv = ((Bench *)*state)->kv;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key;
+	KvSlice value;
+	size_t i;
+
+	commit(kv,
+	       (KvChange[]){ put("c", "3"), put("\xff", "9"), put("a", "1"),
+	                     put("ba", "2"), put("b", "x") },
+	       5);
+	assert_int_equal(kv_snapshot(kv, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, text("aa"), &iter), 0);
+	for (i = 0; i < G_N_ELEMENTS(want); i++) {
+		assert_int_equal(kv_iter_next(iter, &key, &value), 0);
+		assert_int_equal(key.size, strlen(want[i]));
+		assert_memory_equal(key.data, want[i], key.size);
+	}
+	assert_int_equal(kv_iter_next(iter, &key, &value), -ENOENT);
+}
+
+static void
+a_scan_behind_the_end_is_empty(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key;
+	KvSlice value;
+
+	commit(kv, (KvChange[]){ put("a", "1") }, 1);
+	assert_int_equal(kv_snapshot(kv, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, text("b"), &iter), 0);
+	assert_int_equal(kv_iter_next(iter, &key, &value), -ENOENT);
+}
+
+static void
+a_guard_that_does_not_hold_stops_all(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	KvChange changes[] = { put("a", "2"), put("b", "2") };
+
+	assert_int_equal(commit_guarded(kv, changes, 2, put("seq", "1")),
+	                 KV_REFUSED);
+	commit(kv, (KvChange[]){ put("seq", "1") }, 1);
+	assert_int_equal(commit_guarded(kv, changes, 2, put("seq", "0")),
+	                 KV_REFUSED);
+	assert_now(kv, "a", NULL);
+	assert_int_equal(commit_guarded(kv, changes, 2, put("seq", "1")),
+	                 KV_COMMITTED);
+	assert_now(kv, "a", "2");
+}
+
+static void
+the_longest_key_and_a_long_value_fit(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	g_autofree char *key = g_strnfill(KV_KEY_MAX, 'k');
+	g_autofree char *value = g_strnfill(100000, 'v');
+
+	commit(kv, (KvChange[]){ put(key, value) }, 1);
+	assert_now(kv, key, value);
+}
+
+static void
+what_is_committed_is_there_after_a_reopen(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+
+	commit(kv, (KvChange[]){ put("a", "1") }, 1);
+	assert_int_equal(kv_reopen(kv), 0);
+	assert_now(kv, "a", "1");
+	commit(kv, (KvChange[]){ put("a", "2") }, 1);
+	assert_now(kv, "a", "2");
+}
+
+/* Only LMDB has an end to its map. */
+static void
+a_full_map_is_no_space_and_no_damage(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *value = g_strnfill(64 << 20, 'v');
+	KvChange change = put("big", value);
+
+	commit(bench->kv, (KvChange[]){ put("a", "1") }, 1);
+	assert_int_equal(commit_guarded(bench->kv, &change, 1, (KvChange){ 0 }),
+	                 KV_NOSPACE);
+	assert_now(bench->kv, "big", NULL);
+	commit(bench->kv, (KvChange[]){ put("a", "2") }, 1);
+	assert_now(bench->kv, "a", "2");
+}
+
+static void
+a_second_writer_is_told_the_pid_of_the_first(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *pid = g_strdup_printf("process %d ", (int)getpid());
+	g_autofree char *reason = NULL;
+	Kv *second = NULL;
+
+	assert_int_equal(kv_lmdb_open(bench->dir, true, 0, &second, &reason),
+	                 -EBUSY);
+	assert_non_null(strstr(reason, pid));
+}
+
+static void
+a_reader_sees_what_the_writer_committed(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) reader = NULL;
+
+	commit(bench->kv, (KvChange[]){ put("a", "1") }, 1);
+	assert_int_equal(kv_lmdb_open(bench->dir, false, 0, &reader, &reason),
+	                 0);
+	assert_now(reader, "a", "1");
+	commit(bench->kv, (KvChange[]){ put("a", "2") }, 1);
+	assert_now(reader, "a", "2");
+}
+
+static void
+a_truncated_database_is_refused(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *path = g_build_filename(bench->dir, "data.mdb", NULL);
+	g_autofree char *value = g_strnfill(100000, 'v');
+	g_autofree char *reason = NULL;
+	Kv *reader = NULL;
+
+	commit(bench->kv, (KvChange[]){ put("a", value), put("b", value) }, 2);
+	g_clear_pointer(&bench->kv, kv_close);
+	assert_int_equal(truncate(path, 8 * 4096), 0);
+	assert_int_equal(kv_lmdb_open(bench->dir, false, 0, &reader, &reason),
+	                 -EUCLEAN);
+	assert_int_equal(truncate(path, 100), 0);
+	g_free(reason);
+	assert_int_equal(kv_lmdb_open(bench->dir, false, 0, &reader, &reason),
+	                 -EUCLEAN);
+}
+
+#define ON(engine, f)                                                  \
+	{                                                              \
+#f " (" #engine ")", f, setup_##engine, teardown, NULL \
+	}
+#define ON_BOTH(f) ON(lmdb, f), ON(fault, f)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_BOTH(a_batch_puts_and_deletes),
+		ON_BOTH(a_snapshot_stays_what_it_was),
+		ON_BOTH(a_scan_is_in_order_and_begins_where_told),
+		ON_BOTH(a_scan_behind_the_end_is_empty),
+		ON_BOTH(a_guard_that_does_not_hold_stops_all),
+		ON_BOTH(the_longest_key_and_a_long_value_fit),
+		ON_BOTH(what_is_committed_is_there_after_a_reopen),
+		ON(lmdb, a_full_map_is_no_space_and_no_damage),
+		ON(lmdb, a_second_writer_is_told_the_pid_of_the_first),
+		ON(lmdb, a_reader_sees_what_the_writer_committed),
+		ON(lmdb, a_truncated_database_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
