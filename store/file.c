@@ -194,6 +194,7 @@ write_inline(StoreTxn *txn, RecordNode *file, uint64_t offset, const void *data,
 	memcpy(content + offset, data, size);
 	file->content = (KvSlice){ content, content_size };
 	node_save(txn, file);
+	file->content = (KvSlice){ NULL, 0 };
 }
 
 static int
@@ -485,6 +486,19 @@ seek_hole(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	return 0;
 }
 
+static int
+seek_inline(const RecordNode *file, uint64_t offset, StoreSeek what,
+            uint64_t *ret_offset)
+{
+	if (what == STORE_SEEK_HOLE)
+		*ret_offset = MAX(offset, file->content.size);
+	else if (offset < file->content.size)
+		*ret_offset = offset;
+	else
+		return -ENXIO;
+	return 0;
+}
+
 int
 store_file_seek(StoreTxn *txn, StoreNode node, uint64_t offset, StoreSeek what,
                 uint64_t *ret_offset)
@@ -498,10 +512,8 @@ store_file_seek(StoreTxn *txn, StoreNode node, uint64_t offset, StoreSeek what,
 		return r;
 	if (offset >= file.attr.size)
 		return -ENXIO;
-	if (file.data == 0) {
-		*ret_offset = what == STORE_SEEK_DATA ? offset : file.attr.size;
-		return 0;
-	}
+	if (file.data == 0)
+		return seek_inline(&file, offset, what, ret_offset);
 	return what == STORE_SEEK_DATA
 	               ? seek_data(txn, &file, offset, ret_offset)
 	               : seek_hole(txn, &file, offset, ret_offset);

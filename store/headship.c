@@ -56,3 +56,20 @@ headship_take(const char *dir, int *ret_fd, pid_t *ret_holder)
 	*ret_fd = fd;
 	return 0;
 }
+
+pid_t
+headship_holder(const char *dir)
+{
+	g_autofree char *path = g_build_filename(dir, WRITER_FILE, NULL);
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	pid_t pid = 0;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		pid = read_pid(fd);
+	close(fd);
+	return pid;
+}

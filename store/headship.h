@@ -18,3 +18,6 @@
  * Errors: -EBUSY and the holder's pid in *@ret_holder (0 if not known).
  */
 int headship_take(const char *dir, int *ret_fd, pid_t *ret_holder);
+
+/** The pid of who has the headship of the store in @dir, or 0. */
+pid_t headship_holder(const char *dir);

@@ -180,7 +180,7 @@ lmdb_env_check_file(const char *dir)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EPROTO;
-	return st.st_size < 2 * 4096 ? -EUCLEAN : 0;
+	return st.st_size < 8192 ? -EUCLEAN : 0;
 }
 
 int

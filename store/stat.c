@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/headship.h"
 #include "store/internal.h"
 
 /* Counts the nodes of @snapshot. */
@@ -70,6 +71,7 @@ stat_meta(Store *store, StoreStat *stat)
 	stat->disk_used = room.used;
 	stat->commits = store->seq;
 	stat->format = STORE_FORMAT;
+	stat->writer = headship_holder(store->dir);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <glib.h>
 
@@ -96,7 +97,8 @@ int store_create(const char *dir, const StoreOptions *options,
                  char **ret_reason);
 
 /**
- * Opens the store in directory @dir. @options may be NULL.
+ * Opens the store in directory @dir. @options may be NULL. A process may have a
+ * store open only once (LMDB: its locks belong to the process).
  *
  * Errors: -ENOENT no such store, -EPROTO not a store or of a newer format,
  * -EUCLEAN damaged, -EBUSY already open for writing (the reason names the
@@ -341,7 +343,8 @@ typedef struct StoreStat {
 	uint64_t commits;     /* since creation */
 	uint64_t map_size;    /* bytes of address space */
 	uint64_t disk_used;   /* bytes of the database file */
-	bool clean;           /* closed cleanly, or open now */
+	bool clean;           /* closed cleanly; of no meaning with a writer */
+	pid_t writer;         /* has it open for writing; 0 = nobody */
 } StoreStat;
 
 int store_stat(Store *store, StoreStat *ret_stat);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/store_kit.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -64,6 +66,33 @@ test_store_free(TestStore *test)
 	test_remove_files(test->dir);
 	g_free(test->dir);
 	g_free(test);
+}
+
+pid_t
+test_child_begin(int (*run)(void *user_data), void *user_data)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(run(user_data));
+	return child;
+}
+
+int
+test_child_end(pid_t child)
+{
+	int status = 0;
+
+	while (waitpid(child, &status, 0) < 0)
+		assert_int_equal(errno, EINTR);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int
+test_in_child(int (*run)(void *user_data), void *user_data)
+{
+	return test_child_end(test_child_begin(run, user_data));
 }
 
 void

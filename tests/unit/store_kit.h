@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <sys/types.h>
+
 #include "store/kv.h"
 #include "store/store.h"
 
@@ -18,6 +20,17 @@ void test_store_free(TestStore *test);
 
 /** Removes directory @dir and the files in it. */
 void test_remove_files(const char *dir);
+
+/**
+ * Runs @run in another process and returns what it returns (0 to 100), or -1
+ * if it dies. A process may have an LMDB environment open only once, so a
+ * reader beside the test's own store has to be one.
+ */
+int test_in_child(int (*run)(void *user_data), void *user_data);
+
+/** Begins that, and waits for its end. */
+pid_t test_child_begin(int (*run)(void *user_data), void *user_data);
+int test_child_end(pid_t child);
 
 /** A KvDone that puts the result into *@user_data, a KvResult. */
 void test_keep_result(void *user_data, KvResult result);

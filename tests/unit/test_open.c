@@ -16,6 +16,8 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/kv.h"
+#include "store/record.h"
 #include "store/store.h"
 #include "tests/unit/store_kit.h"
 
@@ -73,6 +75,19 @@ a_full_map_fails_the_write_and_harms_nothing(void **state)
 
 /* ---- opening -------------------------------------------------------------*/
 
+static int
+read_only(void *user_data)
+{
+	StoreAttr attr = { .mode = S_IFREG };
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) reader = NULL;
+
+	if (store_open(user_data, STORE_READ, NULL, &reader, &reason) < 0)
+		return 1;
+	return store_name_add(store_plain(reader), STORE_ROOT, "x", &attr,
+	                      &attr) != -EROFS;
+}
+
 static void
 a_second_writer_is_refused_and_a_reader_is_not(void **state)
 {
@@ -80,19 +95,12 @@ a_second_writer_is_refused_and_a_reader_is_not(void **state)
 	g_autofree char *reason = NULL;
 	g_autofree char *pid = g_strdup_printf("process %d ", (int)getpid());
 	Store *second = NULL;
-	StoreAttr attr = { .mode = S_IFREG };
 
 	assert_int_equal(
 		store_open(test->dir, STORE_WRITE, NULL, &second, &reason),
 		-EBUSY);
 	assert_non_null(strstr(reason, pid));
-	g_clear_pointer(&reason, g_free);
-	assert_int_equal(
-		store_open(test->dir, STORE_READ, NULL, &second, &reason), 0);
-	assert_int_equal(store_name_add(store_plain(second), STORE_ROOT, "x",
-	                                &attr, &attr),
-	                 -EROFS);
-	store_close(second);
+	assert_int_equal(test_in_child(read_only, test->dir), 0);
 }
 
 static void
@@ -117,6 +125,68 @@ what_is_no_store_is_refused_with_words(void **state)
 	test_remove_files(dir);
 }
 
+/* Puts a record into a closed store. */
+static void
+put_record(const char *dir, const RecordKey *key, uint64_t number)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) kv = NULL;
+	uint8_t value[8 + RECORD_SEAL_SIZE];
+	KvChange change = { record_slice(key), { value, sizeof(value) } };
+	KvBatch batch = { .changes = &change, .count = 1 };
+	KvResult result = KV_UNKNOWN;
+
+	record_u64_encode(number, value);
+	record_seal(change.key, value, 8);
+	assert_int_equal(kv_lmdb_open(dir, true, 0, &kv, &reason), 0);
+	kv_commit(kv, &batch, test_keep_result, &result);
+	assert_int_equal(result, KV_COMMITTED);
+}
+
+static void
+a_newer_format_is_refused_with_its_number(void **state)
+{
+	TestStore *test = *state;
+	RecordKey key = record_key_meta(RECORD_META_FORMAT);
+	g_autofree char *reason = NULL;
+
+	store_close(g_steal_pointer(&test->store));
+	put_record(test->dir, &key, STORE_FORMAT + 1);
+	assert_int_equal(
+		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
+		-EPROTO);
+	assert_non_null(strstr(reason, "format 2 is newer"));
+}
+
+static void
+count_finding(void *user_data, const char *sentence)
+{
+	(*(int *)user_data)++;
+}
+
+/* Puts @number where the node of "f" was, so that its record is malformed. */
+static void
+a_damaged_record_is_found_and_never_handed_out(void **state)
+{
+	TestStore *test = *state;
+	StoreNode file = test_add_file(test->store, STORE_ROOT, "f");
+	RecordKey key = record_key_node(file);
+	StoreAttr attr;
+	uint64_t count = 0;
+	int told = 0;
+
+	store_close(g_steal_pointer(&test->store));
+	put_record(test->dir, &key, 0);
+	test_store_reopen(test);
+	assert_int_equal(store_attr_get(store_plain(test->store), file, &attr),
+	                 -EIO);
+	assert_int_equal(
+		store_check(test->store, count_finding, NULL, &told, &count),
+		0);
+	assert_true(count > 0);
+	assert_int_equal(told, count);
+}
+
 static void
 a_creation_that_was_cut_off_can_be_repeated(void **state)
 {
@@ -132,27 +202,30 @@ a_creation_that_was_cut_off_can_be_repeated(void **state)
 	test_remove_files(dir);
 }
 
+/* 0: clean, 1: not, 2: no store. */
+static int
+read_mark(void *user_data)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) reader = NULL;
+	StoreStat stat;
+
+	if (store_open(user_data, STORE_READ, NULL, &reader, &reason) < 0 ||
+	    store_stat(reader, &stat) < 0)
+		return 2;
+	return stat.clean ? 0 : 1;
+}
+
 static void
 the_clean_mark_tells_a_crash(void **state)
 {
 	TestStore *test = *state;
-	g_autofree char *reason = NULL;
-	StoreStat stat;
-	Store *reader = NULL;
 
 	test_add_file(test->store, STORE_ROOT, "f");
 	assert_int_equal(store_sync_wait(test->store), 0);
-	assert_int_equal(
-		store_open(test->dir, STORE_READ, NULL, &reader, &reason), 0);
-	assert_int_equal(store_stat(reader, &stat), 0);
-	assert_false(stat.clean);
-	store_close(reader);
+	assert_int_equal(test_in_child(read_mark, test->dir), 1);
 	store_close(g_steal_pointer(&test->store));
-	assert_int_equal(
-		store_open(test->dir, STORE_READ, NULL, &reader, &reason), 0);
-	assert_int_equal(store_stat(reader, &stat), 0);
-	assert_true(stat.clean);
-	store_close(reader);
+	assert_int_equal(test_in_child(read_mark, test->dir), 0);
 }
 
 int
@@ -162,6 +235,8 @@ main(void)
 		cmocka_unit_test(a_full_map_fails_the_write_and_harms_nothing),
 		STORE_TEST(a_second_writer_is_refused_and_a_reader_is_not),
 		cmocka_unit_test(what_is_no_store_is_refused_with_words),
+		STORE_TEST(a_newer_format_is_refused_with_its_number),
+		STORE_TEST(a_damaged_record_is_found_and_never_handed_out),
 		cmocka_unit_test(a_creation_that_was_cut_off_can_be_repeated),
 		STORE_TEST(the_clean_mark_tells_a_crash),
 	};

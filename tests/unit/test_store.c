@@ -149,18 +149,34 @@ a_transaction_changes_the_times_of_its_directories_only(void **state)
 
 /* ---- durability ----------------------------------------------------------*/
 
-/* What another process would find in the database now. */
-static bool
-is_on_disk(TestStore *test, const char *name)
+typedef struct Look {
+	const char *dir;
+	const char *name;
+} Look;
+
+static int
+look(void *user_data)
 {
+	const Look *l = user_data;
 	g_autofree char *reason = NULL;
 	g_autoptr(Store) reader = NULL;
 	StoreEntry entry;
 
-	assert_int_equal(
-		store_open(test->dir, STORE_READ, NULL, &reader, &reason), 0);
-	return store_name_find(store_plain(reader), STORE_ROOT, name, &entry) ==
-	       0;
+	if (store_open(l->dir, STORE_READ, NULL, &reader, &reason) < 0)
+		return 2;
+	return store_name_find(store_plain(reader), STORE_ROOT, l->name,
+	                       &entry) == 0;
+}
+
+/* What another process finds in the database now. */
+static bool
+is_on_disk(TestStore *test, const char *name)
+{
+	Look l = { test->dir, name };
+	int r = test_in_child(look, &l);
+
+	assert_in_range(r, 0, 1);
+	return r == 1;
 }
 
 static void
@@ -451,6 +467,29 @@ the_largest_file_is_sparse_and_reads_as_zeros(void **state)
 }
 
 static void
+what_was_never_written_is_a_hole(void **state)
+{
+	Store *store = ((TestStore *)*state)->store;
+	StoreTxn *plain = store_plain(store);
+	StoreNode file = test_add_file(store, STORE_ROOT, "f");
+	uint64_t at = 0;
+
+	test_write(plain, file, "data");
+	assert_int_equal(store_file_truncate(plain, file, 3 << 20), 0);
+	assert_int_equal(store_file_seek(plain, file, 0, STORE_SEEK_HOLE, &at),
+	                 0);
+	assert_int_equal(at, 4);
+	assert_int_equal(store_file_seek(plain, file, 4, STORE_SEEK_DATA, &at),
+	                 -ENXIO);
+	assert_int_equal(store_file_seek(plain, file, 3, STORE_SEEK_DATA, &at),
+	                 0);
+	assert_int_equal(at, 3);
+	assert_int_equal(
+		store_file_seek(plain, file, 3 << 20, STORE_SEEK_HOLE, &at),
+		-ENXIO);
+}
+
+static void
 what_was_cut_off_does_not_come_back(void **state)
 {
 	Store *store = ((TestStore *)*state)->store;
@@ -528,6 +567,7 @@ main(void)
 		STORE_TEST(a_rename_may_change_the_case_alone),
 		STORE_TEST(a_path_is_told_from_the_node),
 		STORE_TEST(the_largest_file_is_sparse_and_reads_as_zeros),
+		STORE_TEST(what_was_never_written_is_a_hole),
 		STORE_TEST(what_was_cut_off_does_not_come_back),
 		STORE_TEST(attributes_keep_their_bounds),
 	};
