@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What every suite shares: a clean end, and stores and mounts by name."""
+
+import signal
+import sys
+
+import pytest
+
+from harness import Mount, Store
+
+
+def pytest_configure(config):
+    """Lets a test runner's time limit unwind the fixtures, mounts and all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with one postoffice, PO, and room beside it."""
+    with Store(tmp_path / "store", "--postoffice", "PO") as made:
+        yield made
+
+
+@pytest.fixture
+def mount(store):
+    """That store, mounted."""
+    with Mount(store) as made:
+        yield made

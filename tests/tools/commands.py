@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How poctl answers: one sentence for each failure."""
+
+import subprocess
+
+from harness import DEADLINE_S, poctl, program
+
+FAILED = 1
+USAGE = 2
+
+
+def refuses(status, *arguments, **options):
+    """Runs poctl, which must fail with this status; returns its sentence.
+
+    What comes before the sentence are the lines of a list, one a finding.
+    """
+    done = poctl(*arguments, check=False, **options)
+    assert done.returncode == status, done
+    lines = done.stderr.splitlines()
+    assert lines, f"no reason given: {done}"
+    assert all(line.startswith("poctl: ") for line in lines), done.stderr
+    return lines[-1].removeprefix("poctl: ")
+
+
+def start(*arguments, **options):
+    """Starts poctl; whoever calls waits for its end."""
+    return subprocess.Popen(
+        [program("tools/poctl"), *map(str, arguments)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        **options)
+
+
+def end(process):
+    """The standard error of a started poctl, after its end."""
+    _, stderr = process.communicate(timeout=DEADLINE_S)
+    return stderr

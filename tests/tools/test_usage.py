@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of poctl."""
+
+import os
+import re
+
+import pytest
+
+from commands import FAILED, USAGE, refuses
+from harness import poctl, program, run, tool
+
+COMMANDS = ("create", "import", "export", "check", "stat")
+
+
+def test_no_command_is_a_usage_error():
+    assert "no command" in refuses(USAGE)
+
+
+def test_unknown_words_are_usage_errors():
+    assert "unknown command frobnicate" in refuses(USAGE, "frobnicate")
+    assert "unknown option --frobnicate" in refuses(USAGE, "--frobnicate")
+
+
+def test_the_help_names_every_command():
+    text = poctl("--help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_version(command):
+    text = poctl(command, "--help").stdout
+    assert f"poctl {command}" in text
+    for option in ("--json", "--quiet", "--help", "--version"):
+        assert option in text
+    assert poctl(command, "--version").stdout == poctl("--version").stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_refuses_what_it_does_not_know(command, tmp_path):
+    reason = refuses(USAGE, command, "--frobnicate", tmp_path / "a")
+    assert "--frobnicate" in reason
+    refuses(USAGE, command)
+    refuses(USAGE, command, *[tmp_path / name for name in "abc"])
+    refuses(USAGE, command, *[""] * (2 if command in ("import", "export")
+                                     else 1), cwd=tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_store_may_be_called_like_an_option(tmp_path):
+    poctl("create", "--", "--quiet", cwd=tmp_path)
+    poctl("check", "--", "--quiet", cwd=tmp_path)
+    assert os.listdir(tmp_path) == ["--quiet"]
+
+
+def test_names_in_messages_are_harmless(tmp_path):
+    reason = refuses(FAILED, "export", tmp_path / "no\x1b[31mstore", "out")
+    assert "\x1b" not in reason
+
+
+def test_a_full_standard_output_is_an_error(tmp_path):
+    poctl("create", tmp_path / "store")
+    done = run("sh", "-c", 'exec "$0" stat "$1" >/dev/full',
+               program("tools/poctl"), tmp_path / "store", check=False)
+    assert done.returncode == FAILED
+    assert "cannot write the standard output" in done.stderr
+
+
+def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(20):
+        (source / f"{number}").write_bytes(bytes(1000))
+    command = f"{program('tools/poctl')} import STORE {source} >/dev/null"
+    typescript = tmp_path / "typescript"
+    run(tool("script"), "--quiet", "--return", "--command",
+        command.replace("STORE", str(tmp_path / "a")), typescript)
+    assert b"importing [" in typescript.read_bytes()
+    done = poctl("import", tmp_path / "b", source)
+    assert done.stderr == ""

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <glib.h>
+
+#include "store/store.h"
+
+/**
+ * Reads directory @dir into an array of StoreEntry, each allocated no longer
+ * than its name needs, in the order of folded names.
+ *
+ * Ownership: the caller frees *@ret_entries, which owns its entries.
+ */
+int tool_listing_read(StoreTxn *txn, StoreNode dir, GPtrArray **ret_entries);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "tools/tool.h"
+
+/* How many words "STORE DIR" has. */
+static unsigned
+word_count(const char *words)
+{
+	g_auto(GStrv) list = g_strsplit(words, " ", -1);
+
+	return g_strv_length(list);
+}
+
+/* GOption leaves in place the "--" after which nothing is an option. */
+static void
+drop_terminator(char **argv)
+{
+	size_t i;
+
+	for (i = 1; argv[i] != NULL && strcmp(argv[i], "--") != 0; i++)
+		;
+	if (argv[i] == NULL)
+		return;
+
+	g_free(argv[i]);
+	for (; argv[i] != NULL; i++)
+		argv[i] = argv[i + 1];
+}
+
+static int
+check_arguments(const ToolCommand *command, char **argv, GError **error)
+{
+	unsigned given = g_strv_length(argv) - 1;
+	unsigned wanted = word_count(command->arguments);
+	unsigned i;
+
+	for (i = 1; i <= given; i++)
+		if (argv[i][0] == '\0')
+			return tool_misuse(error, "%s: an argument is empty",
+			                   command->name);
+	if (given == wanted)
+		return 0;
+	return tool_misuse(error,
+	                   "%s needs %s, not %u argument%s (see %s --help)",
+	                   command->name, command->arguments, given,
+	                   given == 1 ? "" : "s", command->name);
+}
+
+static GOptionContext *
+context_new(const ToolCommand *command, const GOptionEntry *entries,
+            const GOptionEntry *common)
+{
+	GOptionContext *context = g_option_context_new(command->arguments);
+
+	g_option_context_set_summary(context, command->summary);
+	g_option_context_set_help_enabled(context, FALSE);
+	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_add_main_entries(context, common, NULL);
+	return context;
+}
+
+static void
+print_help(const ToolCommand *command, GOptionContext *context)
+{
+	g_autofree char *name = g_strdup_printf("poctl %s", command->name);
+	g_autofree char *help = NULL;
+
+	g_set_prgname(name);
+	help = g_option_context_get_help(context, TRUE, NULL);
+	(void)fputs(help, stdout);
+}
+
+int
+tool_options_read(const ToolCommand *command, const GOptionEntry *entries,
+                  char **argv, ToolOptions *ret_options, GError **error)
+{
+	g_auto(GStrv) rest = g_strdupv(argv);
+	g_autoptr(GOptionContext) context = NULL;
+	g_autoptr(GError) problem = NULL;
+	ToolOptions options = { .quiet = FALSE };
+	gboolean help = FALSE;
+	gboolean version = FALSE;
+	const GOptionEntry common[] = {
+		{ "quiet", 'q', 0, G_OPTION_ARG_NONE, &options.quiet,
+		  "Print errors and warnings only", NULL },
+		{ "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Print this help",
+		  NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json,
+		  "Print the result as JSON", NULL },
+		{ "version", 0, 0, G_OPTION_ARG_NONE, &version,
+		  "Print the version", NULL },
+		{ NULL },
+	};
+	int r;
+
+	context = context_new(command, entries, common);
+	if (!g_option_context_parse_strv(context, &rest, &problem))
+		return tool_misuse(error, "%s: %s (see poctl %s --help)",
+		                   command->name, problem->message,
+		                   command->name);
+	if (help || version) {
+		if (help)
+			print_help(command, context);
+		else
+			(void)puts("poctl " POFS_VERSION);
+		options.done = TRUE;
+	} else {
+		drop_terminator(rest);
+		r = check_arguments(command, rest, error);
+		if (r < 0)
+			return r;
+		options.arguments = g_strdupv(rest + 1);
+	}
+	*ret_options = options;
+	return 0;
+}
+
+void
+tool_options_clear(ToolOptions *options)
+{
+	g_clear_pointer(&options->arguments, g_strfreev);
+}

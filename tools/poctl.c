@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* poctl, the administrator's command: one command a file, and this table. */
+
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "tools/tool.h"
+
+static const ToolCommand commands[] = {
+	{ "create", "STORE", "Make a store with an empty postoffice.",
+	  tool_create },
+	{ "import", "STORE DIR", "Copy a postoffice's files into a store.",
+	  tool_import },
+	{ "export", "STORE DIR",
+	  "Copy a store's files to a directory, or as a tar stream to -.",
+	  tool_export },
+	{ "check", "STORE", "Verify every invariant of a store.", tool_check },
+	{ "stat", "STORE", "Describe a store.", tool_stat },
+};
+
+static void
+print_help(void)
+{
+	size_t i;
+
+	(void)puts("Usage:\n  poctl COMMAND [OPTION...] STORE [ARGUMENT...]\n\n"
+	           "Looks after the store of a postoffice.\n\nCommands:");
+	for (i = 0; i < G_N_ELEMENTS(commands); i++)
+		(void)printf("  %-8s %-11s %s\n", commands[i].name,
+		             commands[i].arguments, commands[i].summary);
+	(void)puts("\nOptions:\n"
+	           "  -h, --help   Print this help, or that of a command\n"
+	           "  --version    Print the version\n\n"
+	           "Exit status: 0 done, 1 failed or something found, "
+	           "2 bad usage.");
+}
+
+static const ToolCommand *
+find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* Runs what @argv, without the program's name, asks for. */
+static ToolExit
+run(char **argv, GError **error)
+{
+	const ToolCommand *command;
+
+	if (argv[0] == NULL) {
+		(void)tool_misuse(error, "no command given (see poctl --help)");
+		return TOOL_USAGE;
+	}
+	if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+		print_help();
+		return TOOL_OK;
+	}
+	if (strcmp(argv[0], "--version") == 0) {
+		(void)puts("poctl " POFS_VERSION);
+		return TOOL_OK;
+	}
+	command = find_command(argv[0]);
+	if (command == NULL) {
+		(void)tool_misuse(error, "unknown %s %s (see poctl --help)",
+		                  argv[0][0] == '-' ? "option" : "command",
+		                  argv[0]);
+		return TOOL_USAGE;
+	}
+	return command->run(command, argv, error);
+}
+
+/* What the store has to say is one line like any other. */
+static void
+log_line(const char *domain, GLogLevelFlags level, const char *message,
+         void *user_data)
+{
+	if ((level & (G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG)) == 0)
+		tool_warn("%s", message);
+}
+
+int
+main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	ToolExit status;
+
+	/* Names are UTF-8 in the store and in what is written, whatever the
+	 * administrator's locale is. */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+
+	/* A reader that goes away and a limit on the size of files (ulimit -f)
+	 * are errors like others, after which there is something to tidy. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
+
+	(void)g_log_set_default_handler(log_line, NULL);
+
+	status = run(argc > 0 ? argv + 1 : argv, &error);
+	if (error != NULL) {
+		tool_warn("%s", error->message);
+		return error->code;
+	}
+	if (fflush(stdout) != 0) {
+		tool_warn("cannot write the standard output: %s",
+		          g_strerror(errno));
+		return TOOL_FAILED;
+	}
+	return (int)status;
+}
