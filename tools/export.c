@@ -121,26 +121,37 @@ read_xattrs(const Export *export, const StoreAttr *attr, GArray *xattrs)
 	return r;
 }
 
-/* Lists in @ranges where file @attr has data. */
+/* Finds the next data of file @attr behind *@range. Errors: -ENXIO. */
+static int
+next_range(const Export *export, const StoreAttr *attr, ToolRange *range)
+{
+	int r;
+
+	r = store_file_seek(export->txn, attr->node, range->to, STORE_SEEK_DATA,
+	                    &range->from);
+	return r < 0 ? r
+	             : store_file_seek(export->txn, attr->node, range->from,
+	                               STORE_SEEK_HOLE, &range->to);
+}
+
+/* Lists in @ranges where file @attr has data. One that is all hole counts as
+ * having its last byte: GNU tar reads no map without data. */
 static int
 read_ranges(const Export *export, const StoreAttr *attr, GArray *ranges)
 {
 	ToolRange range = { 0 };
-	int r;
+	int r = 0;
 
-	while (range.to < attr->size) {
-		r = store_file_seek(export->txn, attr->node, range.to,
-		                    STORE_SEEK_DATA, &range.from);
-		if (r == -ENXIO)
-			return 0;
+	while (r == 0 && range.to < attr->size) {
+		r = next_range(export, attr, &range);
 		if (r == 0)
-			r = store_file_seek(export->txn, attr->node, range.from,
-			                    STORE_SEEK_HOLE, &range.to);
-		if (r < 0)
-			return r;
+			g_array_append_val(ranges, range);
+	}
+	if (r == -ENXIO && ranges->len == 0) {
+		range = (ToolRange){ attr->size - 1, attr->size };
 		g_array_append_val(ranges, range);
 	}
-	return 0;
+	return r == -ENXIO ? 0 : r;
 }
 
 static int

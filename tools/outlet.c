@@ -111,10 +111,6 @@ set_ranges(struct archive_entry *entry, const GArray *ranges)
 			entry, (int64_t)range->from,
 			(int64_t)(range->to - range->from));
 	}
-
-	/* No range at all would mean that there is no hole. */
-	if (ranges->len == 0)
-		archive_entry_sparse_add_entry(entry, 0, 0);
 }
 
 /* Seconds, rounded down, and nanoseconds of the second. */

@@ -24,6 +24,10 @@ def test_a_tar_stream_holds_the_same_tree(source, tmp_path):
         file.truncate(50_000_000)
         file.seek(20_000_000)
         file.write(b"data")
+    with open(source / "all hole", "wb") as file:
+        file.truncate(40_000_000)
+    with open(source / "one hole", "wb") as file:
+        file.truncate(1)
     trees.set_directory_times(source)
     store = imported(tmp_path, source)
 

@@ -26,7 +26,8 @@
 typedef struct Stage {
 	TestStore *test;
 	StoreNode dir;
-	StoreNode file;
+	StoreNode file;  /* written by transactions */
+	StoreNode plain; /* written by plain changes */
 	int pipe[2];
 	gint is_over;
 	gint faults;
@@ -108,12 +109,33 @@ read_disk(void *user_data)
 	return 0;
 }
 
+/* Whether the file has the number that was written last. */
+static bool
+is_still(StoreTxn *plain, StoreNode file, int number)
+{
+	int seen = -1;
+	size_t size = 0;
+
+	return store_file_read(plain, file, 0, &seen, sizeof(seen), &size) ==
+	               0 &&
+	       seen == number;
+}
+
+/* Whether a plain change is seen at once. */
+static bool
+is_seen_at_once(StoreTxn *plain, StoreNode file, int number)
+{
+	return store_file_write(plain, file, 0, &number, sizeof(number)) == 0 &&
+	       is_still(plain, file, number);
+}
+
 static void *
 write_plain(void *user_data)
 {
 	Stage *stage = user_data;
 	Store *store = stage->test->store;
 	StoreTxn *plain = store_plain(store);
+	int last = 0;
 	int i;
 
 	for (i = 0; !g_atomic_int_get(&stage->is_over); i++) {
@@ -124,6 +146,10 @@ write_plain(void *user_data)
 		(void)store_name_remove(plain, STORE_ROOT, name, S_IFREG);
 		(void)store_name_move(plain, stage->dir, "a", stage->dir, "b",
 		                      STORE_MOVE_EXCHANGE);
+		count_fault(stage,
+		            last > 0 && !is_still(plain, stage->plain, last));
+		last = i + 1;
+		count_fault(stage, !is_seen_at_once(plain, stage->plain, last));
 		if (i % 64 == 0)
 			(void)store_sync_wait(store);
 	}
@@ -161,6 +187,7 @@ readers_see_one_state_while_commits_pass(void **state)
 	stage.dir = test_add_dir(store, STORE_ROOT, "d");
 	test_add_file(store, stage.dir, "a");
 	test_add_file(store, stage.dir, "b");
+	stage.plain = test_add_file(store, STORE_ROOT, "plain");
 	stage.file = test_add_file(store, stage.dir, "f");
 	assert_int_equal(store_file_write(store_plain(store), stage.file, 0,
 	                                  zeros, FILE_SIZE),

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <glib.h>
+
+/**
+ * The settings of one mount: defaults, then pofs.conf, then -o KEY=VALUE.
+ *
+ * One table in config.c names every key, its range and its default; the
+ * reader, `pofs -n` and the check of the manual page follow it.
+ *
+ * Threads: immutable once the server runs.
+ */
+
+/** Value of uid, gid and umask that says: report what is stored. */
+#define FS_CONFIG_STORED ((int64_t)-1)
+
+typedef struct FsConfig {
+	int64_t map_size_mib; /* 0: as created */
+	int64_t sync_ms;
+	int64_t dirty_limit_mib;
+	int64_t uid;             /* or FS_CONFIG_STORED */
+	int64_t gid;             /* or FS_CONFIG_STORED */
+	int64_t umask;           /* or FS_CONFIG_STORED */
+	int64_t report_free_mib; /* 0: the truth */
+	int64_t plain_timeout_s;
+	int64_t dos_sharing; /* 0 or 1 */
+} FsConfig;
+
+#define FS_CONFIG_ERROR (fs_config_error_quark())
+
+typedef enum FsConfigError {
+	FS_CONFIG_ERROR_UNKNOWN, /* no such group or key */
+	FS_CONFIG_ERROR_VALUE,   /* out of range, or not a value at all */
+	FS_CONFIG_ERROR_FILE,    /* unreadable, or not a key file */
+} FsConfigError;
+
+GQuark fs_config_error_quark(void);
+
+/** The defaults. */
+FsConfig fs_config_default(void);
+
+/** Sets @key, as -o does; keys are unique over all groups. */
+bool fs_config_set(FsConfig *config, const char *key, const char *value,
+                   GError **error);
+
+/**
+ * Reads file @path over @config, which keeps its values if that fails. Errors
+ * name the file and the line.
+ */
+bool fs_config_load(FsConfig *config, const char *path, GError **error);
+
+/** Prints every setting, as a pofs.conf that would give @config. */
+void fs_config_print(const FsConfig *config, FILE *out);

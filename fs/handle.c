@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/handle.h"
+
+#include <errno.h>
+
+struct FsHandleTable {
+	Store *store;           /* borrowed */
+	GHashTable *by_node;    /* node -> owned GPtrArray of its handles */
+	GHashTable *by_session; /* session -> how many it has, as a pointer */
+};
+
+G_STATIC_ASSERT(sizeof(gpointer) >= sizeof(StoreNode));
+
+static void
+handles_free(void *handles)
+{
+	g_ptr_array_unref(handles);
+}
+
+FsHandleTable *
+fs_handle_table_new(Store *store)
+{
+	FsHandleTable *table = g_new(FsHandleTable, 1);
+
+	*table = (FsHandleTable){
+		.store = store,
+		.by_node =
+			g_hash_table_new_full(NULL, NULL, NULL, handles_free),
+		.by_session = g_hash_table_new(NULL, NULL),
+	};
+	return table;
+}
+
+void
+fs_handle_table_free(FsHandleTable *table)
+{
+	if (table == NULL)
+		return;
+
+	g_assert(g_hash_table_size(table->by_node) == 0);
+	g_hash_table_unref(table->by_node);
+	g_hash_table_unref(table->by_session);
+	g_free(table);
+}
+
+static gsize
+session_count(FsHandleTable *table, const FsSession *session)
+{
+	return GPOINTER_TO_SIZE(
+		g_hash_table_lookup(table->by_session, session));
+}
+
+static void
+session_count_set(FsHandleTable *table, FsSession *session, gsize count)
+{
+	if (count > 0)
+		g_hash_table_insert(table->by_session, session,
+		                    GSIZE_TO_POINTER(count));
+	else
+		g_hash_table_remove(table->by_session, session);
+}
+
+int
+fs_handle_check(FsHandleTable *table, const FsSession *session)
+{
+	return session_count(table, session) < FS_HANDLES_MAX ? 0 : -EMFILE;
+}
+
+FsHandle *
+fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node)
+{
+	gpointer key = GSIZE_TO_POINTER(node);
+	GPtrArray *handles = g_hash_table_lookup(table->by_node, key);
+	FsHandle *handle = g_new(FsHandle, 1);
+
+	*handle = (FsHandle){
+		.table = table,
+		.session = fs_session_ref(session),
+		.node = node,
+	};
+
+	if (handles == NULL) {
+		handles = g_ptr_array_new();
+		g_hash_table_insert(table->by_node, key, handles);
+	}
+	g_ptr_array_add(handles, handle);
+	session_count_set(table, session, session_count(table, session) + 1);
+	store_node_hold(table->store, node);
+	return handle;
+}
+
+void
+fs_handle_close(FsHandle *handle)
+{
+	FsHandleTable *table;
+	GPtrArray *handles;
+	gpointer key;
+
+	if (handle == NULL)
+		return;
+
+	table = handle->table;
+	key = GSIZE_TO_POINTER(handle->node);
+	handles = g_hash_table_lookup(table->by_node, key);
+	g_ptr_array_remove_fast(handles, handle);
+	if (handles->len == 0)
+		g_hash_table_remove(table->by_node, key);
+
+	session_count_set(table, handle->session,
+	                  session_count(table, handle->session) - 1);
+	store_node_release(table->store, handle->node);
+	fs_session_unref(handle->session);
+	fs_listing_free(handle->listing);
+	g_free(handle);
+}
+
+bool
+fs_handle_is_open(FsHandleTable *table, StoreNode node)
+{
+	return g_hash_table_contains(table->by_node, GSIZE_TO_POINTER(node));
+}
+
+bool
+fs_handle_is_elsewhere(FsHandleTable *table, StoreNode node,
+                       const FsSession *session)
+{
+	const GPtrArray *handles =
+		g_hash_table_lookup(table->by_node, GSIZE_TO_POINTER(node));
+
+	for (guint i = 0; handles != NULL && i < handles->len; i++)
+		if (((FsHandle *)handles->pdata[i])->session != session)
+			return true;
+
+	return false;
+}
+
+FsHandle *
+fs_handle_any(FsHandleTable *table)
+{
+	GHashTableIter iter;
+	gpointer handles;
+
+	g_hash_table_iter_init(&iter, table->by_node);
+	if (!g_hash_table_iter_next(&iter, NULL, &handles))
+		return NULL;
+
+	return ((GPtrArray *)handles)->pdata[0];
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+#include "fs/listing.h"
+#include "fs/session.h"
+#include "store/store.h"
+
+/**
+ * Open files and directories. A handle remembers the session that opened it,
+ * for smbd reads and writes from helper threads; it keeps the content of its
+ * node.
+ *
+ * Threads: one at a time, the one that serves requests.
+ */
+typedef struct FsHandleTable FsHandleTable;
+
+/** Most open files and directories of one session. */
+#define FS_HANDLES_MAX 16384
+
+typedef struct FsHandle {
+	FsHandleTable *table; /* borrowed */
+	FsSession *session;   /* a reference */
+	StoreNode node;
+
+	/* Of a directory that is being read. */
+	FsListing *listing;    /* owned; NULL until then */
+	uint64_t names_serial; /* of the mount, when it was taken */
+} FsHandle;
+
+/** @store is borrowed and must outlive the table. */
+FsHandleTable *fs_handle_table_new(Store *store);
+
+/** Every handle must be closed. NULL is a no-op. */
+void fs_handle_table_free(FsHandleTable *table);
+
+/** Whether @session may open one more: 0 or -EMFILE. */
+int fs_handle_check(FsHandleTable *table, const FsSession *session);
+
+/** Opens @node for @session. Ownership: until fs_handle_close(). */
+FsHandle *fs_handle_open(FsHandleTable *table, FsSession *session,
+                         StoreNode node);
+
+/** Closes @handle. NULL is a no-op. */
+void fs_handle_close(FsHandle *handle);
+
+/** Whether anybody has @node open. */
+bool fs_handle_is_open(FsHandleTable *table, StoreNode node);
+
+/** Whether a session other than @session has @node open. */
+bool fs_handle_is_elsewhere(FsHandleTable *table, StoreNode node,
+                            const FsSession *session);
+
+/** Any open handle, or NULL. */
+FsHandle *fs_handle_any(FsHandleTable *table);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsHandleTable, fs_handle_table_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsHandle, fs_handle_close)

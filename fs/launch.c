@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "fs/mount_point.h"
+#include "fs/thread_group.h"
+
+/* What the server and the launcher say to each other, a byte each. */
+#define SAY_MOUNT   'm' /* the store is open: mount */
+#define SAY_MOUNTED 'y'
+#define SAY_FAILED  'n'
+#define SAY_SERVING 's'
+
+/* How long a killed server may hang before the launcher notices. */
+#define LOOK_INTERVAL_MS 1000
+
+struct FsLaunch {
+	const FsOptions *options;
+	FsMountPoint *point; /* owned */
+	bool is_root;
+	int fuse_fd;    /* /dev/fuse, as root */
+	int channel;    /* to the other of launcher and server, as root */
+	int verdict_fd; /* to the process in front; -1 in the foreground */
+	pid_t launcher;
+	pid_t server;
+};
+
+static void
+error_print(const char *what, int code)
+{
+	fprintf(stderr, "pofs: %s: %s\n", what, g_strerror(code));
+}
+
+/* ---- in front ------------------------------------------------------------ */
+
+/* Returns only in the child. */
+static int
+background_enter(FsLaunch *launch)
+{
+	int verdict[2];
+	int status = 0;
+	char word;
+	pid_t child;
+
+	if (pipe2(verdict, O_CLOEXEC) < 0)
+		return -errno;
+
+	child = fork();
+	if (child < 0)
+		return -errno;
+
+	if (child == 0) {
+		close(verdict[0]);
+		launch->verdict_fd = verdict[1];
+		setsid();
+		return 0;
+	}
+
+	close(verdict[1]);
+	if (read(verdict[0], &word, 1) == 1)
+		_exit(0);
+
+	/* It has said why. */
+	waitpid(child, &status, 0);
+	_exit(WIFEXITED(status) && WEXITSTATUS(status) != 0
+	              ? WEXITSTATUS(status)
+	              : 1);
+}
+
+/* The terminal is let go. */
+static void
+background_detach(FsLaunch *launch)
+{
+	int null_fd;
+
+	if (launch->options->foreground)
+		return;
+
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; fd <= 2 && null_fd >= 0; fd++)
+		(void)dup2(null_fd, fd);
+	if (null_fd > 2)
+		close(null_fd);
+
+	if (chdir("/") < 0)
+		g_warning("/: %s", g_strerror(errno));
+}
+
+/* The verdict is in: it serves. */
+static void
+background_settle(FsLaunch *launch)
+{
+	background_detach(launch);
+	if (launch->verdict_fd < 0)
+		return;
+
+	if (write(launch->verdict_fd, "", 1) < 0)
+		g_warning("the process in front: %s", g_strerror(errno));
+	close(launch->verdict_fd);
+	launch->verdict_fd = -1;
+}
+
+/* ---- the server ---------------------------------------------------------- */
+
+static int
+user_become(const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (user == NULL) {
+		fprintf(stderr, "pofs: user=%s: no such user\n", name);
+		return -ENOENT;
+	}
+
+	/* The bounding set ends with EINVAL, at the kernel's last one. */
+	for (int capability = 0;
+	     prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
+		continue;
+
+	if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
+	    setuid(user->pw_uid) < 0) {
+		int r = -errno;
+
+		error_print("cannot become the user", -r);
+		return r;
+	}
+
+	return 0;
+}
+
+/* Memory holds mail: no core dumps, no debuggers. Many clients are many
+ * descriptors. */
+static void
+process_harden(void)
+{
+	struct rlimit none = { 0 };
+	struct rlimit files;
+
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int
+server_run(FsLaunch *launch, FsServe *serve, void *user_data)
+{
+	const char *user = launch->options->user;
+	int status;
+
+	if (user != NULL && user_become(user) < 0)
+		return 1;
+
+	/* After the change of user, which would undo it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		error_print("prctl", errno);
+		return 1;
+	}
+	if (getppid() != launch->launcher)
+		return 1;
+
+	process_harden();
+	status = serve(user_data, launch);
+
+	/* The launcher is gone: do its work, if we are allowed to. */
+	if (getppid() != launch->launcher)
+		fs_mount_point_unmount(launch->point);
+
+	return status;
+}
+
+static bool
+launcher_ask(FsLaunch *launch, char question, char answer)
+{
+	char word = 0;
+
+	return write(launch->channel, &question, 1) == 1 &&
+	       read(launch->channel, &word, 1) == 1 && word == answer;
+}
+
+char *
+fs_launch_mount(FsLaunch *launch)
+{
+	if (!launch->is_root)
+		return g_strdup(launch->point->path);
+
+	if (!launcher_ask(launch, SAY_MOUNT, SAY_MOUNTED))
+		return NULL;
+
+	fs_mount_point_adopt(launch->point);
+	return g_strdup_printf("/dev/fd/%d", launch->fuse_fd);
+}
+
+void
+fs_launch_serving(FsLaunch *launch)
+{
+	char word = SAY_SERVING;
+
+	if (launch->is_root) {
+		background_detach(launch);
+		if (write(launch->channel, &word, 1) != 1)
+			g_warning("the launcher: %s", g_strerror(errno));
+		return;
+	}
+
+	process_harden();
+	background_settle(launch);
+	(void)sd_notify(0, "READY=1");
+}
+
+void
+fs_launch_stopping(FsLaunch *launch)
+{
+	if (!launch->is_root)
+		(void)sd_notify(0, "STOPPING=1");
+}
+
+/* ---- the launcher -------------------------------------------------------- */
+
+static void
+launcher_mount(FsLaunch *launch)
+{
+	g_autoptr(GError) error = NULL;
+	char word = SAY_MOUNTED;
+
+	if (!fs_mount_point_mount(launch->point, launch->fuse_fd,
+	                          launch->options->read_only, &error)) {
+		fprintf(stderr, "pofs: %s\n", error->message);
+		word = SAY_FAILED;
+	}
+
+	/* From now on only the server's death keeps requests waiting. */
+	close(launch->fuse_fd);
+	if (write(launch->channel, &word, 1) != 1)
+		error_print("the server", errno);
+}
+
+/* Returns false when the server has hung up. */
+static bool
+launcher_hear(FsLaunch *launch)
+{
+	char word;
+
+	if (read(launch->channel, &word, 1) != 1)
+		return false;
+
+	if (word == SAY_MOUNT) {
+		launcher_mount(launch);
+	} else if (word == SAY_SERVING) {
+		background_settle(launch);
+		(void)sd_notify(0, "READY=1");
+	}
+
+	return true;
+}
+
+static void
+launcher_pass_signal(FsLaunch *launch, int signal_fd)
+{
+	struct signalfd_siginfo signal;
+
+	if (read(signal_fd, &signal, sizeof signal) != sizeof signal)
+		return;
+
+	(void)sd_notify(0, "STOPPING=1");
+	(void)kill(launch->server, SIGTERM);
+}
+
+/* Until the server ends. A killed server may not end by itself: a thread that
+ * sends a notice waits for a directory's lock, whose holder waits for an answer
+ * that nobody will give, and nothing tells of that. So we look now and then;
+ * to unmount ends it. */
+static void
+launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
+{
+	struct pollfd fds[] = {
+		{ .fd = server_fd, .events = POLLIN },
+		{ .fd = signal_fd, .events = POLLIN },
+		{ .fd = launch->channel, .events = POLLIN },
+	};
+
+	while (true) {
+		int ready = poll(fds, G_N_ELEMENTS(fds), LOOK_INTERVAL_MS);
+
+		if (ready == 0 && fs_thread_group_is_ending(launch->server))
+			return;
+		if (ready <= 0)
+			continue;
+		if ((fds[2].revents & (POLLIN | POLLHUP)) != 0 &&
+		    !launcher_hear(launch))
+			fds[2].fd = -1;
+		if (fds[1].revents != 0)
+			launcher_pass_signal(launch, signal_fd);
+		if (fds[0].revents != 0)
+			return;
+	}
+}
+
+static int
+launcher_end(FsLaunch *launch)
+{
+	int status = 0;
+
+	fs_mount_point_unmount(launch->point);
+	waitpid(launch->server, &status, 0);
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+
+	g_warning("the server was killed by signal %d", WTERMSIG(status));
+	return 1;
+}
+
+static int
+launcher_run(FsLaunch *launch)
+{
+	int server_fd = fs_thread_group_open(launch->server);
+	sigset_t signals;
+	int signal_fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (server_fd < 0 || signal_fd < 0) {
+		error_print("cannot watch the server", errno);
+		(void)kill(launch->server, SIGTERM);
+		return launcher_end(launch);
+	}
+
+	launcher_wait(launch, signal_fd, server_fd);
+	return launcher_end(launch);
+}
+
+static int
+root_run(FsLaunch *launch, FsServe *serve, void *user_data)
+{
+	int channel[2];
+
+	launch->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (launch->fuse_fd < 0) {
+		error_print("/dev/fuse", errno);
+		return 1;
+	}
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) <
+	    0) {
+		error_print("socketpair", errno);
+		return 1;
+	}
+
+	launch->launcher = getpid();
+	launch->server = fork();
+	if (launch->server < 0) {
+		error_print("fork", errno);
+		return 1;
+	}
+
+	if (launch->server == 0) {
+		launch->channel = channel[1];
+		close(channel[0]);
+		if (launch->verdict_fd >= 0)
+			close(launch->verdict_fd);
+		return server_run(launch, serve, user_data);
+	}
+
+	launch->channel = channel[0];
+	close(channel[1]);
+	return launcher_run(launch);
+}
+
+int
+fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data)
+{
+	g_autoptr(FsMountPoint) point = NULL;
+	g_autoptr(GError) error = NULL;
+	FsLaunch launch = {
+		.options = options,
+		.is_root = geteuid() == 0,
+		.fuse_fd = -1,
+		.channel = -1,
+		.verdict_fd = -1,
+	};
+	int r;
+
+	if (!fs_mount_point_open(options->mount_point, options->store, &point,
+	                         &error)) {
+		fprintf(stderr, "pofs: %s\n", error->message);
+		return 1;
+	}
+
+	if (options->user != NULL && !launch.is_root) {
+		fprintf(stderr, "pofs: user= takes root\n");
+		return 1;
+	}
+
+	launch.point = point;
+	if (!options->foreground) {
+		r = background_enter(&launch);
+		if (r < 0) {
+			error_print("cannot go to the background", -r);
+			return 1;
+		}
+	}
+
+	if (launch.is_root)
+		return root_run(&launch, serve, user_data);
+
+	return serve(user_data, &launch);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+#include "fs/options.h"
+
+/**
+ * The processes of a mount.
+ *
+ * As root there are two. The launcher opens /dev/fuse, mounts, and waits. The
+ * server, its child, drops to user= and opens the store. However the server
+ * ends, also by kill -9, the launcher unmounts, so that nobody finds a dead
+ * mount. Anybody else has one process, which mounts by fusermount3(1).
+ *
+ * In the background, a third process waits in front of both until the mount
+ * serves, and exits with what became of it.
+ *
+ * Threads: one. The server may start more, and must not fork after that.
+ */
+typedef struct FsLaunch FsLaunch;
+
+/** The server. Returns the exit status; has said why, if it is not 0. */
+typedef int FsServe(void *user_data, FsLaunch *launch);
+
+/** Runs @serve as said above. Returns the exit status of this process. */
+int fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data);
+
+/**
+ * For the server, once it has opened the store: has it mounted. Returns what
+ * libfuse shall mount on, or NULL if that failed, which has been said.
+ * Ownership: the caller frees it.
+ */
+char *fs_launch_mount(FsLaunch *launch);
+
+/** For the server: says that it serves from now on. */
+void fs_launch_serving(FsLaunch *launch);
+
+/** For the server: says that it serves no more. */
+void fs_launch_stopping(FsLaunch *launch);

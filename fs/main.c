@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include <fuse_lowlevel.h>
+#include <glib.h>
+
+#include "fs/launch.h"
+#include "fs/liveness.h"
+#include "fs/ops.h"
+#include "fs/options.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+/* How often the request thread is woken until it has noticed the end. */
+#define WAKE_INTERVAL_NS 10000000L
+
+/* Everything that a mount is made of. */
+typedef struct Server {
+	const FsOptions *options;
+	FsConfig config;
+	Store *store;
+	FsLiveness *liveness;
+	struct fuse_session *fuse;
+	pthread_t loop;
+	FsMount mount; /* owns its parts, but for store and config */
+	uint64_t names_serial;
+} Server;
+
+/* ---- the log ------------------------------------------------------------- */
+
+static GLogWriterOutput
+log_write(GLogLevelFlags level, const GLogField *fields, gsize count,
+          gpointer user_data)
+{
+	const FsOptions *options = ((Server *)user_data)->options;
+	const char *message = "";
+
+	if ((level & G_LOG_LEVEL_DEBUG) != 0 && !options->verbose)
+		return G_LOG_WRITER_HANDLED;
+
+	if (!options->foreground &&
+	    g_log_writer_journald(level, fields, count, NULL) ==
+	            G_LOG_WRITER_HANDLED)
+		return G_LOG_WRITER_HANDLED;
+
+	for (gsize i = 0; i < count; i++)
+		if (strcmp(fields[i].key, "MESSAGE") == 0)
+			message = fields[i].value;
+
+	if (options->foreground)
+		fprintf(stderr, "pofs: %s\n", message);
+	else
+		syslog((level & G_LOG_LEVEL_DEBUG) != 0 ? LOG_DEBUG
+		                                        : LOG_NOTICE,
+		       "%s", message);
+
+	return G_LOG_WRITER_HANDLED;
+}
+
+static void
+log_fuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	g_autofree char *text = g_strdup_vprintf(format, arguments);
+
+	g_message("libfuse: %s", g_strchomp(text));
+}
+
+/* ---- the server ---------------------------------------------------------- */
+
+static int
+server_open_store(Server *server)
+{
+	StoreOptions options = {
+		.map_size = (uint64_t)server->config.map_size_mib * MIB,
+		.sync_ms = (unsigned)server->config.sync_ms,
+		.dirty_limit = (uint64_t)server->config.dirty_limit_mib * MIB,
+	};
+	StoreAccess access =
+		server->options->read_only ? STORE_READ : STORE_WRITE;
+	g_autofree char *reason = NULL;
+	int r;
+
+	r = store_open(server->options->store, access, &options, &server->store,
+	               &reason);
+	if (r < 0)
+		fprintf(stderr, "pofs: %s\n", reason);
+
+	return r;
+}
+
+/* A comma would end the option. */
+static char *
+fuse_option_escape(const char *value)
+{
+	g_autoptr(GString) escaped = g_string_new(value);
+
+	g_string_replace(escaped, "\\", "\\\\", 0);
+	g_string_replace(escaped, ",", "\\,", 0);
+	return g_string_free(g_steal_pointer(&escaped), FALSE);
+}
+
+/* What libfuse passes to fusermount3; unused where the launcher mounts. */
+static char *
+fuse_options(const FsOptions *options)
+{
+	g_autofree char *name = fuse_option_escape(options->store);
+
+	return g_strdup_printf("-ofsname=%s,subtype=pofs,nosuid,nodev,noexec"
+	                       "%s%s",
+	                       name, options->read_only ? ",ro" : "",
+	                       options->allow_other ? ",allow_other" : "");
+}
+
+static int
+server_open_fuse(Server *server)
+{
+	g_autofree char *options = fuse_options(server->options);
+	char program[] = "pofs";
+	char *argv[] = { program, options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(2, argv);
+
+	server->fuse =
+		fuse_session_new(&args, &FS_OPS, sizeof FS_OPS, &server->mount);
+	fuse_opt_free_args(&args);
+	return server->fuse != NULL ? 0 : -EINVAL;
+}
+
+static int
+server_open(Server *server)
+{
+	int r;
+
+	r = server_open_store(server);
+	if (r < 0)
+		return r;
+
+	r = fs_liveness_open(&server->liveness);
+	if (r < 0) {
+		fprintf(stderr, "pofs: epoll: %s\n", g_strerror(-r));
+		return r;
+	}
+
+	r = server_open_fuse(server);
+	if (r < 0)
+		return r;
+
+	server->mount = (FsMount){
+		.store = server->store,
+		.config = &server->config,
+		.sessions = fs_session_table_new(server->liveness),
+		.handles = fs_handle_table_new(server->store),
+		.locks = fs_range_lock_new(),
+		.notify = fs_notify_new(server->fuse),
+		.verbose = server->options->verbose,
+		.names_serial = &server->names_serial,
+		.own_nodes = g_hash_table_new(NULL, NULL),
+	};
+	return 0;
+}
+
+/* Returns the error of the last commit. */
+static int
+server_close(Server *server)
+{
+	FsMount *mount = &server->mount;
+	int r;
+
+	fs_handle_table_free(mount->handles);
+	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);
+
+	/* It answers whoever still waits for an fsync. */
+	r = store_close(server->store);
+	if (r < 0)
+		g_critical("the last changes are lost: %s", g_strerror(-r));
+
+	fs_notify_free(mount->notify);
+	fs_range_lock_free(mount->locks);
+	fs_session_table_free(mount->sessions);
+	fs_liveness_close(server->liveness);
+	if (server->fuse != NULL) {
+		fuse_session_unmount(server->fuse);
+		fuse_session_destroy(server->fuse);
+	}
+
+	return r;
+}
+
+static void
+loop_woken(int signal)
+{
+	(void)signal;
+}
+
+static void *
+loop_run(void *user_data)
+{
+	Server *server = user_data;
+	sigset_t wake;
+
+	sigemptyset(&wake);
+	sigaddset(&wake, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+
+	(void)fuse_session_loop(server->fuse);
+	fs_liveness_stop(server->liveness);
+	return NULL;
+}
+
+/* The thread may be about to read, past its look at the end and before the
+ * signal could interrupt it: so it is woken until it is gone. */
+static void
+loop_stop(Server *server)
+{
+	struct timespec until;
+
+	fuse_session_exit(server->fuse);
+	do {
+		pthread_kill(server->loop, SIGUSR1);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += WAKE_INTERVAL_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+	} while (pthread_timedjoin_np(server->loop, NULL, &until) != 0);
+}
+
+/* What clients still had open when the mount ended. */
+static void
+handles_close(const FsMount *mount)
+{
+	FsHandle *handle;
+
+	while ((handle = fs_handle_any(mount->handles)) != NULL) {
+		fs_range_lock_drop_handle(mount->locks, handle->node, handle);
+		fs_handle_close(handle);
+	}
+}
+
+static int
+server_run(Server *server, FsLaunch *launch)
+{
+	g_autofree char *device = fs_launch_mount(launch);
+	int r;
+
+	if (device == NULL || fuse_session_mount(server->fuse, device) < 0)
+		return -EIO;
+
+	r = pthread_create(&server->loop, NULL, loop_run, server);
+	if (r != 0) {
+		fprintf(stderr, "pofs: thread: %s\n", g_strerror(r));
+		return -r;
+	}
+
+	fs_launch_serving(launch);
+	g_message("mounted store=%s mountpoint=%s", server->options->store,
+	          server->options->mount_point);
+
+	fs_liveness_run(server->liveness);
+	fs_launch_stopping(launch);
+
+	/* Notices need somebody who answers, so they end before the loop. */
+	fs_notify_stop(server->mount.notify);
+	loop_stop(server);
+	handles_close(&server->mount);
+	g_message("unmounted mountpoint=%s", server->options->mount_point);
+	return 0;
+}
+
+static int
+serve(void *user_data, FsLaunch *launch)
+{
+	Server *server = user_data;
+	int closed;
+	int r;
+
+	r = server_open(server);
+	if (r == 0)
+		r = server_run(server, launch);
+
+	closed = server_close(server);
+	return r < 0 || closed < 0 ? 1 : 0;
+}
+
+/* ---- the program --------------------------------------------------------- */
+
+/* Signals are waited for (liveness.h), not caught; SIGUSR1 only wakes. */
+static void
+signals_block(void)
+{
+	struct sigaction wake = { .sa_handler = loop_woken };
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigaction(SIGUSR1, &wake, NULL);
+}
+
+static int
+mount_run(const FsOptions *options, const FsConfig *config)
+{
+	Server server = { .options = options, .config = *config };
+
+	g_log_set_writer_func(log_write, &server, NULL);
+	fuse_set_log_func(log_fuse);
+	signals_block();
+	return fs_launch_run(options, serve, &server);
+}
+
+static int
+usage_error(const GError *error)
+{
+	fprintf(stderr, "pofs: %s (see pofs --help)\n", error->message);
+	return 2;
+}
+
+static int
+command_run(const FsOptions *options)
+{
+	g_autoptr(GError) error = NULL;
+	FsConfig config;
+
+	if (!fs_options_config(options, &config, &error)) {
+		fprintf(stderr, "pofs: %s\n", error->message);
+		return 1;
+	}
+
+	if (options->command == FS_COMMAND_MOUNT)
+		return mount_run(options, &config);
+
+	fs_config_print(&config, stdout);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	g_autoptr(FsOptions) options = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!fs_options_parse(argc, argv, &options, &error))
+		return usage_error(error);
+
+	switch (options->command) {
+	case FS_COMMAND_HELP:
+		printf("%s", FS_OPTIONS_USAGE);
+		return 0;
+	case FS_COMMAND_VERSION:
+		printf("pofs %s\n", POFS_VERSION);
+		return 0;
+	case FS_COMMAND_PRINT_CONFIG:
+	case FS_COMMAND_MOUNT:
+		break;
+	}
+
+	return command_run(options);
+}

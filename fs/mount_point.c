@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/mount_point.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* Fields of /proc/self/mountinfo. */
+#define MOUNTINFO_DEVICE 2
+#define MOUNTINFO_PATH   4
+
+static void
+error_set(GError **error, int code, const char *path, const char *sentence)
+{
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code),
+	            "%s: %s", path, sentence);
+}
+
+/* The device mounted on @path last, or NULL. The mount itself is not touched:
+ * it may hang. Ownership: the caller's. */
+static char *
+mounted_device(const char *path)
+{
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+	char *device = NULL;
+
+	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
+		return NULL;
+
+	lines = g_strsplit(text, "\n", -1);
+	for (char **line = lines; *line != NULL; line++) {
+		g_auto(GStrv) fields = g_strsplit(*line, " ", -1);
+		g_autofree char *mounted = NULL;
+
+		if (g_strv_length(fields) <= MOUNTINFO_PATH)
+			continue;
+
+		mounted = g_strcompress(fields[MOUNTINFO_PATH]);
+		if (strcmp(mounted, path) != 0)
+			continue;
+
+		g_free(device);
+		device = g_strdup(fields[MOUNTINFO_DEVICE]);
+	}
+
+	return device;
+}
+
+static bool
+is_below(const char *path, const char *dir)
+{
+	size_t size = strlen(dir);
+
+	return g_str_has_prefix(path, dir) &&
+	       (path[size] == '\0' || path[size] == '/');
+}
+
+static bool
+mount_point_check(const FsMountPoint *point, GError **error)
+{
+	g_autofree char *device = mounted_device(point->path);
+	struct stat stat_of;
+
+	if (device != NULL) {
+		error_set(error, EBUSY, point->path,
+		          "mount point in use, something is mounted there");
+		return false;
+	}
+
+	if (stat(point->path, &stat_of) < 0) {
+		error_set(error, errno, point->path, g_strerror(errno));
+		return false;
+	}
+
+	if (!S_ISDIR(stat_of.st_mode)) {
+		error_set(error, ENOTDIR, point->path, "not a directory");
+		return false;
+	}
+
+	if (is_below(point->path, point->store)) {
+		error_set(error, EINVAL, point->path,
+		          "the mount point must not be in the store");
+		return false;
+	}
+
+	return true;
+}
+
+bool
+fs_mount_point_open(const char *path, const char *store,
+                    FsMountPoint **ret_point, GError **error)
+{
+	g_autoptr(FsMountPoint) point = g_new0(FsMountPoint, 1);
+	g_autofree char *dead = mounted_device(path);
+
+	point->store = realpath(store, NULL);
+	if (point->store == NULL) {
+		error_set(error, errno, store, g_strerror(errno));
+		return false;
+	}
+
+	/* A dead mount cannot even be looked at. */
+	point->path = dead != NULL ? strdup(path) : realpath(path, NULL);
+	if (point->path == NULL) {
+		error_set(error, errno, path, g_strerror(errno));
+		return false;
+	}
+
+	if (!mount_point_check(point, error))
+		return false;
+
+	*ret_point = g_steal_pointer(&point);
+	return true;
+}
+
+bool
+fs_mount_point_mount(FsMountPoint *point, int fuse_fd, bool read_only,
+                     GError **error)
+{
+	g_autofree char *data = g_strdup_printf(
+		"fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other",
+		fuse_fd);
+	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	if (read_only)
+		flags |= MS_RDONLY;
+
+	if (mount(point->store, point->path, "fuse.pofs", flags, data) < 0) {
+		error_set(error, errno, point->path, g_strerror(errno));
+		return false;
+	}
+
+	fs_mount_point_adopt(point);
+	return true;
+}
+
+void
+fs_mount_point_adopt(FsMountPoint *point)
+{
+	g_free(point->device);
+	point->device = mounted_device(point->path);
+}
+
+void
+fs_mount_point_unmount(FsMountPoint *point)
+{
+	g_autofree char *device = mounted_device(point->path);
+
+	if (device == NULL || g_strcmp0(point->device, device) != 0)
+		return;
+
+	(void)umount2(point->path, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+void
+fs_mount_point_close(FsMountPoint *point)
+{
+	if (point == NULL)
+		return;
+
+	free(point->path);
+	free(point->store);
+	g_free(point->device);
+	g_free(point);
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/range_lock.h"
+
+#include <errno.h>
+
+#include "fs/range_tree.h"
+
+/*
+ * How the table works
+ *
+ * - A file that is locked or waited for has, in each space, a tree of the
+ *   ranges held and a line of those who wait. The ranges of one owner never
+ *   overlap.
+ * - A waiter stands in its file's line. It is granted when no lock is in its
+ *   way; one whose owner holds nothing also lets those before it go first, so
+ *   that a stream of readers cannot starve a writer. An owner that does hold
+ *   something does not stand back: those before it may be waiting for it. So
+ *   standing back never closes a circle, and the search for circles need only
+ *   follow locks.
+ * - A try looks at locks alone: whoever waits in vain for a large range must
+ *   not keep everybody else from bytes that are free.
+ * - Every change marks the file it happened in. On the way out of the table
+ *   the lines of marked files are gone through, until nothing changes, and
+ *   then, with the table unlocked, the waits that have ended are answered.
+ */
+
+/* More than any client needs, little enough to be harmless. */
+#define LOCKS_MAX 65536
+#define WAITS_MAX 1024
+
+typedef struct File {
+	uint64_t node;
+	FsLockSpace space;
+	FsRange *held; /* tree of ranges; owned */
+	GQueue line;   /* Wait, in order of arrival; owned by the table */
+	bool changed;  /* is in the table's changed */
+} File;
+
+/* Everything a lock_owner has, so that circles are found by following it. */
+typedef struct Owner {
+	uint64_t id;
+	unsigned held;
+	GQueue waits; /* Wait; a process has one a thread */
+} Owner;
+
+typedef struct Wait {
+	FsLockWait id;
+	File *file; /* borrowed; stays while anybody waits in it */
+	FsLockOwner owner;
+	FsLockRange range;
+	FsLockGrant *grant;
+	void *user_data; /* borrowed */
+	int r;           /* how it ended */
+	uint64_t mark;   /* the last search for a circle that was here */
+} Wait;
+
+struct FsRangeLock {
+	GMutex mutex;                         /* protects everything below */
+	GHashTable *files[FS_LOCK_FLOCK + 1]; /* node -> File, owned */
+	GHashTable *owners;                   /* id -> Owner, owned */
+	GHashTable *waits;                    /* id -> Wait, owned */
+	GQueue changed; /* File: someone in its line may go on */
+	GQueue ended;   /* Wait, owned: to be answered */
+	unsigned held;
+	FsLockWait last_wait;
+	uint64_t mark; /* of the last search for a circle */
+};
+
+/* ---- the table's objects -------------------------------------------------*/
+
+static File *
+table_file(FsRangeLock *table, const FsLockRange *range)
+{
+	GHashTable *files = table->files[range->space];
+	File *file = g_hash_table_lookup(files, &range->node);
+
+	if (file == NULL) {
+		file = g_new0(File, 1);
+		file->node = range->node;
+		file->space = range->space;
+		g_queue_init(&file->line);
+		g_hash_table_insert(files, &file->node, file);
+	}
+	return file;
+}
+
+static void
+table_mark(FsRangeLock *table, File *file)
+{
+	if (file->changed)
+		return;
+
+	file->changed = true;
+	g_queue_push_tail(&table->changed, file);
+}
+
+static Owner *
+table_owner(FsRangeLock *table, uint64_t id)
+{
+	Owner *owner = g_hash_table_lookup(table->owners, &id);
+
+	if (owner == NULL) {
+		owner = g_new0(Owner, 1);
+		owner->id = id;
+		g_queue_init(&owner->waits);
+		g_hash_table_insert(table->owners, &owner->id, owner);
+	}
+	return owner;
+}
+
+static void
+table_forget_owner(FsRangeLock *table, uint64_t id)
+{
+	Owner *owner = g_hash_table_lookup(table->owners, &id);
+
+	if (owner != NULL && owner->held == 0 && owner->waits.length == 0)
+		g_hash_table_remove(table->owners, &id);
+}
+
+/* ---- taking and dropping -------------------------------------------------*/
+
+static void
+file_add(FsRangeLock *table, File *file, const FsLockOwner *owner,
+         uint64_t first, uint64_t last, bool exclusive)
+{
+	fs_range_tree_add(&file->held, owner, first, last, exclusive);
+	table->held++;
+	table_owner(table, owner->owner)->held++;
+}
+
+static void
+file_remove(FsRangeLock *table, File *file, FsRange *held)
+{
+	table->held--;
+	table_owner(table, held->owner.owner)->held--;
+	table_mark(table, file);
+	fs_range_tree_remove(&file->held, held);
+}
+
+/* Leaves of @held what lies outside @first to @last. */
+static void
+file_cut(FsRangeLock *table, File *file, FsRange *held, uint64_t first,
+         uint64_t last)
+{
+	if (held->first < first)
+		file_add(table, file, &held->owner, held->first, first - 1,
+		         held->exclusive);
+	if (held->last > last)
+		file_add(table, file, &held->owner, last + 1, held->last,
+		         held->exclusive);
+	file_remove(table, file, held);
+}
+
+static void
+file_drop(FsRangeLock *table, File *file, const FsLockOwner *owner,
+          uint64_t first, uint64_t last)
+{
+	g_autoptr(GPtrArray) own =
+		fs_range_tree_of_owner(file->held, owner->owner, first, last);
+
+	for (guint i = 0; i < own->len; i++)
+		file_cut(table, file, own->pdata[i], first, last);
+	table_forget_owner(table, owner->owner);
+}
+
+/* Those of the owner's waits that stood back because it held nothing need no
+ * longer do so. */
+static void
+table_mark_waits(FsRangeLock *table, uint64_t id)
+{
+	Owner *owner = table_owner(table, id);
+
+	for (GList *l = owner->waits.head; l != NULL; l = l->next)
+		table_mark(table, ((Wait *)l->data)->file);
+}
+
+/* Takes @range, which nobody else's lock is in the way of. What the owner
+ * holds there is replaced; what it holds of the same kind beside it becomes
+ * one with it, unless it came through another handle, whose end it follows. */
+static void
+file_take(FsRangeLock *table, File *file, const FsLockOwner *owner,
+          const FsLockRange *range)
+{
+	uint64_t first = range->first;
+	uint64_t last = range->last;
+	g_autoptr(GPtrArray) near = fs_range_tree_of_owner(
+		file->held, owner->owner, first == 0 ? 0 : first - 1,
+		last == UINT64_MAX ? last : last + 1);
+
+	for (guint i = 0; i < near->len; i++) {
+		const FsRange *held = near->pdata[i];
+
+		if (held->exclusive == range->exclusive &&
+		    held->owner.handle == owner->handle) {
+			first = MIN(first, held->first);
+			last = MAX(last, held->last);
+		}
+	}
+
+	file_drop(table, file, owner, first, last);
+	file_add(table, file, owner, first, last, range->exclusive);
+	table_mark_waits(table, owner->owner);
+	/* A downgrade lets others in. */
+	table_mark(table, file);
+}
+
+/* ---- waiting -------------------------------------------------------------*/
+
+/* Whether waiting for @range would close a circle: whether somebody in its way
+ * waits, directly or not, for @owner. */
+static bool
+table_is_circle(FsRangeLock *table, const File *file, const FsLockOwner *owner,
+                const FsLockRange *range)
+{
+	g_autoptr(GPtrArray) todo =
+		fs_range_tree_obstacles(file->held, owner, range);
+
+	table->mark++;
+	while (todo->len > 0) {
+		const FsRange *held = g_ptr_array_steal_index_fast(todo, 0);
+		Owner *holder = table_owner(table, held->owner.owner);
+
+		if (holder->id == owner->owner)
+			return true;
+
+		for (GList *l = holder->waits.head; l != NULL; l = l->next) {
+			Wait *wait = l->data;
+
+			if (wait->mark == table->mark)
+				continue;
+			wait->mark = table->mark;
+			g_ptr_array_extend_and_steal(
+				todo, fs_range_tree_obstacles(wait->file->held,
+			                                      &wait->owner,
+			                                      &wait->range));
+		}
+	}
+	return false;
+}
+
+static Wait *
+table_park(FsRangeLock *table, File *file, const FsLockOwner *owner,
+           const FsLockRange *range)
+{
+	Wait *wait = g_new0(Wait, 1);
+
+	wait->id = ++table->last_wait;
+	wait->file = file;
+	wait->owner = *owner;
+	wait->range = *range;
+	g_hash_table_insert(table->waits, &wait->id, wait);
+	g_queue_push_tail(&file->line, wait);
+	g_queue_push_tail(&table_owner(table, owner->owner)->waits, wait);
+	return wait;
+}
+
+/* Takes @wait out of its line, to be answered with @r. */
+static void
+table_end(FsRangeLock *table, Wait *wait, int r)
+{
+	g_queue_remove(&wait->file->line, wait);
+	g_queue_remove(&table_owner(table, wait->owner.owner)->waits, wait);
+	g_hash_table_steal(table->waits, &wait->id);
+	table_forget_owner(table, wait->owner.owner);
+	table_mark(table, wait->file);
+
+	wait->r = r;
+	g_queue_push_tail(&table->ended, wait);
+}
+
+static bool
+ranges_overlap(const FsLockRange *a, const FsLockRange *b)
+{
+	return a->first <= b->last && b->first <= a->last;
+}
+
+static bool
+file_must_wait(FsRangeLock *table, const File *file, const FsLockOwner *owner,
+               const FsLockRange *range, const GList *until)
+{
+	const Owner *known = g_hash_table_lookup(table->owners, &owner->owner);
+
+	if (fs_range_tree_obstacle(file->held, owner, range) != NULL)
+		return true;
+	if (known != NULL && known->held > 0)
+		return false;
+
+	for (GList *l = file->line.head; l != until; l = l->next) {
+		const Wait *before = l->data;
+
+		if (before->owner.owner != owner->owner &&
+		    (before->range.exclusive || range->exclusive) &&
+		    ranges_overlap(&before->range, range))
+			return true;
+	}
+	return false;
+}
+
+static void
+file_grant(FsRangeLock *table, File *file)
+{
+	GList *next;
+
+	for (GList *l = file->line.head; l != NULL; l = next) {
+		Wait *wait = l->data;
+
+		next = l->next;
+		if (file_must_wait(table, file, &wait->owner, &wait->range, l))
+			continue;
+		table_end(table, wait, 0);
+		file_take(table, file, &wait->owner, &wait->range);
+	}
+}
+
+/* The way out of every function that changes something. */
+static void
+table_unlock(FsRangeLock *table)
+{
+	GQueue ended;
+	File *file;
+	Wait *wait;
+
+	while ((file = g_queue_pop_head(&table->changed)) != NULL) {
+		file->changed = false;
+		file_grant(table, file);
+		if (file->held == NULL && file->line.length == 0 &&
+		    !file->changed)
+			g_hash_table_remove(table->files[file->space],
+			                    &file->node);
+	}
+	ended = table->ended;
+	g_queue_init(&table->ended);
+	g_mutex_unlock(&table->mutex);
+
+	while ((wait = g_queue_pop_head(&ended)) != NULL) {
+		wait->grant(wait->user_data, wait->r);
+		g_free(wait);
+	}
+}
+
+/* ---- the public side -----------------------------------------------------*/
+
+FsRangeLock *
+fs_range_lock_new(void)
+{
+	FsRangeLock *table = g_new0(FsRangeLock, 1);
+
+	g_mutex_init(&table->mutex);
+	for (size_t i = 0; i < G_N_ELEMENTS(table->files); i++)
+		table->files[i] = g_hash_table_new_full(
+			g_int64_hash, g_int64_equal, NULL, g_free);
+	table->owners = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+	                                      g_free);
+	table->waits = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+	                                     g_free);
+	g_queue_init(&table->changed);
+	g_queue_init(&table->ended);
+	return table;
+}
+
+void
+fs_range_lock_free(FsRangeLock *table)
+{
+	if (table == NULL)
+		return;
+
+	g_assert(g_hash_table_size(table->waits) == 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(table->files); i++) {
+		GHashTableIter iter;
+		gpointer file;
+
+		g_hash_table_iter_init(&iter, table->files[i]);
+		while (g_hash_table_iter_next(&iter, NULL, &file))
+			fs_range_tree_free(((File *)file)->held);
+		g_hash_table_unref(table->files[i]);
+	}
+	g_hash_table_unref(table->owners);
+	g_hash_table_unref(table->waits);
+	g_mutex_clear(&table->mutex);
+	g_free(table);
+}
+
+bool
+fs_range_lock_test(FsRangeLock *table, const FsLockOwner *owner,
+                   const FsLockRange *range, FsLockRange *ret_range,
+                   FsLockOwner *ret_owner)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	const File *file =
+		g_hash_table_lookup(table->files[range->space], &range->node);
+	const FsRange *held;
+
+	held = file == NULL ? NULL
+	                    : fs_range_tree_obstacle(file->held, owner, range);
+	if (held == NULL)
+		return false;
+
+	*ret_range = *range;
+	ret_range->first = held->first;
+	ret_range->last = held->last;
+	ret_range->exclusive = held->exclusive;
+	*ret_owner = held->owner;
+	return true;
+}
+
+/* Replacing the middle of a range leaves two more than there were. */
+static int
+table_check_room(const FsRangeLock *table)
+{
+	return table->held + 2 > LOCKS_MAX ? -ENOLCK : 0;
+}
+
+int
+fs_range_lock_try(FsRangeLock *table, const FsLockOwner *owner,
+                  const FsLockRange *range)
+{
+	File *file;
+	int r;
+
+	g_assert(range->first <= range->last);
+
+	g_mutex_lock(&table->mutex);
+	file = table_file(table, range);
+	r = table_check_room(table);
+	if (fs_range_tree_obstacle(file->held, owner, range) != NULL)
+		r = -EAGAIN;
+	if (r == 0)
+		file_take(table, file, owner, range);
+	else
+		table_mark(table, file);
+	table_unlock(table);
+	return r;
+}
+
+/* Called with @table locked. Parks the request if it must; *@ret_wait is NULL
+ * if it was granted. */
+static int
+table_wait(FsRangeLock *table, File *file, const FsLockOwner *owner,
+           const FsLockRange *range, Wait **ret_wait)
+{
+	int r;
+
+	r = table_check_room(table);
+	if (r < 0)
+		return r;
+
+	/* As flock(2) converts: two who hold it shared may both ask for more. */
+	if (range->space == FS_LOCK_FLOCK &&
+	    fs_range_tree_obstacle(file->held, owner, range) != NULL)
+		file_drop(table, file, owner, 0, UINT64_MAX);
+
+	if (!file_must_wait(table, file, owner, range, NULL)) {
+		file_take(table, file, owner, range);
+		*ret_wait = NULL;
+		return 0;
+	}
+
+	if (g_hash_table_size(table->waits) >= WAITS_MAX)
+		return -ENOLCK;
+	if (table_is_circle(table, file, owner, range))
+		return -EDEADLK;
+
+	*ret_wait = table_park(table, file, owner, range);
+	return 0;
+}
+
+int
+fs_range_lock_wait(FsRangeLock *table, const FsLockOwner *owner,
+                   const FsLockRange *range, FsLockGrant *grant,
+                   void *user_data, FsLockWait *ret_wait)
+{
+	Wait *wait = NULL;
+	File *file;
+	int r;
+
+	g_assert(range->first <= range->last);
+
+	g_mutex_lock(&table->mutex);
+	file = table_file(table, range);
+	table_mark(table, file);
+	r = table_wait(table, file, owner, range, &wait);
+	if (wait != NULL) {
+		wait->grant = grant;
+		wait->user_data = user_data;
+	}
+	if (r == 0)
+		*ret_wait = wait == NULL ? 0 : wait->id;
+	table_unlock(table);
+
+	if (r == 0 && wait == NULL)
+		grant(user_data, 0);
+	return r;
+}
+
+void
+fs_range_lock_cancel(FsRangeLock *table, FsLockWait id)
+{
+	Wait *wait;
+
+	g_mutex_lock(&table->mutex);
+	wait = g_hash_table_lookup(table->waits, &id);
+	if (wait != NULL)
+		table_end(table, wait, -EINTR);
+	table_unlock(table);
+}
+
+/* Whether dropping @range leaves one more than there were, with no room for it.
+ * Then the range stays whole: somebody waits longer, and nobody is let in where
+ * a program thinks it is alone. */
+static bool
+file_is_full(const FsRangeLock *table, const File *file,
+             const FsLockOwner *owner, const FsLockRange *range)
+{
+	g_autoptr(GPtrArray) own = NULL;
+	const FsRange *held;
+
+	if (table->held < LOCKS_MAX)
+		return false;
+
+	own = fs_range_tree_of_owner(file->held, owner->owner, range->first,
+	                             range->last);
+	held = own->len > 0 ? own->pdata[0] : NULL;
+	return held != NULL && held->first < range->first &&
+	       held->last > range->last;
+}
+
+void
+fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
+                   const FsLockRange *range)
+{
+	const Owner *known;
+	File *file;
+
+	g_assert(range->first <= range->last);
+
+	g_mutex_lock(&table->mutex);
+	/* Whoever closes a file mostly holds nothing: one look tells. */
+	known = g_hash_table_lookup(table->owners, &owner->owner);
+	file = g_hash_table_lookup(table->files[range->space], &range->node);
+	if (known != NULL && known->held > 0 && file != NULL &&
+	    !file_is_full(table, file, owner, range))
+		file_drop(table, file, owner, range->first, range->last);
+	table_unlock(table);
+}
+
+void
+fs_range_lock_drop_owner(FsRangeLock *table, uint64_t node, uint64_t owner)
+{
+	const FsLockOwner who = { .owner = owner };
+	const FsLockRange all = { .node = node,
+		                  .space = FS_LOCK_POSIX,
+		                  .last = UINT64_MAX };
+
+	fs_range_lock_drop(table, &who, &all);
+}
+
+static void
+file_drop_handle(FsRangeLock *table, File *file, const void *handle)
+{
+	g_autoptr(GPtrArray) all = fs_range_tree_of_handle(file->held, handle);
+	GList *next;
+
+	for (guint i = 0; i < all->len; i++) {
+		FsRange *held = all->pdata[i];
+		uint64_t id = held->owner.owner;
+
+		file_remove(table, file, held);
+		table_forget_owner(table, id);
+	}
+
+	for (GList *l = file->line.head; l != NULL; l = next) {
+		Wait *wait = l->data;
+
+		next = l->next;
+		if (wait->owner.handle == handle)
+			table_end(table, wait, -EINTR);
+	}
+}
+
+void
+fs_range_lock_drop_handle(FsRangeLock *table, uint64_t node, const void *handle)
+{
+	g_mutex_lock(&table->mutex);
+	for (size_t i = 0; i < G_N_ELEMENTS(table->files); i++) {
+		File *file = g_hash_table_lookup(table->files[i], &node);
+
+		if (file != NULL)
+			file_drop_handle(table, file, handle);
+	}
+	table_unlock(table);
+}

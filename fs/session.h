@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+#include "fs/liveness.h"
+
+/**
+ * Sessions: one client each, which is one process. smbd runs one process for
+ * each client machine.
+ *
+ * A session is held by a pidfd: its end is an event, and a later process of
+ * the same pid is never taken for it. It has a slot (see view.h), which is
+ * used again only when the process has ended and its last handle is closed, and
+ * a serial, which is never used again.
+ *
+ * Callers that cannot be told apart (another pid namespace, the kernel itself)
+ * share one session that never ends.
+ *
+ * Threads: any.
+ */
+typedef struct FsSessionTable FsSessionTable;
+typedef struct FsSession FsSession;
+
+/** @liveness is borrowed and must outlive the table. */
+FsSessionTable *fs_session_table_new(FsLiveness *liveness);
+
+/** Every session must have been let go. NULL is a no-op. */
+void fs_session_table_free(FsSessionTable *table);
+
+/**
+ * Finds or begins the session of the process of thread @tid.
+ *
+ * Errors: -ENFILE beyond FS_VIEW_SLOT_MAX sessions.
+ * Ownership: the caller lets go of *@ret_session.
+ */
+int fs_session_find(FsSessionTable *table, pid_t tid, FsSession **ret_session);
+
+FsSession *fs_session_ref(FsSession *session);
+
+/** NULL is a no-op. */
+void fs_session_unref(FsSession *session);
+
+unsigned fs_session_slot(const FsSession *session);
+
+uint64_t fs_session_serial(const FsSession *session);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSession, fs_session_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSessionTable, fs_session_table_free)

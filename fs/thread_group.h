@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/**
+ * Threads and the processes they belong to. FUSE names the calling thread;
+ * what counts as one client is its thread group.
+ */
+
+/**
+ * Opens a pidfd of process @pid, readable once all of its threads have ended.
+ *
+ * Returns the descriptor, -ENOENT if @pid is a thread but no process, or
+ * -ESRCH if it is neither.
+ */
+int fs_thread_group_open(pid_t pid);
+
+/**
+ * Whether the first thread of process @pid, a child of ours, has ended. A
+ * killed process may have other threads that cannot end.
+ */
+bool fs_thread_group_is_ending(pid_t pid);
+
+/** Whether @tid is a thread of process @tgid now. */
+bool fs_thread_group_has(pid_t tgid, pid_t tid);
+
+/**
+ * Finds the process of thread @tid.
+ *
+ * Errors: -ESRCH if there is none; -ETIMEDOUT if the kernel did not say it
+ * within a tenth of a second.
+ */
+int fs_thread_group_find(pid_t tid, pid_t *ret_tgid);
+
+/**
+ * As fs_thread_group_find(), but by reading /proc, which may block for as long
+ * as the thread waits for us: so another thread reads, and we wait a bounded
+ * time. For kernels before 6.13.
+ */
+int fs_thread_group_read(pid_t tid, pid_t *ret_tgid);

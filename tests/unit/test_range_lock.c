@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/range_lock_kit.h"
+
+/* ---- ranges --------------------------------------------------------------*/
+
+static void
+an_exclusive_lock_keeps_others_out(void **state)
+{
+	assert_int_equal(try(*state, 1, 10, 19, EXCLUSIVE), 0);
+	assert_int_equal(try(*state, 2, 19, 19, EXCLUSIVE), -EAGAIN);
+	assert_int_equal(try(*state, 2, 0, 10, SHARED), -EAGAIN);
+	assert_int_equal(try(*state, 2, 0, UINT64_MAX, SHARED), -EAGAIN);
+	assert_int_equal(try(*state, 2, 0, 9, EXCLUSIVE), 0);
+	assert_int_equal(try(*state, 2, 20, UINT64_MAX, EXCLUSIVE), 0);
+	assert_held(*state, 10, 19, 1, EXCLUSIVE);
+}
+
+static void
+shared_locks_meet_and_keep_writers_out(void **state)
+{
+	assert_int_equal(try(*state, 1, 0, 9, SHARED), 0);
+	assert_int_equal(try(*state, 2, 5, 14, SHARED), 0);
+	assert_int_equal(try(*state, 3, 9, 9, EXCLUSIVE), -EAGAIN);
+	drop(*state, 1, 0, 9);
+	assert_int_equal(try(*state, 3, 0, 4, EXCLUSIVE), 0);
+	assert_int_equal(try(*state, 3, 5, 5, EXCLUSIVE), -EAGAIN);
+}
+
+static void
+files_and_spaces_do_not_meet(void **state)
+{
+	const FsLockOwner other = owner(2);
+	FsLockRange r = range(0, UINT64_MAX, EXCLUSIVE);
+
+	assert_int_equal(try(*state, 1, 0, UINT64_MAX, EXCLUSIVE), 0);
+	r.space = FS_LOCK_FLOCK;
+	assert_int_equal(fs_range_lock_try(*state, &other, &r), 0);
+	r.space = FS_LOCK_POSIX;
+	r.node = NODE + 1;
+	assert_int_equal(fs_range_lock_try(*state, &other, &r), 0);
+	r.node = NODE;
+	assert_int_equal(fs_range_lock_try(*state, &other, &r), -EAGAIN);
+}
+
+static void
+an_unlock_in_the_middle_leaves_two_ends(void **state)
+{
+	assert_int_equal(try(*state, 1, 0, UINT64_MAX, EXCLUSIVE), 0);
+	drop(*state, 1, 10, 19);
+	assert_held(*state, 0, 9, 1, EXCLUSIVE);
+	assert_free(*state, 10, 19);
+	assert_held(*state, 20, UINT64_MAX, 1, EXCLUSIVE);
+}
+
+static void
+neighbours_of_one_kind_become_one(void **state)
+{
+	assert_int_equal(try(*state, 1, 0, 9, SHARED), 0);
+	assert_int_equal(try(*state, 1, 20, 29, SHARED), 0);
+	assert_int_equal(try(*state, 1, 10, 19, SHARED), 0);
+	assert_held(*state, 0, 29, 1, SHARED);
+	assert_int_equal(try(*state, 1, 30, 39, EXCLUSIVE), 0);
+	assert_held(*state, 30, 39, 1, EXCLUSIVE);
+}
+
+static void
+an_upgrade_and_a_downgrade_replace_their_part(void **state)
+{
+	assert_int_equal(try(*state, 1, 0, 29, SHARED), 0);
+	assert_int_equal(try(*state, 1, 10, 19, EXCLUSIVE), 0);
+	assert_held(*state, 0, 9, 1, SHARED);
+	assert_held(*state, 10, 19, 1, EXCLUSIVE);
+	assert_held(*state, 20, 29, 1, SHARED);
+	assert_int_equal(try(*state, 1, 10, 19, SHARED), 0);
+	assert_held(*state, 0, 29, 1, SHARED);
+}
+
+static void
+an_upgrade_that_meets_a_reader_changes_nothing(void **state)
+{
+	assert_int_equal(try(*state, 1, 0, 9, SHARED), 0);
+	assert_int_equal(try(*state, 2, 0, 9, SHARED), 0);
+	assert_int_equal(try(*state, 1, 0, 9, EXCLUSIVE), -EAGAIN);
+	drop(*state, 2, 0, 9);
+	assert_held(*state, 0, 9, 1, SHARED);
+}
+
+static void
+only_the_owner_can_drop(void **state)
+{
+	assert_int_equal(try(*state, 1, 0, 9, EXCLUSIVE), 0);
+	drop(*state, 2, 0, UINT64_MAX);
+	fs_range_lock_drop_owner(*state, NODE, 2);
+	fs_range_lock_drop_owner(*state, NODE + 1, 1);
+	fs_range_lock_drop_handle(*state, NODE, GUINT_TO_POINTER(2));
+	assert_held(*state, 0, 9, 1, EXCLUSIVE);
+}
+
+/* ---- flush and release ---------------------------------------------------*/
+
+static void
+a_flush_drops_the_owners_posix_locks_only(void **state)
+{
+	const FsLockOwner self = owner(1);
+	FsLockRange whole = range(0, UINT64_MAX, EXCLUSIVE);
+
+	whole.space = FS_LOCK_FLOCK;
+	assert_int_equal(try(*state, 1, 0, 9, EXCLUSIVE), 0);
+	assert_int_equal(try(*state, 1, 20, 29, SHARED), 0);
+	assert_int_equal(try(*state, 2, 40, 49, SHARED), 0);
+	assert_int_equal(fs_range_lock_try(*state, &self, &whole), 0);
+
+	fs_range_lock_drop_owner(*state, NODE, 1);
+	assert_free(*state, 0, 39);
+	assert_held(*state, 40, 49, 2, SHARED);
+
+	{
+		const FsLockOwner other = owner(2);
+
+		assert_int_equal(fs_range_lock_try(*state, &other, &whole),
+		                 -EAGAIN);
+	}
+}
+
+static void
+a_release_drops_what_came_through_the_handle(void **state)
+{
+	FsLockOwner ofd = { .owner = 100, .handle = GUINT_TO_POINTER(1) };
+	FsLockRange r = range(0, 9, EXCLUSIVE);
+	FsLockRange whole = range(0, UINT64_MAX, EXCLUSIVE);
+	const FsLockOwner stranger = owner(3);
+
+	whole.space = FS_LOCK_FLOCK;
+	assert_int_equal(fs_range_lock_try(*state, &ofd, &r), 0);
+	assert_int_equal(fs_range_lock_try(*state, &ofd, &whole), 0);
+	assert_int_equal(try(*state, 2, 20, 29, EXCLUSIVE), 0);
+
+	fs_range_lock_drop_handle(*state, NODE, ofd.handle);
+	assert_free(*state, 0, 19);
+	assert_held(*state, 20, 29, 2, EXCLUSIVE);
+	assert_int_equal(fs_range_lock_try(*state, &stranger, &whole), 0);
+}
+
+/* Neighbours that came through two handles must not become one: each ends
+ * with its own. */
+static void
+neighbours_of_two_handles_stay_apart(void **state)
+{
+	FsLockOwner one = { .owner = 1, .handle = GUINT_TO_POINTER(1) };
+	FsLockOwner two = { .owner = 1, .handle = GUINT_TO_POINTER(2) };
+	FsLockRange r = range(0, 9, EXCLUSIVE);
+
+	assert_int_equal(fs_range_lock_try(*state, &one, &r), 0);
+	r = range(10, 19, EXCLUSIVE);
+	assert_int_equal(fs_range_lock_try(*state, &two, &r), 0);
+	fs_range_lock_drop_handle(*state, NODE, one.handle);
+	assert_free(*state, 0, 9);
+	fs_range_lock_drop_owner(*state, NODE, 1);
+	assert_free(*state, 0, UINT64_MAX);
+}
+
+/* ---- limits --------------------------------------------------------------*/
+
+static void
+ranges_are_limited_and_room_comes_back(void **state)
+{
+	unsigned taken = 0;
+
+	while (try(*state, 1, 2 * (uint64_t)taken, 2 * (uint64_t)taken,
+	           EXCLUSIVE) == 0)
+		taken++;
+	assert_in_range(taken, LOCKS_MAX - 2, LOCKS_MAX);
+	assert_int_equal(try(*state, 2, UINT64_MAX, UINT64_MAX, SHARED),
+	                 -ENOLCK);
+	fs_range_lock_drop_owner(*state, NODE, 1);
+	assert_free(*state, 0, UINT64_MAX);
+	assert_int_equal(try(*state, 2, 0, UINT64_MAX, EXCLUSIVE), 0);
+}
+
+/* One lock on everything and an unlock of every second byte must not grow
+ * without bound; and what cannot be split must not be lost. */
+static void
+unlocking_cannot_exceed_the_limit(void **state)
+{
+	const uint64_t beyond = 4 * (uint64_t)LOCKS_MAX;
+
+	assert_int_equal(try(*state, 1, 0, UINT64_MAX, EXCLUSIVE), 0);
+	for (uint64_t i = 1; i < beyond; i += 2)
+		drop(*state, 1, i, i);
+	assert_free(*state, 1, 1);
+	assert_int_equal(try(*state, 2, beyond, beyond, SHARED), -EAGAIN);
+	assert_int_equal(try(*state, 2, 1, 1, SHARED), -ENOLCK);
+	drop(*state, 1, 0, UINT64_MAX);
+	assert_free(*state, 0, UINT64_MAX);
+}
+
+/* ---- against a model -----------------------------------------------------*/
+
+#define MODEL_BYTES  24
+#define MODEL_OWNERS 4
+
+/* What each owner holds of each byte: 0 nothing, 1 shared, 2 exclusive. */
+typedef struct Model {
+	uint8_t held[MODEL_OWNERS][MODEL_BYTES];
+} Model;
+
+static bool
+model_is_in_the_way(const Model *model, unsigned who, unsigned byte,
+                    bool exclusive)
+{
+	for (unsigned o = 0; o < MODEL_OWNERS; o++)
+		if (o != who && (model->held[o][byte] == 2 ||
+		                 (exclusive && model->held[o][byte] == 1)))
+			return true;
+	return false;
+}
+
+static void
+model_compare(FsRangeLock *table, const Model *model)
+{
+	for (unsigned who = 0; who < MODEL_OWNERS; who++) {
+		const FsLockOwner o = owner(who + 1);
+
+		for (unsigned byte = 0; byte < MODEL_BYTES; byte++) {
+			for (int exclusive = 0; exclusive < 2; exclusive++) {
+				const FsLockRange r =
+					range(byte, byte, exclusive == 1);
+				FsLockRange found;
+				FsLockOwner holder;
+
+				assert_int_equal(
+					fs_range_lock_test(table, &o, &r,
+				                           &found, &holder),
+					model_is_in_the_way(model, who, byte,
+				                            exclusive == 1));
+			}
+		}
+	}
+}
+
+static void
+any_sequence_agrees_with_a_model(void **state)
+{
+	g_autoptr(GRand) rand = g_rand_new_with_seed(20260701);
+	Model model = { 0 };
+
+	for (unsigned step = 0; step < 20000; step++) {
+		unsigned who =
+			(unsigned)g_rand_int_range(rand, 0, MODEL_OWNERS);
+		unsigned first =
+			(unsigned)g_rand_int_range(rand, 0, MODEL_BYTES);
+		unsigned last = (unsigned)g_rand_int_range(rand, (gint32)first,
+		                                           MODEL_BYTES);
+		unsigned kind = (unsigned)g_rand_int_range(rand, 0, 3);
+		int expected = 0;
+
+		for (unsigned byte = first; kind > 0 && byte <= last; byte++)
+			if (model_is_in_the_way(&model, who, byte, kind == 2))
+				expected = -EAGAIN;
+		if (kind == 0)
+			drop(*state, who + 1, first, last);
+		else
+			assert_int_equal(
+				try(*state, who + 1, first, last, kind == 2),
+				expected);
+		for (unsigned byte = first; expected == 0 && byte <= last;
+		     byte++)
+			model.held[who][byte] = (uint8_t)kind;
+		model_compare(*state, &model);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_exclusive_lock_keeps_others_out),
+		TEST(shared_locks_meet_and_keep_writers_out),
+		TEST(files_and_spaces_do_not_meet),
+		TEST(an_unlock_in_the_middle_leaves_two_ends),
+		TEST(neighbours_of_one_kind_become_one),
+		TEST(an_upgrade_and_a_downgrade_replace_their_part),
+		TEST(an_upgrade_that_meets_a_reader_changes_nothing),
+		TEST(only_the_owner_can_drop),
+		TEST(a_flush_drops_the_owners_posix_locks_only),
+		TEST(a_release_drops_what_came_through_the_handle),
+		TEST(neighbours_of_two_handles_stay_apart),
+		TEST(ranges_are_limited_and_room_comes_back),
+		TEST(unlocking_cannot_exceed_the_limit),
+		TEST(any_sequence_agrees_with_a_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
