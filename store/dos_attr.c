@@ -5,6 +5,8 @@
 
 #include <glib.h>
 
+#include "store/bytes.h"
+
 /* Members of version 5: which fields are valid. */
 #define VALID_ATTR  0x01
 #define VALID_BTIME 0x10
@@ -12,37 +14,16 @@
 /* 100 ns steps between 1601 and 1970. */
 #define NT_EPOCH INT64_C(116444736000000000)
 
-static void
-put_u16(uint8_t *p, uint16_t value)
-{
-	value = GUINT16_TO_LE(value);
-	memcpy(p, &value, sizeof(value));
-}
-
-static void
-put_u32(uint8_t *p, uint32_t value)
-{
-	value = GUINT32_TO_LE(value);
-	memcpy(p, &value, sizeof(value));
-}
-
-static void
-put_u64(uint8_t *p, uint64_t value)
-{
-	value = GUINT64_TO_LE(value);
-	memcpy(p, &value, sizeof(value));
-}
-
 void
 dos_attr_encode(uint32_t attr, int64_t btime_ns,
                 uint8_t ret_value[DOS_ATTR_SIZE])
 {
 	memset(ret_value, 0, DOS_ATTR_SIZE);
-	put_u16(ret_value + 2, 5);
-	put_u32(ret_value + 4, 5);
-	put_u32(ret_value + 8, VALID_ATTR | VALID_BTIME);
-	put_u32(ret_value + 12, attr);
-	put_u64(ret_value + 16, (uint64_t)(btime_ns / 100 + NT_EPOCH));
+	bytes_put_u16(ret_value + 2, 5);
+	bytes_put_u32(ret_value + 4, 5);
+	bytes_put_u32(ret_value + 8, VALID_ATTR | VALID_BTIME);
+	bytes_put_u32(ret_value + 12, attr);
+	bytes_put_u64(ret_value + 16, (uint64_t)(btime_ns / 100 + NT_EPOCH));
 }
 
 /* Versions before 3 are no more than the attributes as text, "0x21". */
@@ -65,21 +46,14 @@ decode_text(const uint8_t *value, size_t size, uint32_t *ret_attr)
 bool
 dos_attr_decode(const uint8_t *value, size_t size, uint32_t *ret_attr)
 {
-	uint16_t version;
-	uint32_t valid;
-	uint32_t attr;
-
 	if (size >= 3 && value[0] == '0')
 		return decode_text(value, size, ret_attr);
 	if (size < 16 || value[0] != 0)
 		return false;
 
-	memcpy(&version, value + 2, sizeof(version));
-	memcpy(&valid, value + 8, sizeof(valid));
-	memcpy(&attr, value + 12, sizeof(attr));
-	if (GUINT16_FROM_LE(version) != 5 ||
-	    (GUINT32_FROM_LE(valid) & VALID_ATTR) == 0)
+	if (bytes_get_u16(value + 2) != 5 ||
+	    (bytes_get_u32(value + 8) & VALID_ATTR) == 0)
 		return false;
-	*ret_attr = GUINT32_FROM_LE(attr);
+	*ret_attr = bytes_get_u32(value + 12);
 	return true;
 }

@@ -249,20 +249,19 @@ static int
 drop_chunks(StoreTxn *txn, const RecordNode *file, uint64_t first, uint64_t end)
 {
 	RecordKey from = record_key_chunk(file->data, first);
-	RecordKey prefix = record_key_chunk(file->data, 0);
+	RecordKey prefix = record_key_content(file->data);
 	g_autoptr(GPtrArray) keys = NULL;
 	guint i;
 	int r;
 
-	prefix.size = 9; /* the table and the id */
-	r = txn_keys(txn, &prefix, &from, SIZE_MAX, &keys);
+	/* No more of them can lie before @end. */
+	r = txn_keys(txn, &prefix, &from, end - first, &keys);
 	if (r < 0)
 		return r;
 	for (i = 0; i < keys->len; i++) {
+		KvSlice key = txn_key_at(keys, i);
 		uint64_t number;
-		KvSlice key;
 
-		key.data = g_bytes_get_data(keys->pdata[i], &key.size);
 		if (record_key_chunk_number(key, &number) && number < end)
 			txn_delete(txn, key);
 	}
@@ -431,25 +430,23 @@ store_file_punch(StoreTxn *txn, StoreNode node, uint64_t offset, uint64_t size)
 	return txn_result(txn, r);
 }
 
-/* Finds the first chunk at or after @number. Returns false if none is left. */
+/* Finds the first chunk at or after @number. Errors: -ENXIO. */
 static int
 next_chunk(StoreTxn *txn, const RecordNode *file, uint64_t number,
            uint64_t *ret_number)
 {
 	RecordKey from = record_key_chunk(file->data, number);
-	RecordKey prefix = record_key_chunk(file->data, 0);
+	RecordKey prefix = record_key_content(file->data);
 	g_autoptr(GPtrArray) keys = NULL;
-	KvSlice key;
 	int r;
 
-	prefix.size = 9; /* the table and the id */
 	r = txn_keys(txn, &prefix, &from, 1, &keys);
 	if (r < 0)
 		return r;
 	if (keys->len == 0)
 		return -ENXIO;
-	key.data = g_bytes_get_data(keys->pdata[0], &key.size);
-	return record_key_chunk_number(key, ret_number) ? 0 : -EIO;
+	return record_key_chunk_number(txn_key_at(keys, 0), ret_number) ? 0
+	                                                                : -EIO;
 }
 
 static int

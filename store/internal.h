@@ -133,6 +133,16 @@ void txn_iter_end(TxnIter *iter);
 int txn_keys(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
              size_t max, GPtrArray **ret_keys);
 
+/** One of them. */
+static inline KvSlice
+txn_key_at(const GPtrArray *keys, guint i)
+{
+	KvSlice key;
+
+	key.data = g_bytes_get_data(keys->pdata[i], &key.size);
+	return key;
+}
+
 /**
  * Whether @txn may change something that adds @size bytes; 0 for what makes
  * room. Waits for the committer while too much is pending.

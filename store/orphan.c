@@ -87,12 +87,8 @@ erase_prefix(StoreTxn *txn, const RecordKey *prefix, size_t *budget,
 	r = txn_keys(txn, prefix, prefix, *budget, &keys);
 	if (r < 0)
 		return r;
-	for (i = 0; i < keys->len; i++) {
-		KvSlice key;
-
-		key.data = g_bytes_get_data(keys->pdata[i], &key.size);
-		txn_delete(txn, key);
-	}
+	for (i = 0; i < keys->len; i++)
+		txn_delete(txn, txn_key_at(keys, i));
 	*ret_done = keys->len < *budget;
 	*budget -= keys->len;
 	return 0;
@@ -111,12 +107,11 @@ orphan_entries(StoreTxn *txn, StoreNode dir, size_t *budget, bool *ret_done)
 	if (r < 0)
 		return r;
 	for (i = 0; i < keys->len; i++) {
+		KvSlice key = txn_key_at(keys, i);
 		RecordName name;
 		RecordNode node;
 		KvSlice value;
-		KvSlice key;
 
-		key.data = g_bytes_get_data(keys->pdata[i], &key.size);
 		if (txn_get(txn, key, &value) == 0 &&
 		    record_name_decode(value, &name) == 0 &&
 		    node_load_any(txn, name.node, &node) == 0) {
@@ -159,9 +154,8 @@ erase_node(StoreTxn *txn, StoreNode id, size_t *budget, bool *ret_done)
 static int
 erase_data(StoreTxn *txn, uint64_t data, size_t *budget, bool *ret_done)
 {
-	RecordKey prefix = record_key_chunk(data, 0);
+	RecordKey prefix = record_key_content(data);
 
-	prefix.size = 9; /* the table and the id */
 	return erase_prefix(txn, &prefix, budget, ret_done);
 }
 

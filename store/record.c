@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <xxhash.h>
 
+#include "store/bytes.h"
 #include "store/name.h"
 
 /*
@@ -25,54 +26,6 @@
  */
 #define NODE_FIXED 74
 #define NAME_FIXED 12
-
-static void
-put_u16(uint8_t *p, uint16_t n)
-{
-	n = GUINT16_TO_LE(n);
-	memcpy(p, &n, sizeof(n));
-}
-
-static void
-put_u32(uint8_t *p, uint32_t n)
-{
-	n = GUINT32_TO_LE(n);
-	memcpy(p, &n, sizeof(n));
-}
-
-static void
-put_u64(uint8_t *p, uint64_t n)
-{
-	n = GUINT64_TO_LE(n);
-	memcpy(p, &n, sizeof(n));
-}
-
-static uint16_t
-get_u16(const uint8_t *p)
-{
-	uint16_t n;
-
-	memcpy(&n, p, sizeof(n));
-	return GUINT16_FROM_LE(n);
-}
-
-static uint32_t
-get_u32(const uint8_t *p)
-{
-	uint32_t n;
-
-	memcpy(&n, p, sizeof(n));
-	return GUINT32_FROM_LE(n);
-}
-
-static uint64_t
-get_u64(const uint8_t *p)
-{
-	uint64_t n;
-
-	memcpy(&n, p, sizeof(n));
-	return GUINT64_FROM_LE(n);
-}
 
 /* ---- keys ----------------------------------------------------------------*/
 
@@ -143,6 +96,12 @@ record_key_chunk(uint64_t data, uint64_t chunk)
 }
 
 RecordKey
+record_key_content(uint64_t data)
+{
+	return key_of_id(RECORD_CHUNK, data);
+}
+
+RecordKey
 record_key_xattr(StoreNode node, const char *name)
 {
 	RecordKey key = key_of_id(RECORD_XATTR, node);
@@ -200,18 +159,18 @@ record_node_encode(const RecordNode *node, uint8_t buf[RECORD_NODE_MAX])
 	size_t name_size = strlen(node->name);
 
 	g_assert(node->content.size <= RECORD_INLINE_MAX);
-	put_u32(buf, attr->mode);
-	put_u32(buf + 4, attr->uid);
-	put_u32(buf + 8, attr->gid);
-	put_u32(buf + 12, node->chunk);
-	put_u64(buf + 16, attr->parent);
-	put_u64(buf + 24, node->data);
-	put_u64(buf + 32, attr->size);
-	put_u64(buf + 40, (uint64_t)attr->atime_ns);
-	put_u64(buf + 48, (uint64_t)attr->mtime_ns);
-	put_u64(buf + 56, (uint64_t)attr->ctime_ns);
-	put_u64(buf + 64, (uint64_t)attr->btime_ns);
-	put_u16(buf + 72, (uint16_t)name_size);
+	bytes_put_u32(buf, attr->mode);
+	bytes_put_u32(buf + 4, attr->uid);
+	bytes_put_u32(buf + 8, attr->gid);
+	bytes_put_u32(buf + 12, node->chunk);
+	bytes_put_u64(buf + 16, attr->parent);
+	bytes_put_u64(buf + 24, node->data);
+	bytes_put_u64(buf + 32, attr->size);
+	bytes_put_u64(buf + 40, (uint64_t)attr->atime_ns);
+	bytes_put_u64(buf + 48, (uint64_t)attr->mtime_ns);
+	bytes_put_u64(buf + 56, (uint64_t)attr->ctime_ns);
+	bytes_put_u64(buf + 64, (uint64_t)attr->btime_ns);
+	bytes_put_u16(buf + 72, (uint16_t)name_size);
 	memcpy(buf + NODE_FIXED, node->name, name_size);
 	if (node->content.size > 0)
 		memcpy(buf + NODE_FIXED + name_size, node->content.data,
@@ -248,24 +207,24 @@ record_node_decode(StoreNode id, KvSlice value, RecordNode *ret_node)
 
 	if (value.size < NODE_FIXED)
 		return -EIO;
-	name_size = get_u16(p + 72);
+	name_size = bytes_get_u16(p + 72);
 	if (name_size > STORE_NAME_MAX || value.size < NODE_FIXED + name_size)
 		return -EIO;
 
 	node.attr = (StoreAttr){
 		.node = id,
-		.parent = get_u64(p + 16),
-		.mode = get_u32(p),
-		.uid = get_u32(p + 4),
-		.gid = get_u32(p + 8),
-		.size = get_u64(p + 32),
-		.atime_ns = (int64_t)get_u64(p + 40),
-		.mtime_ns = (int64_t)get_u64(p + 48),
-		.ctime_ns = (int64_t)get_u64(p + 56),
-		.btime_ns = (int64_t)get_u64(p + 64),
+		.parent = bytes_get_u64(p + 16),
+		.mode = bytes_get_u32(p),
+		.uid = bytes_get_u32(p + 4),
+		.gid = bytes_get_u32(p + 8),
+		.size = bytes_get_u64(p + 32),
+		.atime_ns = (int64_t)bytes_get_u64(p + 40),
+		.mtime_ns = (int64_t)bytes_get_u64(p + 48),
+		.ctime_ns = (int64_t)bytes_get_u64(p + 56),
+		.btime_ns = (int64_t)bytes_get_u64(p + 64),
 	};
-	node.chunk = get_u32(p + 12);
-	node.data = get_u64(p + 24);
+	node.chunk = bytes_get_u32(p + 12);
+	node.data = bytes_get_u64(p + 24);
 	memcpy(node.name, p + NODE_FIXED, name_size);
 	node.name[name_size] = '\0';
 	node.content.data = p + NODE_FIXED + name_size;
@@ -281,8 +240,8 @@ record_name_encode(const RecordName *name, uint8_t buf[RECORD_NAME_MAX])
 {
 	size_t size = strlen(name->name);
 
-	put_u64(buf, name->node);
-	put_u32(buf + 8, name->mode);
+	bytes_put_u64(buf, name->node);
+	bytes_put_u32(buf + 8, name->mode);
 	memcpy(buf + NAME_FIXED, name->name, size);
 	return NAME_FIXED + size;
 }
@@ -297,8 +256,8 @@ record_name_decode(KvSlice value, RecordName *ret_name)
 	    value.size > NAME_FIXED + STORE_NAME_MAX)
 		return -EIO;
 	size = value.size - NAME_FIXED;
-	ret_name->node = get_u64(p);
-	ret_name->mode = get_u32(p + 8);
+	ret_name->node = bytes_get_u64(p);
+	ret_name->mode = bytes_get_u32(p + 8);
 	memcpy(ret_name->name, p + NAME_FIXED, size);
 	ret_name->name[size] = '\0';
 	return 0;
@@ -309,14 +268,14 @@ record_u64_decode(KvSlice value, uint64_t *ret_number)
 {
 	if (value.size != 8)
 		return -EIO;
-	*ret_number = get_u64(value.data);
+	*ret_number = bytes_get_u64(value.data);
 	return 0;
 }
 
 void
 record_u64_encode(uint64_t number, uint8_t buf[8])
 {
-	put_u64(buf, number);
+	bytes_put_u64(buf, number);
 }
 
 /* ---- checksums -----------------------------------------------------------*/
@@ -331,7 +290,7 @@ checksum(KvSlice key, const void *value, size_t size)
 void
 record_seal(KvSlice key, uint8_t *value, size_t size)
 {
-	put_u64(value + size, checksum(key, value, size));
+	bytes_put_u64(value + size, checksum(key, value, size));
 }
 
 int
@@ -342,7 +301,7 @@ record_unseal(KvSlice key, KvSlice *value)
 	if (value->size < RECORD_SEAL_SIZE)
 		return -EIO;
 	size = value->size - RECORD_SEAL_SIZE;
-	if (get_u64((const uint8_t *)value->data + size) !=
+	if (bytes_get_u64((const uint8_t *)value->data + size) !=
 	    checksum(key, value->data, size))
 		return -EIO;
 	value->size = size;

@@ -69,6 +69,8 @@ RecordKey record_key_node(StoreNode node);
 /** @folded of up to NAME_FOLDED_MAX bytes; "" begins the directory. */
 RecordKey record_key_name(StoreNode dir, const char *folded);
 RecordKey record_key_chunk(uint64_t data, uint64_t chunk);
+/** What the keys of all chunks of @data begin with. */
+RecordKey record_key_content(uint64_t data);
 RecordKey record_key_xattr(StoreNode node, const char *name);
 RecordKey record_key_orphan(uint64_t id);
 

@@ -134,11 +134,8 @@ store_xattr_list(StoreTxn *txn, StoreNode node, char *buf, size_t size,
 		return r;
 
 	for (i = 0; i < keys->len; i++) {
-		g_autofree char *name = NULL;
-		KvSlice key;
+		g_autofree char *name = record_key_text(txn_key_at(keys, i));
 
-		key.data = g_bytes_get_data(keys->pdata[i], &key.size);
-		name = record_key_text(key);
 		g_byte_array_append(names, (const guint8 *)name,
 		                    (guint)strlen(name) + 1);
 	}
