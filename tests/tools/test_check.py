@@ -101,3 +101,23 @@ def test_a_broken_database_is_refused(tmp_path):
         for reason in each_refuses(tmp_path / "store"):
             assert str(tmp_path / "store") in reason
         assert path.read_bytes() == content
+
+
+def test_no_damaged_page_ends_the_check_without_words(tmp_path):
+    """Each page in turn is lost; LMDB itself stops at some of them."""
+    for number in range(40):
+        trees.write(tmp_path / "source" / f"F{number}", b"x" * 150 * number)
+    poctl("import", tmp_path / "store", tmp_path / "source")
+    path = tmp_path / "store" / "data.mdb"
+    whole = path.read_bytes()
+    told = 0
+    for page in range(len(whole) // 4096):
+        data = bytearray(whole)
+        data[page * 4096:page * 4096 + 4096] = bytes(4096)
+        path.write_bytes(data)
+        done = poctl("check", tmp_path / "store", check=False)
+        assert done.returncode in (0, FAILED), (page, done)
+        if done.returncode == FAILED:
+            told += 1
+            assert "poctl: " in done.stderr
+    assert told >= 10
