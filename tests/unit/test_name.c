@@ -23,6 +23,10 @@ names_that_differ_in_case_are_equal(void **state)
 		{ "\xc2\xb5", "\xce\xbc" },
 		{ "\xc5\xbf", "S" },
 		{ "\xe2\x84\xaa", "k" },
+		/* Roman two, circled Z, the iota below */
+		{ "\xe2\x85\xa1", "\xe2\x85\xb1" },
+		{ "\xe2\x93\x8f", "\xe2\x93\xa9" },
+		{ "\xcd\x85", "\xce\xb9" },
 		/* Deseret, outside the basic plane */
 		{ "\xf0\x90\x90\x80", "\xf0\x90\x90\xa8" },
 	};
