@@ -2,7 +2,6 @@
 """What every suite shares: a clean end, and stores and mounts by name."""
 
 import signal
-import sys
 
 import pytest
 
@@ -11,7 +10,9 @@ from harness import Mount, Store
 
 def pytest_configure(config):
     """Lets a test runner's time limit unwind the fixtures, mounts and all."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    def end(*_):
+        pytest.exit("ended by SIGTERM", 128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, end)
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def program(name):
 
 def tool(name):
     """The path of a program of the system; its absence is a failure."""
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    path = shutil.which(name, path=os.environ.get("PATH", os.defpath)
+                        + ":/usr/sbin:/sbin")
     if path is None:
         raise HarnessError(f"{name} is missing: install it")
     return path

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Things that clients do which take more than one call; run by an Actor."""
+
+import collections
+import errno
+import os
+import random
+import threading
+
+
+def in_thread(function, *arguments):
+    """Calls from a thread that is not the process's first; returns its errno,
+    or 0."""
+    answers = []
+
+    def run():
+        try:
+            function(*arguments)
+            answers.append(0)
+        except OSError as e:
+            answers.append(e.errno)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return answers[0]
+
+
+def open_here_remove_in_thread(path):
+    """One process is one session, whichever of its threads asks."""
+    fd = os.open(path, os.O_RDWR)
+    try:
+        return in_thread(os.unlink, path)
+    finally:
+        os.close(fd)
+
+
+def open_in_thread_remove_here(path):
+    """The same the other way round."""
+    opened = []
+    in_thread(lambda: opened.append(os.open(path, os.O_RDWR)))
+    try:
+        os.unlink(path)
+        return 0
+    except OSError as e:
+        return e.errno
+    finally:
+        os.close(opened[0])
+
+
+def remove_in_child(path):
+    """Opens a file and lets a forked child, which inherits it, remove it."""
+    fd = os.open(path, os.O_RDWR)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.unlink(path)
+            os._exit(0)
+        except OSError as e:
+            os._exit(e.errno)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(fd)
+    return code
+
+
+# What may happen to a name that others change at the same time.
+_EXPECTED = {errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENOTDIR,
+             errno.ENOTEMPTY, errno.ETXTBSY,
+             errno.EINVAL,  # a directory moved into itself
+             errno.ESTALE}  # gone between lookup and open, twice in a row
+
+
+def storm(directory, seed, times):
+    """Creates, moves, reads and removes names that others use, too.
+
+    Returns how often each answer was given. Each file says of itself how long
+    it is; one that is read otherwise is an error.
+    """
+    rand = random.Random(seed)
+    names = [os.path.join(directory, name) for name in
+             ("A", "a", "B", "b", "Dir", "dir", "DIR/X", "dir/x")]
+    answers = collections.Counter()
+    for _ in range(times):
+        name, other = rand.choice(names), rand.choice(names)
+        call = rand.choice((_put, _look, _list, _move, _remove, _mkdir,
+                            _rmdir))
+        try:
+            call(name, other, rand)
+            answers["done"] += 1
+        except OSError as e:
+            if e.errno not in _EXPECTED:
+                raise
+            answers[errno.errorcode[e.errno]] += 1
+    return answers
+
+
+def _put(name, _, rand):
+    size = rand.choice((10, 1000, 5000))
+    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    os.write(fd, (b"%08d" % size).ljust(size, b"x"))
+    os.close(fd)
+
+
+def _look(name, *_):
+    fd = os.open(name, os.O_RDONLY)
+    content = os.read(fd, 10000)
+    os.close(fd)
+    if content and int(content[:8]) != len(content):
+        raise ValueError(f"{name}: {len(content)} bytes of {content[:8]}")
+
+
+def _list(name, *_):
+    found = os.listdir(name)
+    if len({entry.casefold() for entry in found}) != len(found):
+        raise ValueError(f"{name}: twice the same name in {found}")
+
+
+def _move(name, other, _):
+    if name.casefold() != other.casefold():
+        os.rename(name, other)
+
+
+def _remove(name, *_):
+    os.unlink(name)
+
+
+def _mkdir(name, *_):
+    os.mkdir(name)
+
+
+def _rmdir(name, *_):
+    os.rmdir(name)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A mount that the tests of one file share, and a place in it for each."""
+
+import itertools
+
+import pytest
+
+from harness import Mount, Store
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def shared_mount(tmp_path_factory):
+    """A mounted store with the postoffice PO; checked in the end."""
+    directory = tmp_path_factory.mktemp("shared")
+    with Store(directory / "store", "--postoffice", "PO") as store:
+        with Mount(store) as mount:
+            yield mount
+            mount.unmount()
+        store.check()
+
+
+@pytest.fixture
+def place(shared_mount):
+    """A new directory outside any postoffice."""
+    path = shared_mount.path / f"T{next(_numbers)}"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def post(shared_mount):
+    """A postoffice's KEY directory of the test's own."""
+    path = shared_mount.path / f"PO{next(_numbers)}"
+    for name in ("KEY", "MBG", "MAI", "P1", "GLB"):
+        (path / name).mkdir(parents=True)
+    return path
+

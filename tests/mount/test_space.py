@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What statfs says, and what a full map and a full disk do."""
+
+import contextlib
+import errno
+import os
+
+import pytest
+
+from harness import Mount, Store, fails_with, run, tool, unmount_lazily
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+# ---- statfs -----------------------------------------------------------------
+
+
+def free_bytes(path):
+    """What statfs(2) says may still be written."""
+    found = os.statvfs(path)
+    assert found.f_bsize and found.f_frsize == 4096
+    assert found.f_bavail <= found.f_bfree <= found.f_blocks
+    assert found.f_namemax == 255
+    return found.f_bavail * found.f_frsize
+
+
+def test_dos_programs_see_less_than_2_gib_free(mount):
+    """More than 2 GiB - 1 looks negative to them."""
+    assert MIB < free_bytes(mount.path) < 2 * GIB
+    total = os.statvfs(mount.path)
+    assert total.f_blocks * total.f_frsize > 0
+
+
+def test_the_cap_can_be_taken_away(store):
+    with Mount(store, "-o", "report-free-mib=0") as mount:
+        found = os.statvfs(store.path)
+        real = found.f_bavail * found.f_frsize
+        assert free_bytes(mount.path) <= real
+        assert free_bytes(mount.path) > min(real // 2, 32 * GIB)
+    with Mount(store, "-o", "report-free-mib=10") as mount:
+        assert 9 * MIB <= free_bytes(mount.path) <= 10 * MIB
+
+
+# ---- a full map, and a full disk --------------------------------------------
+
+
+@contextlib.contextmanager
+def small_map(tmp_path):
+    """A store that may not outgrow 8 MiB."""
+    with Store(tmp_path / "store", "--map-size-mib", 8, "--postoffice",
+               "PO") as store:
+        yield store
+
+
+@contextlib.contextmanager
+def small_disk(tmp_path):
+    """A store on a file system of 16 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run(tool("mount"), "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk)
+    try:
+        with Store(disk / "store", "--postoffice", "PO") as store:
+            yield store
+    finally:
+        unmount_lazily(disk)
+
+
+@pytest.fixture(params=[small_map, small_disk])
+def small_store(request, tmp_path):
+    """A store that is soon full."""
+    with request.param(tmp_path) as store:
+        yield store
+
+
+def fill(directory, size=100_000, limit=1000, first=0):
+    """Creates files until there is no room; returns the names that fit.
+
+    Each of them is on disk: that there is no room is told by the write.
+    """
+    done = []
+    for number in range(first, first + limit):
+        path = directory / f"FILL{number:04}.DAT"
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            os.write(fd, bytes([number % 251 + 1]) * size)
+        except OSError as e:
+            assert e.errno == errno.ENOSPC
+            assert os.fstat(fd).st_size == 0
+            os.unlink(path)
+            return done
+        else:
+            os.fsync(fd)
+            done.append(path)
+        finally:
+            os.close(fd)
+    raise AssertionError("the store never fills")
+
+
+def check_content(paths, size=100_000):
+    """Every file that was acknowledged is there, whole."""
+    for path in paths:
+        number = int(path.stem[4:])
+        assert path.read_bytes() == bytes([number % 251 + 1]) * size, path
+
+
+def make_room(paths):
+    """Removes files and waits until that is on disk."""
+    for path in paths:
+        os.unlink(path)
+    sync(paths[0].parent)
+
+
+def sync(directory):
+    """Waits until everything so far is on disk."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def test_a_full_store_says_so_and_recovers(small_store):
+    with Mount(small_store) as mount:
+        for _ in range(3):
+            done = fill(mount.path)
+            assert len(done) >= 30
+            check_content(done)
+            assert free_bytes(mount.path) < 4 * MIB
+            make_room(done)
+            assert os.listdir(mount.path) == ["PO"]
+        (mount / "after").write_bytes(b"x" * MIB)
+        sync(mount.path)
+        mount.unmount()
+    small_store.check()
+
+
+def test_a_write_that_does_not_fit_changes_nothing(small_store):
+    with Mount(small_store) as mount:
+        victim = mount / "victim"
+        victim.write_bytes(b"old!" * 1000)
+        done = fill(mount.path)
+        # What a commit replaces is free for the one after the next.
+        while more := fill(mount.path, first=len(done)):
+            done += more
+        fd = os.open(victim, os.O_RDWR)
+        with fails_with(errno.ENOSPC):
+            os.pwrite(fd, b"NEW!" * 100_000, 0)
+        assert os.fstat(fd).st_size == 4000
+        assert os.pread(fd, 5000, 0) == b"old!" * 1000
+        os.fsync(fd)
+        os.close(fd)
+        check_content(done)
+        mount.unmount()
+    small_store.check()
+    with Mount(small_store) as mount:
+        assert (mount / "victim").read_bytes() == b"old!" * 1000
+
+
+def test_a_file_that_grows_stops_at_a_whole_request(small_store):
+    with Mount(small_store) as mount:
+        fd = os.open(mount / "grows", os.O_CREAT | os.O_RDWR)
+        size = 0
+        with fails_with(errno.ENOSPC):
+            while size < 64 * MIB:
+                size += os.write(fd, b"x" * 50_000)
+        assert size > 2 * MIB
+        assert os.fstat(fd).st_size == size
+        assert os.pread(fd, size, 0) == b"x" * size
+        os.ftruncate(fd, 10)
+        os.fsync(fd)
+        os.pwrite(fd, b"y" * MIB, 10)
+        os.fsync(fd)
+        os.close(fd)
+        mount.unmount()
+    small_store.check()
+
+
+def test_reading_and_removing_work_in_a_full_store(small_store):
+    with Mount(small_store) as mount:
+        done = fill(mount.path)
+        check_content(done)
+        os.listdir(mount.path)
+        os.rename(done[0], mount / "RENAMED")
+        os.unlink(mount / "RENAMED")
+        make_room(done[1:])
+        mount.unmount()
+    small_store.check()
+
+
+def test_a_full_store_mounts_and_keeps_what_was_acknowledged(small_store):
+    with Mount(small_store) as mount:
+        done = [p.relative_to(mount.path) for p in fill(mount.path)]
+        mount.kill()
+    small_store.check()
+    with Mount(small_store) as mount:
+        again = [mount / name for name in done]
+        check_content(again)
+        make_room(again)
+        (mount / "after").write_bytes(b"x" * MIB)
+        sync(mount.path)
+        mount.unmount()
+    small_store.check()
