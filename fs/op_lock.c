@@ -104,8 +104,8 @@ fs_op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 	FsLockRange range = range_decode(&call, lock);
 
 	if (lock->l_type == F_UNLCK) {
-		fs_range_lock_drop(call.mount->locks, &owner, &range);
-		fs_reply_status(&call, 0);
+		fs_reply_status(&call, fs_range_lock_drop(call.mount->locks,
+		                                          &owner, &range));
 	} else if (sleep) {
 		lock_wait(&call, &owner, &range);
 	} else {
@@ -127,8 +127,8 @@ fs_op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 	};
 
 	if ((op & LOCK_UN) != 0) {
-		fs_range_lock_drop(call.mount->locks, &owner, &range);
-		fs_reply_status(&call, 0);
+		fs_reply_status(&call, fs_range_lock_drop(call.mount->locks,
+		                                          &owner, &range));
 	} else if ((op & LOCK_NB) == 0) {
 		lock_wait(&call, &owner, &range);
 	} else {

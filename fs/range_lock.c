@@ -505,9 +505,8 @@ fs_range_lock_cancel(FsRangeLock *table, FsLockWait id)
 	table_unlock(table);
 }
 
-/* Whether dropping @range leaves one more than there were, with no room for it.
- * Then the range stays whole: somebody waits longer, and nobody is let in where
- * a program thinks it is alone. */
+/* Whether dropping @range leaves one more than there were, with no room for
+ * it. */
 static bool
 file_is_full(const FsRangeLock *table, const File *file,
              const FsLockOwner *owner, const FsLockRange *range)
@@ -525,12 +524,13 @@ file_is_full(const FsRangeLock *table, const File *file,
 	       held->last > range->last;
 }
 
-void
+int
 fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
                    const FsLockRange *range)
 {
 	const Owner *known;
 	File *file;
+	int r = 0;
 
 	g_assert(range->first <= range->last);
 
@@ -538,10 +538,15 @@ fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
 	/* Whoever closes a file mostly holds nothing: one look tells. */
 	known = g_hash_table_lookup(table->owners, &owner->owner);
 	file = g_hash_table_lookup(table->files[range->space], &range->node);
-	if (known != NULL && known->held > 0 && file != NULL &&
-	    !file_is_full(table, file, owner, range))
-		file_drop(table, file, owner, range->first, range->last);
+	if (known != NULL && known->held > 0 && file != NULL) {
+		if (file_is_full(table, file, owner, range))
+			r = -ENOLCK;
+		else
+			file_drop(table, file, owner, range->first,
+			          range->last);
+	}
 	table_unlock(table);
+	return r;
 }
 
 void
@@ -552,7 +557,8 @@ fs_range_lock_drop_owner(FsRangeLock *table, uint64_t node, uint64_t owner)
 		                  .space = FS_LOCK_POSIX,
 		                  .last = UINT64_MAX };
 
-	fs_range_lock_drop(table, &who, &all);
+	/* A whole file splits nothing. */
+	(void)fs_range_lock_drop(table, &who, &all);
 }
 
 static void

@@ -92,9 +92,15 @@ int fs_range_lock_wait(FsRangeLock *table, const FsLockOwner *owner,
 /** Ends a parked wait with -EINTR; a no-op if it has ended already. */
 void fs_range_lock_cancel(FsRangeLock *table, FsLockWait wait);
 
-/** Drops what @owner holds in @range (space and ends count). */
-void fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
-                        const FsLockRange *range);
+/**
+ * Drops what @owner holds in @range (space and ends count).
+ *
+ * Errors: -ENOLCK if that would split a lock and there is no room for two; it
+ * then stays whole, so that nobody is let in where a program thinks it is
+ * alone.
+ */
+int fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
+                       const FsLockRange *range);
 
 /** Drops all POSIX locks of lock_owner @owner on @node: a FLUSH. */
 void fs_range_lock_drop_owner(FsRangeLock *table, uint64_t node,

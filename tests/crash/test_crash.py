@@ -6,7 +6,7 @@ every writer's directory must hold what history.py says it may. kill -9 leaves
 the page cache alone: this proves order and atomicity, not that the disk was
 told; that a sync reaches the disk is for the power-cut tests.
 
-POFS_CRASH_CYCLES sets how many crashes, POFS_CRASH_SEED repeats a failure's
+POFS_CRASH_CYCLES sets how many crashes, POFS_SEED repeats a failure's
 changes (not its timing).
 """
 
@@ -145,8 +145,8 @@ class Torture:
 @pytest.fixture
 def seed():
     """Shown with a failure."""
-    value = int(os.environ.get("POFS_CRASH_SEED", time.time_ns()))
-    print(f"POFS_CRASH_SEED={value}")
+    value = int(os.environ.get("POFS_SEED", time.time_ns()))
+    print(f"POFS_SEED={value}")
     return value
 
 

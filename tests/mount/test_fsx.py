@@ -2,7 +2,7 @@
 """Random operations on one file, compared with a model after every read.
 
 In the manner of fsx, which has found faults in most file systems. The seed of
-a failure is printed; POFS_FSX_SEED repeats it, POFS_FSX_OPS sets the length.
+a failure is printed; POFS_SEED repeats it, POFS_FSX_OPS sets the length.
 """
 
 import errno
@@ -222,7 +222,7 @@ class Run:
 
 @pytest.mark.parametrize("kind, share", [("plain", 1.0), ("mailbag", 0.3)])
 def test_random_operations_agree_with_a_model(tmp_path, kind, share):
-    seed = int(os.environ.get("POFS_FSX_SEED", time.time_ns()))
+    seed = int(os.environ.get("POFS_SEED", time.time_ns()))
     operations = int(OPERATIONS * share)
     with Store(tmp_path / "store", "--postoffice", "PO") as store:
         mount = Mount(store)

@@ -2,7 +2,7 @@
 """Random calls on a tree of names, each made on tmpfs too: same answers.
 
 What fsx is for the bytes of one file, this is for names, kinds, errors and
-files that are open while they are moved and removed. POFS_TWIN_SEED repeats a
+files that are open while they are moved and removed. POFS_SEED repeats a
 failure, POFS_TWIN_OPS sets the length.
 """
 
@@ -211,7 +211,7 @@ def tree(root):
 
 
 def test_random_calls_answer_as_on_tmpfs(shared_mount, place, reference):
-    seed = int(os.environ.get("POFS_TWIN_SEED", time.time_ns()))
+    seed = int(os.environ.get("POFS_SEED", time.time_ns()))
     os.chmod(place, 0o755)
     os.chmod(reference, 0o755)
     ours, theirs = Twin(place), Twin(reference)

@@ -66,13 +66,13 @@ try(FsRangeLock *table, uint64_t id, uint64_t first, uint64_t last,
 	return fs_range_lock_try(table, &o, &r);
 }
 
-static inline void
+static inline int
 drop(FsRangeLock *table, uint64_t id, uint64_t first, uint64_t last)
 {
 	const FsLockOwner o = owner(id);
 	const FsLockRange r = range(first, last, false);
 
-	fs_range_lock_drop(table, &o, &r);
+	return fs_range_lock_drop(table, &o, &r);
 }
 
 /* What a stranger who wants all of @first to @last exclusively would meet. */

@@ -185,8 +185,10 @@ unlocking_cannot_exceed_the_limit(void **state)
 	const uint64_t beyond = 4 * (uint64_t)LOCKS_MAX;
 
 	assert_int_equal(try(*state, 1, 0, UINT64_MAX, EXCLUSIVE), 0);
-	for (uint64_t i = 1; i < beyond; i += 2)
-		drop(*state, 1, i, i);
+	assert_int_equal(drop(*state, 1, 1, 1), 0);
+	for (uint64_t i = 3; i < beyond - 2; i += 2)
+		(void)drop(*state, 1, i, i);
+	assert_int_equal(drop(*state, 1, beyond - 1, beyond - 1), -ENOLCK);
 	assert_free(*state, 1, 1);
 	assert_int_equal(try(*state, 2, beyond, beyond, SHARED), -EAGAIN);
 	assert_int_equal(try(*state, 2, 1, 1, SHARED), -ENOLCK);

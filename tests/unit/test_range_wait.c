@@ -382,7 +382,7 @@ adder_run(gpointer user_data)
 		was = *adder->counter;
 		g_thread_yield();
 		*adder->counter = was + 1;
-		fs_range_lock_drop(adder->table, &o, &r);
+		(void)fs_range_lock_drop(adder->table, &o, &r);
 	}
 	return NULL;
 }
