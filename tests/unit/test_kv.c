@@ -304,7 +304,7 @@ a_truncated_database_is_refused(void **state)
 
 	commit(bench->kv, (KvChange[]){ put("a", value), put("b", value) }, 2);
 	g_clear_pointer(&bench->kv, kv_close);
-	assert_int_equal(truncate(path, 8 * 4096), 0);
+	assert_int_equal(truncate(path, 32768), 0);
 	assert_int_equal(kv_lmdb_open(bench->dir, false, 0, &reader, &reason),
 	                 -EUCLEAN);
 	assert_int_equal(truncate(path, 100), 0);

@@ -191,14 +191,12 @@ step(Walk *w)
 		step_reopen(w);
 	else if (choice < 3)
 		assert_int_equal(store_sync_wait(w->test->store), 0);
-	else if (choice < 30)
+	else if (choice < 30 || (choice >= 52 && file == NULL))
 		step_add(w, dir);
 	else if (choice < 42)
 		step_remove(w, dir);
 	else if (choice < 52)
 		step_move(w, dir);
-	else if (file == NULL)
-		step_add(w, dir);
 	else if (choice < 70)
 		step_write(w, file);
 	else if (choice < 76)

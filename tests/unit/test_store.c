@@ -256,7 +256,7 @@ a_plain_change_reaches_the_disk_by_itself(void **state)
 {
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 	TestStore *test;
-	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
 
 	options.sync_ms = 1;
 	test = test_store_new_with(&options);

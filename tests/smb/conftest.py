@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the smb tests share: a place to serve, an smbd, clients.
+
+Each test runs twice: on `pofs` and on a `plain` directory, which shows that it
+asks for what DOS programs get from any server. Where the two must differ the
+test says so (`place.is_pofs`, ONLY_POFS).
+
+A place and its smbd live for one test file; a test has a postoffice of its
+own in them.
+"""
+
+import contextlib
+
+import pytest
+
+import smb1
+import smbd
+from place import Office, Place, PofsPlace
+
+# smbd tries a refused open again for so many microseconds; its default of
+# 0.95 s would make up most of the time that these tests take.
+QUICK_REFUSAL = "smbd:sharedelay = 20000"
+
+
+@pytest.fixture(scope="module", params=["plain", "pofs"])
+def place(request):
+    made = PofsPlace() if request.param == "pofs" else Place()
+    with contextlib.closing(made):
+        yield made
+        made.end()
+
+
+@pytest.fixture(scope="module")
+def server(place):
+    with smbd.Smbd({smbd.SHARE: place.path}, QUICK_REFUSAL) as made:
+        yield made
+
+
+@pytest.fixture
+def office(place):
+    return Office(place)
+
+
+class Machines:
+    """Makes clients, each a machine with an address of its own."""
+
+    def __init__(self, server):
+        self._server = server
+        self._clients = []
+
+    def new(self, **options):
+        options.setdefault("source", f"127.0.1.{len(self._clients) + 1}")
+        client = smb1.Client(self._server.port, smbd.SHARE, **options)
+        self._clients.append(client)
+        return client
+
+    def close(self):
+        for client in self._clients:
+            client.__exit__()
+
+
+@pytest.fixture
+def machines(server):
+    made = Machines(server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(machines):
+    return machines.new()
+
+
+@pytest.fixture
+def other(machines):
+    """A second client machine."""
+    return machines.new()
+
+
+@pytest.fixture(params=smb1.DIALECTS)
+def any_client(request, machines):
+    """A client of each generation."""
+    return machines.new(dialect=request.param)
+
+
+@pytest.fixture
+def refused():
+    """Expects that the server answers with a DOS error code."""
+    return _refused
+
+
+class _refused:
+    def __init__(self, code):
+        self._code = code
+        self._raises = pytest.raises(smb1.SmbError)
+
+    def __enter__(self):
+        self._info = self._raises.__enter__()
+        return self._info
+
+    def __exit__(self, *error):
+        result = self._raises.__exit__(*error)
+        assert self._info.value.code == self._code, str(self._info.value)
+        return result

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Names: found in any case, kept in upper case, refused rather than mended."""
+
+import errno
+import os
+
+import pytest
+
+from place import ONLY_POFS
+from smb1 import Mode, SmbError
+
+# What no DOS or Windows client can use, and how a server names it.
+BAD_NAMES = ["A:B.KEY", "A*B.KEY", "A?B.KEY", 'A"B.KEY', "A<B.KEY", "A>B.KEY",
+             "A|B.KEY", "A\x01B.KEY", "CON", "AUX.KEY", "LPT1.KEY"]
+
+# What 8.3 has no room for; allowed outside a postoffice's own directories.
+LONG_NAMES = ["TOOLONGNAME.KEY", "A.LONG", "A.B.C", "WITH SPACE.KEY"]
+
+
+def names(entries):
+    return {entry.name for entry in entries} - {".", ".."}
+
+
+def test_a_name_is_found_in_any_case(any_client, office):
+    any_client.write_file(office.smb("KEY", "INQUEUE3.KEY"), b"x")
+    for name in ("inqueue3.key", "InQueue3.Key", "INQUEUE3.KEY"):
+        assert any_client.read_file(office.smb("key", name)) == b"x"
+
+
+def test_a_lower_case_name_is_stored_upper_case(any_client, office):
+    """Programs take 0lk for somebody else's lock (Q129456, Q152903)."""
+    any_client.write_file(office.smb("p1", "0000000e.0lk"), b"")
+    assert names(any_client.search(office.smb("P1", "*.*"))) == {"0000000E.0LK"}
+    assert os.listdir(office.path / "P1") == ["0000000E.0LK"]
+    any_client.rename(office.smb("p1", "0000000e.0lk"),
+                      office.smb("p1", "0000000f.0lk"))
+    assert os.listdir(office.path / "P1") == ["0000000F.0LK"]
+
+
+def test_so_is_a_name_that_a_local_program_made(any_client, office, place):
+    (office.path / "P1" / "lockp1id.pbb").write_bytes(b"x")
+    kept = "LOCKP1ID.PBB" if place.is_pofs else "lockp1id.pbb"
+    assert os.listdir(office.path / "P1") == [kept]
+    assert names(any_client.search(office.smb("P1", "*.*"))) == {kept}
+    assert any_client.read_file(office.smb("P1", "LOCKP1ID.PBB")) == b"x"
+
+
+def test_two_names_that_differ_in_case_are_one(client, office, place):
+    (office.path / "KEY" / "A.KEY").write_bytes(b"first")
+    try:
+        os.close(os.open(office.path / "KEY" / "a.key",
+                         os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        assert not place.is_pofs
+    except FileExistsError:
+        assert place.is_pofs
+
+
+@pytest.mark.parametrize("pattern", ["*.key", "*.Key", "*.KEY", "a*.*",
+                                     "?.key", "*"])
+def test_a_wildcard_matches_in_any_case(any_client, office, pattern):
+    any_client.write_file(office.smb("KEY", "A.KEY"), b"")
+    if pattern != "*":
+        any_client.write_file(office.smb("KEY", "B.OLD"), b"")
+    assert names(any_client.search(office.smb("KEY", pattern))) == {"A.KEY"}
+    if any_client.dialect != "LANMAN1.0":
+        assert names(any_client.find(office.smb("KEY", pattern))) == {"A.KEY"}
+
+
+def test_a_search_for_one_file_finds_it_in_any_case(any_client, office):
+    """smbd answers with the name as asked for where the lookup succeeds."""
+    any_client.write_file(office.smb("KEY", "A.KEY"), b"x")
+    found, = any_client.search(office.smb("KEY", "a.Key"))
+    assert (found.name.upper(), found.size) == ("A.KEY", 1)
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("bad", BAD_NAMES + LONG_NAMES)
+def test_a_bad_name_is_refused(client, office, bad):
+    client.write_file(office.smb("KEY", "GOOD.KEY"), b"good")
+    for attempt in (
+            lambda: client.open(office.smb("KEY", bad), mode=Mode.CREATE),
+            lambda: client.mkdir(office.smb("KEY", bad)),
+            lambda: client.rename(office.smb("KEY", "GOOD.KEY"),
+                                  office.smb("KEY", bad))):
+        with pytest.raises(SmbError):
+            attempt()
+    assert names(client.search(office.smb("KEY", "*.*"))) == {"GOOD.KEY"}
+    assert os.listdir(office.path / "KEY") == ["GOOD.KEY"]
+
+
+@pytest.mark.parametrize("bad", BAD_NAMES + LONG_NAMES + ["A.", "A "])
+def test_a_local_program_cannot_make_one_either(office, place, bad):
+    path = office.path / "KEY" / bad
+    if place.is_pofs:
+        with pytest.raises(OSError) as error:
+            path.write_bytes(b"")
+        assert error.value.errno == errno.EINVAL
+        assert os.listdir(office.path / "KEY") == []
+    else:
+        path.write_bytes(b"")
+        assert os.listdir(office.path / "KEY") == [bad]
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_other_directories_take_what_windows_does(client, office, name):
+    client.mkdir(office.smb("FAX"))
+    client.write_file(office.smb("FAX", name), b"x")
+    assert client.read_file(office.smb("FAX", name.lower())) == b"x"
+
+
+def test_a_national_name_is_one_in_any_case(client, office):
+    client.write_file(office.smb("KEY", "M\u00dcLLER.KEY"), b"x")
+    assert client.read_file(office.smb("KEY", "m\u00fcller.key")) == b"x"
+    assert os.listdir(office.path / "KEY") == ["M\u00dcLLER.KEY"]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What clients find after the server, or what is under it, was restarted."""
+
+import random
+
+import pytest
+
+from place import ONLY_POFS
+from smb1 import Deny, Disconnected, Error, Mode, SmbError
+from smbd import SHARE
+
+
+@pytest.fixture
+def files(office):
+    """Names and contents of a small postoffice's worth of files."""
+    dice = random.Random(11)
+    made = {office.smb("KEY", f"{n:08X}.KEY"): dice.randbytes(560)
+            for n in range(20)}
+    made.update({office.smb("MBG", f"{n:08X}.MBG"):
+                 dice.randbytes(116 * (n % 5)) for n in range(20)})
+    made[office.smb("ATT", "AT1", "00000001.ATT")] = dice.randbytes(1_500_000)
+    return made
+
+
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_data_survives(place, machines, files, how):
+    client = machines.new()
+    for name, content in files.items():
+        client.write_file(name, content)
+    with client.open(name) as last:
+        last.flush()
+    client.disconnect()
+    getattr(place, how)()
+
+    client = machines.new()
+    for name, content in files.items():
+        assert client.read_file(name) == content
+    if place.is_pofs:
+        place.store.check()
+
+
+@ONLY_POFS
+def test_what_a_client_flushed_survives_a_crash(place, server, machines,
+                                                office):
+    """Also if the client is in the middle of its work then."""
+    client = machines.new()
+    name = office.smb("KEY", "0000000A.KEY")
+    key = client.open(name, deny=Deny.ALL, mode=Mode.CREATE)
+    key.write(0, b"\x05" * 560)
+    key.flush()
+    place.crash()
+
+    with pytest.raises((SmbError, Disconnected)):
+        key.read(0, 560)
+    server.close_share(SHARE)
+    assert machines.new().read_file(name) == b"\x05" * 560
+
+
+@ONLY_POFS
+def test_clients_come_back_once_the_share_was_closed(place, server, machines,
+                                                     office):
+    client = machines.new()
+    with client.create(office.smb("GLB", "A.GLB")) as file:
+        file.flush()
+    place.crash()
+    server.close_share(SHARE)
+    again = machines.new()
+    again.write_file(office.smb("GLB", "B.GLB"), b"y")
+    assert again.read_file(office.smb("GLB", "B.GLB")) == b"y"
+
+
+@ONLY_POFS
+def test_an_unmounted_share_does_not_exist(place, machines, office, refused):
+    """Clients must not write into the directory under the mount point."""
+    place.mount.unmount()
+    with refused(Error.ACCESS_DENIED):
+        machines.new()
+    place.remount()
+    assert machines.new().info(office.smb("KEY")).attributes
+
+
+def test_local_locks_end_with_smbd(server, machines, office):
+    """A restarted smbd starts without old deny modes or locks."""
+    name = office.smb("P1", "0000000E.0LK")
+    machines.new().open(name, deny=Deny.ALL, mode=Mode.CREATE)
+    server.restart()
+    machines.new().open(name, deny=Deny.ALL).close()
