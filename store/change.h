@@ -73,9 +73,6 @@ const Change *change_place_get(ChangePlace *place);
 /** The place after @place, or NULL. */
 ChangePlace *change_place_next(ChangePlace *place);
 
-/** Moves all of @from onto @onto, replacing, and empties it. */
-void change_layer_move_over(ChangeLayer *from, ChangeLayer *onto);
-
 /** Moves of @from what @onto does not have, and empties it. */
 void change_layer_move_under(ChangeLayer *from, ChangeLayer *onto);
 

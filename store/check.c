@@ -3,7 +3,7 @@
 /*
  * How the store is checked
  *
- * One snapshot, three walks in the order of keys: nodes first, into a table of
+ * One snapshot, walks in the order of keys: all keys first, then nodes, into a table of
  * what each one is; then every other record against that table; then the
  * table itself: whatever no name and no orphan record has accounted for.
  * Memory: some 100 bytes a node.
@@ -107,6 +107,8 @@ check_node(Check *check, StoreNode id, KvSlice value)
 		return;
 	}
 	check_id(check, id);
+	if (S_ISDIR(record.attr.mode) && record.attr.size != 0)
+		found(check, "directory " ID ": has a size", id);
 	node = g_new0(CheckNode, 1);
 	node->parent = record.attr.parent;
 	node->data = record.data;
@@ -291,6 +293,56 @@ walk(Check *check, RecordTable table)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* Bytes of a key of @table: at least, and at most. */
+static bool
+key_fits(uint8_t table, size_t size)
+{
+	switch (table) {
+	case RECORD_NODE:
+	case RECORD_ORPHAN:
+		return size == 9;
+	case RECORD_CHUNK:
+		return size == 17;
+	case RECORD_NAME:
+	case RECORD_XATTR:
+		return size > 9;
+	case RECORD_META:
+		return size > 1;
+	default:
+		return false;
+	}
+}
+
+/* Looks at every key for what belongs to no table. */
+static int
+walk_keys(Check *check)
+{
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key;
+	KvSlice value;
+	int r;
+
+	r = kv_iter(check->snapshot, (KvSlice){ "", 1 }, &iter);
+	while (r == 0) {
+		r = kv_iter_next(iter, &key, &value);
+		if (r == 0 && !key_fits(*(const uint8_t *)key.data, key.size))
+			found(check, "a record belongs to no table");
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static void
+check_root(Check *check)
+{
+	const CheckNode *root = find_node(check, STORE_ROOT);
+
+	if (root == NULL)
+		found(check, "there is no top directory");
+	else if (!S_ISDIR(root->mode) || root->parent != 0 || root->has_name ||
+	         root->is_orphan)
+		found(check, "the top directory is not what it should be");
+}
+
 /* Whether the chain of parents ends at the root or at an orphan. */
 static bool
 is_connected(Check *check, StoreNode id)
@@ -336,8 +388,7 @@ check_leftovers(Check *check)
 		else if (S_ISDIR(node->mode) && !is_connected(check, id))
 			found(check, "directory " ID ": cannot be reached", id);
 	}
-	if (find_node(check, STORE_ROOT) == NULL)
-		found(check, "there is no top directory");
+	check_root(check);
 }
 
 static int
@@ -348,8 +399,9 @@ walk_all(Check *check)
 		                              RECORD_ORPHAN, RECORD_NAME,
 		                              RECORD_XATTR,  RECORD_CHUNK };
 	size_t i;
-	int r = 0;
+	int r;
 
+	r = walk_keys(check);
 	for (i = 0; r == 0 && i < G_N_ELEMENTS(tables); i++)
 		r = walk(check, tables[i]);
 	if (r == 0)

@@ -14,7 +14,8 @@
  *   the batch is there.
  * - A failed group: its transactions end with the error; its plain changes,
  *   which everybody has seen, go back under the active layer, and are tried
- *   again with the next group.
+ *   again with the next group. While the database cannot be opened, and so
+ *   nobody knows whether the group is there, they stay frozen.
  */
 
 #include <errno.h>
@@ -39,6 +40,17 @@ typedef struct CommitGroup {
 } CommitGroup;
 
 /* ---- state ---------------------------------------------------------------*/
+
+uint64_t
+commit_pending_count(const Store *store)
+{
+	uint64_t count =
+		change_layer_count(store->active) + store->staged_count;
+
+	if (store->frozen != NULL)
+		count += change_layer_count(store->frozen);
+	return count;
+}
 
 uint64_t
 commit_pending(const Store *store)
@@ -82,7 +94,8 @@ commit_wait_round(Store *store, bool is_forced)
 
 	store->is_forced |= is_forced;
 	while (store->rounds < enough) {
-		store->dirty_us = 1;
+		store->is_urgent = true;
+
 		g_cond_signal(&store->wake);
 		g_cond_wait(&store->done, &store->lock);
 	}
@@ -220,20 +233,14 @@ recover(Store *store)
 	return store->seq == before ? KV_IO : KV_REFUSED;
 }
 
-/* Gets back a base that an earlier round had to give up. */
-static bool
-has_base(Store *store)
-{
-	if (store->base == NULL && recover(store) == KV_REFUSED)
-		store->health = STORE_LOST;
-	return store->base != NULL && store->health != STORE_LOST;
-}
-
-/* Settles what the group's batch came to, and the store's health. */
+/* Settles what the group's batch came to, and the store's health. Returns 0 if
+ * the batch is on disk, even if nothing can be read any more. */
 static int
 settle(Store *store, KvResult result)
 {
-	if (result == KV_COMMITTED && commit_take_base(store) < 0)
+	bool is_on_disk = result == KV_COMMITTED;
+
+	if (is_on_disk && commit_take_base(store) < 0)
 		result = KV_UNKNOWN;
 	if (result == KV_IO || result == KV_UNKNOWN)
 		result = recover(store);
@@ -254,7 +261,7 @@ settle(Store *store, KvResult result)
 		store->health = STORE_FAILED;
 		break;
 	}
-	return commit_health_error(store);
+	return is_on_disk ? 0 : commit_health_error(store);
 }
 
 /* Drops the frozen layer if it is on disk, else puts it back. */
@@ -263,11 +270,29 @@ thaw(Store *store, int r)
 {
 	ChangeLayer *frozen = g_steal_pointer(&store->frozen);
 
-	if (r < 0) {
+	if (r < 0 && frozen != NULL) {
 		change_layer_move_under(frozen, store->active);
 		store->dirty_us = g_get_monotonic_time();
 	}
 	change_layer_free(frozen);
+}
+
+/* Gets back the base that an earlier round had to give up. The layer that it
+ * left frozen is of a batch in doubt, of which we know now what it came to. */
+static bool
+has_base(Store *store)
+{
+	KvResult result;
+
+	if (store->base == NULL) {
+		result = recover(store);
+		if (store->base == NULL)
+			return false;
+		store->health =
+			result == KV_REFUSED ? STORE_LOST : STORE_HEALTHY;
+		thaw(store, result == KV_COMMITTED ? 0 : -EIO);
+	}
+	return store->health != STORE_LOST;
 }
 
 static void
@@ -275,6 +300,15 @@ waiter_end(CommitWaiter *waiter, int r)
 {
 	waiter->done(waiter->user_data, r);
 	g_free(waiter);
+}
+
+/* What a transaction has changed is everybody's now. */
+static void
+publish(Store *store, const StoreTxn *txn)
+{
+	orphan_queue_layer(store, txn->layer);
+	g_hash_table_remove_all(store->roles);
+	commit_note_change(store);
 }
 
 /* Ends the group's transactions, then answers, unlocked. */
@@ -289,9 +323,9 @@ answer(CommitGroup *group, int r)
 		waiter = l->data;
 		if (waiter->txn == NULL)
 			continue;
-		store->staged -= change_layer_bytes(waiter->txn->layer);
+		txn_uncount(waiter->txn);
 		if (r == 0)
-			orphan_queue_layer(store, waiter->txn->layer);
+			publish(store, waiter->txn);
 	}
 
 	g_mutex_unlock(&store->lock);
@@ -307,34 +341,80 @@ answer(CommitGroup *group, int r)
 }
 
 static bool
-has_something(const Store *store)
+has_something(const Store *store, const CommitGroup *group)
 {
 	GList *l;
 
 	if (store->is_forced || change_layer_count(store->active) > 0)
 		return true;
-	for (l = store->waiters.head; l != NULL; l = l->next)
+	for (l = group->waiters.head; l != NULL; l = l->next)
 		if (((const CommitWaiter *)l->data)->txn != NULL)
 			return true;
 	return false;
 }
 
+/* Puts what every batch brings into the frozen layer. */
 static void
-freeze(CommitGroup *group)
+mark(CommitGroup *group)
 {
 	Store *store = group->store;
 
-	group->waiters = store->waiters;
-	g_queue_init(&store->waiters);
 	group->seq_key = record_key_meta(RECORD_META_SEQ);
 	record_u64_encode(store->seq, group->seq_old);
+	put_meta(store->frozen, RECORD_META_SEQ, store->seq + 1);
+	put_meta(store->frozen, RECORD_META_NEXT, store->next_id);
+}
 
-	put_meta(store->active, RECORD_META_SEQ, store->seq + 1);
-	put_meta(store->active, RECORD_META_NEXT, store->next_id);
+static void
+take_waiters(CommitGroup *group)
+{
+	group->waiters = group->store->waiters;
+	g_queue_init(&group->store->waiters);
+}
+
+/* Sends the frozen layer and the group's transactions. Where it stays in doubt
+ * what became of them, the layer stays frozen. */
+static int
+commit_frozen(CommitGroup *group)
+{
+	Store *store = group->store;
+	int r;
+
+	mark(group);
+	group->changes = g_array_new(FALSE, FALSE, sizeof(KvChange));
+	r = settle(store, send_batch(group));
+	g_array_unref(group->changes);
+	if (store->base != NULL)
+		thaw(store, r);
+	return r;
+}
+
+/* A batch had no room, perhaps only because what the last commit freed is kept
+ * until the next. A batch of nothing is that next one. */
+static void
+relieve(Store *store)
+{
+	CommitGroup group = { .store = store };
+
+	store->frozen = change_layer_new();
+	if (commit_frozen(&group) == 0)
+		store->health = STORE_FULL;
+}
+
+static int
+commit_group(CommitGroup *group)
+{
+	Store *store = group->store;
+	int r;
+
 	store->frozen = g_steal_pointer(&store->active);
 	store->active = change_layer_new();
 	store->dirty_us = 0;
 	store->is_forced = false;
+	r = commit_frozen(group);
+	if (r == -ENOSPC)
+		relieve(store);
+	return r;
 }
 
 /* One round: reap, freeze, write, thaw, answer. */
@@ -342,21 +422,23 @@ static void
 commit_round(Store *store)
 {
 	CommitGroup group = { .store = store };
+	bool is_reaped = true;
 	int r;
 
-	orphan_reap(store);
-	if (!has_base(store) || !has_something(store)) {
-		group.waiters = store->waiters;
-		g_queue_init(&store->waiters);
-		store->dirty_us = 0;
-		r = commit_health_error(store);
+	take_waiters(&group);
+	store->dirty_us = 0;
+	if (!has_base(store)) {
+		r = -EIO;
 	} else {
-		group.changes = g_array_new(FALSE, FALSE, sizeof(KvChange));
-		freeze(&group);
-		r = settle(store, send_batch(&group));
-		thaw(store, r);
-		g_array_unref(group.changes);
+		is_reaped = orphan_reap(store);
+		r = commit_health_error(store);
+		if (has_something(store, &group))
+			r = commit_group(&group);
 	}
+	/* The disk may come back, and then nobody need ask. */
+	if (store->base == NULL)
+		store->dirty_us = g_get_monotonic_time();
+	store->is_urgent = r == 0 && !is_reaped;
 	store->room = 0;
 	store->rounds++;
 	g_cond_broadcast(&store->done);
@@ -372,7 +454,8 @@ wait_for_work(Store *store)
 	int64_t delay_us = (int64_t)store->options.sync_ms * 1000;
 
 	for (;;) {
-		if (store->waiters.length > 0 || store->stop)
+		if (store->waiters.length > 0 || store->is_urgent ||
+		    store->stop)
 			return !store->stop;
 		if (store->dirty_us == 0)
 			g_cond_wait(&store->wake, &store->lock);
@@ -390,10 +473,10 @@ committer_main(void *user_data)
 	STORE_LOCK(store);
 	while (wait_for_work(store))
 		commit_round(store);
-	/* Erasing one orphan may leave others: go on until nothing is left. */
+	/* What is still to be erased takes more than one. */
 	do
 		commit_round(store);
-	while (store->health == STORE_HEALTHY && has_something(store));
+	while (store->is_urgent);
 	return NULL;
 }
 
@@ -414,119 +497,12 @@ commit_stop(Store *store)
 	return commit_health_error(store);
 }
 
-/* ---- what the callers ask ------------------------------------------------*/
-
-static void
-wait_for_round(Store *store, StoreTxn *txn, StoreDone *done, void *user_data)
+void
+commit_enqueue(Store *store, StoreTxn *txn, StoreDone *done, void *user_data)
 {
 	CommitWaiter *waiter = g_new(CommitWaiter, 1);
 
 	*waiter = (CommitWaiter){ done, user_data, txn };
 	g_queue_push_tail(&store->waiters, waiter);
 	g_cond_signal(&store->wake);
-}
-
-void
-store_sync(Store *store, StoreDone *done, void *user_data)
-{
-	if (store->committer == NULL) {
-		done(user_data, 0);
-		return;
-	}
-
-	STORE_LOCK(store);
-	wait_for_round(store, NULL, done, user_data);
-}
-
-/* Directories change their times with what is in them, for everyone, so not
- * in the transaction's own copy of their records. */
-static void
-touch_directories(StoreTxn *txn)
-{
-	GHashTableIter iter;
-	void *key;
-
-	if (txn->touched == NULL)
-		return;
-	g_hash_table_iter_init(&iter, txn->touched);
-	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		StoreTxn *plain = &txn->store->plain;
-		RecordNode dir;
-
-		if (node_load(plain, *(StoreNode *)key, &dir) < 0)
-			continue;
-		dir.attr.mtime_ns = dir.attr.ctime_ns = store_now_ns();
-		node_save(plain, &dir);
-	}
-}
-
-void
-store_txn_commit(StoreTxn **txn, StoreDone *done, void *user_data)
-{
-	StoreTxn *t = g_steal_pointer(txn);
-	int error = t->error;
-
-	if (error < 0) {
-		store_txn_abort(t);
-		done(user_data, error);
-		return;
-	}
-
-	STORE_LOCK(t->store);
-	touch_directories(t);
-	wait_for_round(t->store, t, done, user_data);
-}
-
-/* A caller that waits for its own answer. */
-typedef struct CommitCall {
-	GMutex lock;
-	GCond ended;
-	bool is_ended;
-	int r;
-} CommitCall;
-
-static void
-call_ended(void *user_data, int r)
-{
-	CommitCall *call = user_data;
-
-	g_mutex_lock(&call->lock);
-	call->r = r;
-	call->is_ended = true;
-	g_cond_signal(&call->ended);
-	g_mutex_unlock(&call->lock);
-}
-
-static int
-call_wait(CommitCall *call)
-{
-	g_mutex_lock(&call->lock);
-	while (!call->is_ended)
-		g_cond_wait(&call->ended, &call->lock);
-	g_mutex_unlock(&call->lock);
-	g_mutex_clear(&call->lock);
-	g_cond_clear(&call->ended);
-	return call->r;
-}
-
-int
-store_sync_wait(Store *store)
-{
-	CommitCall call = { .r = 0 };
-
-	g_mutex_init(&call.lock);
-	g_cond_init(&call.ended);
-	store_sync(store, call_ended, &call);
-	return call_wait(&call);
-}
-
-int
-store_txn_commit_wait(StoreTxn **txn)
-{
-	CommitCall call = { .r = 0 };
-
-	g_mutex_init(&call.lock);
-	g_cond_init(&call.ended);
-	store_txn_commit(txn, call_ended, &call);
-	return call_wait(&call);
 }

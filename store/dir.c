@@ -52,6 +52,15 @@ name_get(StoreTxn *txn, StoreNode dir, const char *folded, RecordName *ret_name)
 	return r < 0 ? r : record_name_decode(value, ret_name);
 }
 
+/* Folds a name that is in the store, or was checked for it. */
+static void
+fold_stored(const char *name, char ret_folded[NAME_FOLDED_MAX + 1])
+{
+	size_t size = name_fold(name, ret_folded);
+
+	g_assert(size > 0);
+}
+
 static void
 name_put(StoreTxn *txn, StoreNode dir, const RecordNode *node)
 {
@@ -63,7 +72,7 @@ name_put(StoreTxn *txn, StoreNode dir, const RecordNode *node)
 	size_t size;
 
 	g_strlcpy(name.name, node->name, sizeof(name.name));
-	name_fold(name.name, folded);
+	fold_stored(name.name, folded);
 	key = record_key_name(dir, folded);
 	size = record_name_encode(&name, buf);
 	txn_put(txn, record_slice(&key), (KvSlice){ buf, size });
@@ -75,7 +84,7 @@ name_delete(StoreTxn *txn, StoreNode dir, const char *name)
 	char folded[NAME_FOLDED_MAX + 1];
 	RecordKey key;
 
-	name_fold(name, folded);
+	fold_stored(name, folded);
 	key = record_key_name(dir, folded);
 	txn_delete(txn, record_slice(&key));
 }
@@ -163,6 +172,26 @@ node_init(StoreTxn *txn, StoreNode dir, const char *name, const StoreAttr *attr,
 	g_strlcpy(ret_node->name, name, sizeof(ret_node->name));
 }
 
+/* Whether a directory may be put into @dir: not ever deeper, for every walk up
+ * to the root takes as long. */
+static int
+check_depth(StoreTxn *txn, StoreNode dir)
+{
+	RecordNode record;
+	unsigned depth;
+	int r;
+
+	for (depth = 0; depth < STORE_DEPTH_MAX; depth++) {
+		if (dir == STORE_ROOT)
+			return 0;
+		r = node_load(txn, dir, &record);
+		if (r < 0)
+			return r;
+		dir = record.attr.parent;
+	}
+	return -ENAMETOOLONG;
+}
+
 static int
 name_add(StoreTxn *txn, StoreNode dir, const char *name, const StoreAttr *attr,
          StoreAttr *ret_attr)
@@ -174,6 +203,8 @@ name_add(StoreTxn *txn, StoreNode dir, const char *name, const StoreAttr *attr,
 	int r;
 
 	r = dir_load(txn, dir, &parent);
+	if (r == 0 && S_ISDIR(attr->mode))
+		r = check_depth(txn, dir);
 	if (r == 0)
 		r = name_for(txn, dir, name, stored);
 	if (r < 0)
@@ -345,6 +376,8 @@ move_check(const Move *m, StoreMove how)
 	if (how == STORE_MOVE_EXCHANGE && !m->has_target)
 		return -ENOENT;
 	if (S_ISDIR(m->node.attr.mode))
+		r = check_depth(m->txn, m->to_dir.attr.node);
+	if (r == 0 && S_ISDIR(m->node.attr.mode))
 		r = check_not_below(m->txn, m->to_dir.attr.node,
 		                    m->node.attr.node);
 	if (r == 0 && how == STORE_MOVE_EXCHANGE &&

@@ -46,12 +46,15 @@ decode_text(const uint8_t *value, size_t size, uint32_t *ret_attr)
 bool
 dos_attr_decode(const uint8_t *value, size_t size, uint32_t *ret_attr)
 {
+	uint16_t version;
+
 	if (size >= 3 && value[0] == '0')
 		return decode_text(value, size, ret_attr);
 	if (size < 16 || value[0] != 0)
 		return false;
 
-	if (bytes_get_u16(value + 2) != 5 ||
+	version = bytes_get_u16(value + 2);
+	if (version < 3 || version > 5 ||
 	    (bytes_get_u32(value + 8) & VALID_ATTR) == 0)
 		return false;
 	*ret_attr = bytes_get_u32(value + 12);

@@ -31,6 +31,7 @@ void dos_attr_encode(uint32_t attr, int64_t btime_ns,
 
 /**
  * Decodes the attributes from @value, as smbd of any version since 3.0 wrote
- * it. Returns false if it is something else.
+ * it: text, or versions 3 to 5, which have them in the same place. Returns
+ * false if it is something else.
  */
 bool dos_attr_decode(const uint8_t *value, size_t size, uint32_t *ret_attr);

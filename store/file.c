@@ -468,16 +468,26 @@ seek_hole(StoreTxn *txn, const RecordNode *file, uint64_t offset,
           uint64_t *ret_offset)
 {
 	uint64_t number = offset / file->chunk;
+	RecordKey from = record_key_chunk(file->data, number);
+	RecordKey prefix = record_key_content(file->data);
+	TxnIter iter;
+	KvSlice key;
 	KvSlice value;
-	int r = 0;
+	uint64_t found;
+	int r;
 
+	/* Along the chunks, until one is missing. */
+	r = txn_iter_begin(txn, &prefix, &from, &iter);
+	iter.is_of_keys = true;
 	while (r == 0) {
-		RecordKey key = record_key_chunk(file->data, number);
-
-		r = txn_get(txn, record_slice(&key), &value);
-		number += r == 0;
+		r = txn_iter_next(&iter, &key, &value);
+		if (r < 0 || !record_key_chunk_number(key, &found) ||
+		    found != number)
+			break;
+		number++;
 	}
-	if (r != -ENOENT)
+	txn_iter_end(&iter);
+	if (r < 0 && r != -ENOENT)
 		return r;
 	*ret_offset = MIN(MAX(offset, number * file->chunk), file->attr.size);
 	return 0;

@@ -44,9 +44,10 @@ headship_take(const char *dir, int *ret_fd, pid_t *ret_holder)
 	if (fd < 0)
 		return -errno;
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		*ret_holder = read_pid(fd);
 		close(fd);
-		return -EBUSY;
+		return r;
 	}
 	r = write_pid(fd);
 	if (r < 0) {

@@ -72,8 +72,10 @@ struct Store {
 	int64_t dirty_us;   /* monotonic time of the oldest plain change; 0 */
 	uint64_t rounds;    /* rounds ended */
 	uint64_t staged;    /* bytes in the layers of transactions */
-	uint64_t room;      /* bytes free when asked in this round, or 0 */
-	bool is_forced;     /* the next round commits even nothing */
+	uint64_t staged_count; /* and records */
+	uint64_t room;         /* bytes free when asked in this round, or 0 */
+	bool is_forced;        /* the next round commits even nothing */
+	bool is_urgent;        /* the next round is due now */
 	bool stop;
 	StoreHealth health;
 };
@@ -118,6 +120,7 @@ typedef struct TxnIter {
 	RecordKey prefix;
 	ChangePlace *places[3]; /* transaction, active, frozen */
 	KvIter *base;           /* owned; NULL at its end */
+	bool is_of_keys;        /* values are neither read nor checked */
 	KvSlice base_key;
 	KvSlice base_value;
 } TxnIter;
@@ -149,7 +152,14 @@ txn_key_at(const GPtrArray *keys, guint i)
  */
 int txn_admit(StoreTxn *txn, uint64_t size);
 
-/** Passes @r on; a failure poisons the transaction. */
+/** A page of the database, in bytes: the unit in which it takes room. */
+#define TXN_PAGE 4096
+
+/** No longer counts what @txn has staged. */
+void txn_uncount(StoreTxn *txn);
+
+/** Passes @r on; a failure that may leave half a change, or loses what was
+ * to be written, poisons the transaction. A refusal does not. */
 int txn_result(StoreTxn *txn, int r);
 
 /* commit.c ------------------------------------------------------------------*/
@@ -158,15 +168,22 @@ int txn_result(StoreTxn *txn, int r);
 void commit_start(Store *store);
 /** Unlocked. Returns how the last commit ended. */
 int commit_stop(Store *store);
+/**
+ * Asks for a round and to be told of its end. Ownership: takes @txn, which is
+ * NULL for who waits for plain changes only.
+ */
+void commit_enqueue(Store *store, StoreTxn *txn, StoreDone *done,
+                    void *user_data);
 /** Says that a plain change was made. */
 void commit_note_change(Store *store);
 /** Waits for the end of a round, which commits even nothing if @is_forced. */
 void commit_wait_round(Store *store, bool is_forced);
-/** Bytes that are changed in memory. */
+/** Bytes that are changed in memory, and in how many records. */
 uint64_t commit_pending(const Store *store);
+uint64_t commit_pending_count(const Store *store);
 /** The errno of the store's health, or 0. */
 int commit_health_error(const Store *store);
-/** Takes a new base and reads what the store keeps of it in memory. */
+/** Takes a new base and reads its seq. */
 int commit_take_base(Store *store);
 
 /* node.c --------------------------------------------------------------------*/
@@ -192,7 +209,10 @@ int dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role);
 void orphan_add(StoreTxn *txn, uint64_t id, RecordOrphan kind);
 /** Queues what the database still has of orphans. */
 int orphan_load(Store *store);
+/** Queues @id, to be looked at. */
+void orphan_queue(Store *store, uint64_t id);
 /** Queues the orphans of a transaction that is committed. */
 void orphan_queue_layer(Store *store, const ChangeLayer *layer);
-/** Erases queued orphans that nobody holds, a bounded number of records. */
-void orphan_reap(Store *store);
+/** Erases queued orphans that nobody holds, a bounded number of records.
+ * Returns whether none is left. */
+bool orphan_reap(Store *store);

@@ -54,6 +54,7 @@ typedef void KvDone(void *user_data, KvResult result);
 /** How much the engine holds and may still take, in bytes. */
 typedef struct KvRoom {
 	uint64_t map_size; /* upper bound of the database */
+	uint64_t total;    /* what the database may grow to, as it is now */
 	uint64_t used;     /* size of the database on disk */
 	uint64_t free;  /* what batches may still add, in the map and on disk */
 	uint64_t freed; /* what the next commit will add to that */

@@ -100,6 +100,16 @@ lmdb_snapshot_end(KvSnapshot *snapshot)
 	g_free(s);
 }
 
+/* As lmdb_error(), of a call that reads: what is wrong with the database then
+ * is -EIO to all above. */
+static int
+read_error(int code)
+{
+	int r = lmdb_error(code);
+
+	return r == 0 || r == -ENOENT ? r : -EIO;
+}
+
 static int
 lmdb_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
 {
@@ -110,7 +120,7 @@ lmdb_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
 
 	code = mdb_get(s->txn, LMDB_DBI, &k, &v);
 	if (code != MDB_SUCCESS)
-		return lmdb_error(code);
+		return read_error(code);
 	*ret_value = lmdb_slice(v);
 	return 0;
 }
@@ -124,7 +134,7 @@ lmdb_iter(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter)
 
 	code = mdb_cursor_open(s->txn, LMDB_DBI, &it->cursor);
 	if (code != MDB_SUCCESS)
-		return lmdb_error(code);
+		return read_error(code);
 
 	it->iter.snapshot = snapshot;
 	it->key = lmdb_val(from);
@@ -146,7 +156,7 @@ lmdb_iter_next(KvIter *iter, KvSlice *ret_key, KvSlice *ret_value)
 		                      MDB_NEXT);
 	it->is_first = false;
 	if (code != MDB_SUCCESS)
-		return lmdb_error(code);
+		return read_error(code);
 	*ret_key = lmdb_slice(it->key);
 	*ret_value = lmdb_slice(it->value);
 	return 0;
@@ -218,6 +228,7 @@ lmdb_room(Kv *kv, KvRoom *ret_room)
 	*ret_room = (KvRoom){ .map_size = info.me_mapsize,
 		              .used = (uint64_t)st.st_size,
 		              .free = MIN(disk, info.me_mapsize - used) };
+	ret_room->total = ret_room->used + ret_room->free;
 	if (ret_room->free < PLENTY)
 		add_free_list(lmdb->env, info.me_last_txnid, ret_room);
 	return 0;
@@ -336,13 +347,13 @@ lmdb_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 /* ---- opening -------------------------------------------------------------*/
 
 static int
-open_env(KvLmdb *lmdb)
+open_env(KvLmdb *lmdb, bool is_judged)
 {
 	unsigned flags = lmdb->writer_fd < 0 ? MDB_RDONLY : 0;
 	int r;
 
 	r = lmdb_env_open(lmdb->dir, flags | MDB_NOTLS, lmdb->map_size,
-	                  &lmdb->env);
+	                  is_judged, &lmdb->env);
 	if (r == 0)
 		mdb_reader_check(lmdb->env, NULL);
 	return r;
@@ -354,7 +365,7 @@ lmdb_reopen(Kv *kv)
 	KvLmdb *lmdb = (KvLmdb *)kv;
 
 	lmdb_env_close(&lmdb->env);
-	return open_env(lmdb);
+	return open_env(lmdb, false);
 }
 
 static void
@@ -421,7 +432,7 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 	if (r == 0 && writer)
 		r = headship_take(dir, &lmdb->writer_fd, &holder);
 	if (r == 0)
-		r = open_env(lmdb);
+		r = open_env(lmdb, true);
 	if (r < 0) {
 		*ret_reason = open_reason(dir, r, holder);
 		return r;

@@ -185,7 +185,7 @@ lmdb_env_check_file(const char *dir)
 
 int
 lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
-              MDB_env **ret_env)
+              bool is_judged, MDB_env **ret_env)
 {
 	MDB_env *env = NULL;
 	int r;
@@ -197,7 +197,7 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 		return r;
 
 	r = lmdb_error(mdb_env_open(env, dir, flags, 0600));
-	if (r == 0)
+	if (r == 0 && is_judged)
 		r = check_size(env, dir);
 	if (r == 0)
 		r = open_dbi(env, MDB_RDONLY);

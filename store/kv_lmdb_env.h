@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <lmdb.h>
@@ -27,13 +28,14 @@ int lmdb_env_create(const char *dir, uint64_t map_size);
 int lmdb_env_check_file(const char *dir);
 
 /**
- * Opens the environment in @dir with @flags of mdb_env_open(); @map_size 0 is
- * as created. A truncated one is -EUCLEAN, not a SIGBUS later.
+  * Opens the environment in @dir with @flags of mdb_env_open(); @map_size 0 is
+ * as created. A truncated one is -EUCLEAN, not a SIGBUS later; that may take
+ * a child, so only a program that is starting asks for it (@is_judged).
  *
  * Ownership: lmdb_env_close().
  */
 int lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
-                  MDB_env **ret_env);
+                  bool is_judged, MDB_env **ret_env);
 
 /** Closes and clears *@env. NULL is a no-op. */
 void lmdb_env_close(MDB_env **env);

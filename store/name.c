@@ -42,16 +42,23 @@ size_t
 name_fold(const char *name, char ret_folded[NAME_FOLDED_MAX + 1])
 {
 	const char *p;
+	char utf8[6];
+	size_t part;
 	size_t size = 0;
 
+	ret_folded[0] = '\0';
 	if (!g_utf8_validate(name, -1, NULL))
 		return 0;
 
 	for (p = name; *p != '\0'; p = g_utf8_next_char(p)) {
-		if (size + 4 > NAME_FOLDED_MAX)
+		part = (size_t)g_unichar_to_utf8(fold_char(g_utf8_get_char(p)),
+		                                 utf8);
+		if (size + part > NAME_FOLDED_MAX) {
+			ret_folded[0] = '\0';
 			return 0;
-		size += (size_t)g_unichar_to_utf8(fold_char(g_utf8_get_char(p)),
-		                                  ret_folded + size);
+		}
+		memcpy(ret_folded + size, utf8, part);
+		size += part;
 	}
 	ret_folded[size] = '\0';
 	return size;
@@ -138,6 +145,22 @@ in_code_page(const char *c, size_t size)
 	return false;
 }
 
+/* Writes @c in upper case, or as it is if DOS has no capital of it. Returns
+ * the bytes written, or 0 if DOS has no such character. */
+static size_t
+dos_char(gunichar c, char *to)
+{
+	size_t size = (size_t)g_unichar_to_utf8(upper_char(c), to);
+
+	if (size == 1)
+		return g_ascii_isalnum(*to) ||
+		       strchr("!#$%&'()-@^_`{}~", *to) != NULL;
+	if (in_code_page(to, size))
+		return size;
+	size = (size_t)g_unichar_to_utf8(c, to);
+	return in_code_page(to, size) ? size : 0;
+}
+
 /* Copies one part of a DOS name in upper case: @max characters between @from
  * and @end. Returns the end of what was written, or NULL. */
 static char *
@@ -147,14 +170,9 @@ dos_part(const char *from, const char *end, int max, char *to)
 	int count = 0;
 
 	for (p = from; p < end; p = g_utf8_next_char(p)) {
-		int size =
-			g_unichar_to_utf8(upper_char(g_utf8_get_char(p)), to);
+		size_t size = dos_char(g_utf8_get_char(p), to);
 
-		if (++count > max)
-			return NULL;
-		if (size == 1 ? !g_ascii_isalnum(*to) &&
-		                        strchr("!#$%&'()-@^_`{}~", *to) == NULL
-		              : !in_code_page(to, (size_t)size))
+		if (++count > max || size == 0)
 			return NULL;
 		to += size;
 	}
@@ -165,7 +183,7 @@ dos_part(const char *from, const char *end, int max, char *to)
 int
 name_to_dos(const char *name, char ret_name[256])
 {
-	char dos[64];
+	char dos[96];
 	const char *dot = strchr(name, '.');
 	const char *end = name + strlen(name);
 	char *to;
@@ -173,7 +191,7 @@ name_to_dos(const char *name, char ret_name[256])
 	if (!g_utf8_validate(name, -1, NULL) || dot == name || name == end)
 		return -EINVAL;
 
-	/* At most 8 + 3 characters of 4 bytes and a dot: always in dos[]. */
+	/* At most 9 + 4 characters of 6 bytes and a dot: always in dos[]. */
 	to = dos_part(name, dot != NULL ? dot : end, 8, dos);
 	if (to == NULL)
 		return -EINVAL;

@@ -15,7 +15,10 @@
 /** Room for any folded name: folding may lengthen UTF-8 by half. */
 #define NAME_FOLDED_MAX 382
 
-/** Folds @name into @ret_folded. Returns its length, or 0 if not UTF-8. */
+/**
+ * Folds @name into @ret_folded. Returns its length, or 0 (and "") if it is not
+ * UTF-8, or longer than any name may be.
+ */
 size_t name_fold(const char *name, char ret_folded[NAME_FOLDED_MAX + 1]);
 
 /** Whether two names differ in case only. */

@@ -147,11 +147,14 @@ store_node_release(Store *store, StoreNode node)
 	if (--*count > 0)
 		return;
 	g_hash_table_remove(store->holds, &node);
-	if (store->access == STORE_READ ||
-	    node_load_any(&store->plain, node, &record) < 0)
-		return;
-	if (record.attr.parent == 0 && node != STORE_ROOT)
-		orphan_add(&store->plain, node, RECORD_ORPHAN_NODE);
+	/* It may have lost its name meanwhile, and waited for this. If it
+	 * cannot be read now, whoever erases it will look again. */
+	if (store->access == STORE_WRITE &&
+	    (node_load_any(&store->plain, node, &record) < 0 ||
+	     record.attr.parent == 0)) {
+		orphan_queue(store, node);
+		commit_note_change(store);
+	}
 }
 
 /* ---- paths ---------------------------------------------------------------*/

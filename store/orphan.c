@@ -20,8 +20,18 @@
 
 #include "store/internal.h"
 
-/* Records erased in one round: some milliseconds' work. */
+/* What is erased in one round, in chunks: some milliseconds' work at most.
+ * The records of chunks lie side by side, some dozens in a page; those of a
+ * node are in pages of their own. */
+#define ROUND_MIN 256
 #define ROUND_MAX 4096
+#define NODE_COST 32
+
+void
+orphan_queue(Store *store, uint64_t id)
+{
+	g_queue_push_tail(&store->orphans, g_memdup2(&id, sizeof(id)));
+}
 
 void
 orphan_add(StoreTxn *txn, uint64_t id, RecordOrphan kind)
@@ -31,8 +41,7 @@ orphan_add(StoreTxn *txn, uint64_t id, RecordOrphan kind)
 
 	txn_put(txn, record_slice(&key), (KvSlice){ &value, 1 });
 	if (txn->layer == NULL)
-		g_queue_push_tail(&txn->store->orphans,
-		                  g_memdup2(&id, sizeof(id)));
+		orphan_queue(txn->store, id);
 }
 
 void
@@ -49,8 +58,7 @@ orphan_queue_layer(Store *store, const ChangeLayer *layer)
 		if (change->key_bytes[0] != RECORD_ORPHAN)
 			break;
 		if (record_key_id(change->key, &id))
-			g_queue_push_tail(&store->orphans,
-			                  g_memdup2(&id, sizeof(id)));
+			orphan_queue(store, id);
 	}
 }
 
@@ -65,11 +73,11 @@ orphan_load(Store *store)
 	int r;
 
 	r = txn_iter_begin(&store->plain, &prefix, &prefix, &iter);
+	iter.is_of_keys = true;
 	while (r == 0) {
 		r = txn_iter_next(&iter, &key, &value);
 		if (r == 0 && record_key_id(key, &id))
-			g_queue_push_tail(&store->orphans,
-			                  g_memdup2(&id, sizeof(id)));
+			orphan_queue(store, id);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
@@ -148,6 +156,7 @@ erase_node(StoreTxn *txn, StoreNode id, size_t *budget, bool *ret_done)
 	if (node.data != 0)
 		orphan_add(txn, node.data, RECORD_ORPHAN_DATA);
 	txn_delete(txn, record_slice(&key));
+	*budget -= MIN(*budget, NODE_COST);
 	return 0;
 }
 
@@ -188,10 +197,22 @@ erase(StoreTxn *txn, uint64_t id, size_t *budget, bool *ret_done)
 	return r;
 }
 
-void
+/* What a round may erase: little when there is little room, for every page
+ * that is changed has to be copied. */
+static size_t
+round_budget(Store *store)
+{
+	KvRoom room;
+
+	if (kv_room(store->kv, &room) < 0)
+		return 0;
+	return (size_t)CLAMP(room.free / TXN_PAGE, ROUND_MIN, ROUND_MAX);
+}
+
+bool
 orphan_reap(Store *store)
 {
-	size_t budget = ROUND_MAX;
+	size_t budget = round_budget(store);
 	bool is_done = true;
 
 	while (budget > 0 && !g_queue_is_empty(&store->orphans)) {
@@ -203,4 +224,5 @@ orphan_reap(Store *store)
 			g_queue_push_head(&store->orphans,
 			                  g_steal_pointer(&id));
 	}
+	return g_queue_is_empty(&store->orphans);
 }

@@ -58,7 +58,7 @@ record_slice(const RecordKey *key)
 }
 
 /** Names of the meta table. */
-#define RECORD_META_FORMAT "format" /* u32 */
+#define RECORD_META_FORMAT "format" /* u64 */
 #define RECORD_META_UUID   "uuid"   /* 36 characters */
 #define RECORD_META_NEXT   "next"   /* u64: next node or data id */
 #define RECORD_META_SEQ    "seq"    /* u64: commits since creation */

@@ -105,6 +105,6 @@ store_room(Store *store, StoreRoom *ret_room)
 		return r;
 	pending = MIN(commit_pending(store), room.free);
 	ret_room->free = room.free - pending;
-	ret_room->total = room.used + room.free;
+	ret_room->total = room.total;
 	return 0;
 }

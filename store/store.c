@@ -160,7 +160,8 @@ move_up(const char *dir, const char *nursery)
 	g_autofree char *parent = g_path_get_dirname(dir);
 	int r;
 
-	if (rename(from, to) < 0)
+	/* Never over another: two may create at once. */
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
 		return -errno;
 	r = sync_dir(dir);
 	return r < 0 ? r : sync_dir(parent);
@@ -401,7 +402,7 @@ store_txn_abort(StoreTxn *txn)
 		return;
 	if (txn->layer != NULL) {
 		STORE_LOCK(txn->store);
-		txn->store->staged -= change_layer_bytes(txn->layer);
+		txn_uncount(txn);
 	}
 	change_layer_free(txn->layer);
 	g_clear_pointer(&txn->touched, g_hash_table_unref);

@@ -37,6 +37,9 @@
 /** Longest name, in bytes of UTF-8, without the NUL. */
 #define STORE_NAME_MAX 255
 
+/** Directories below each other, at most, when one is made or moved. */
+#define STORE_DEPTH_MAX 256
+
 /** Largest value of one extended attribute, in bytes. */
 #define STORE_XATTR_SIZE_MAX 65536
 
@@ -62,6 +65,9 @@ typedef struct Store Store;
  * One atomic set of changes, as yet unseen by anybody else; it reads its own
  * writes. Where a function takes a transaction, store_plain() stands for "no
  * transaction": what it changes is seen by everyone at once.
+ *
+ * A write that fails with -EIO, -ENOSPC, -EFBIG or -EROFS poisons it: the commit
+ * returns that error. A refusal (-EEXIST, -ENOENT, ...) does not.
  *
  * A transaction is no snapshot: what it has not written is read as it is now.
  * That it stays put is the business of the caller's locks.
@@ -131,8 +137,9 @@ StoreTxn *store_plain(Store *store);
 int store_txn_begin(Store *store, StoreTxn **ret_txn);
 
 /**
- * Told once how a commit ended: 0, or a negative errno and nothing of it
- * happened. Threads: called on the committer's thread, or on the caller's
+  * Told once how a commit ended: 0, or a negative errno and nothing of it
+ * happened. Where the disk failed so badly (-EIO) that nobody can tell, it may
+ * turn out to have happened, all of it, when the disk is well again. Threads: called on the committer's thread, or on the caller's
  * before the function returns, with the store unlocked. It must not block.
  */
 typedef void StoreDone(void *user_data, int r);
@@ -214,7 +221,8 @@ typedef struct StoreEntry {
 /**
  * Finds @name in @dir, whatever its case (see name.h).
  *
- * Errors: -ENOENT, -ENOTDIR. A name that could not be created is -ENOENT.
+ * Errors: -ENOENT, -ENOTDIR, -ENAMETOOLONG. A name that could not be created
+ * for another reason is -ENOENT.
  */
 int store_name_find(StoreTxn *txn, StoreNode dir, const char *name,
                     StoreEntry *ret_entry);
@@ -225,7 +233,7 @@ int store_name_find(StoreTxn *txn, StoreNode dir, const char *name,
  * name is stored in upper case and must be 8.3 (layout.h).
  *
  * Errors: -EEXIST, -EINVAL for a name that no DOS or Windows client can use,
- * -ENAMETOOLONG, -ENOTDIR, -ESTALE if @dir is gone.
+ * -ENAMETOOLONG (also for directories too deep), -ENOTDIR, -ESTALE if @dir is gone.
  */
 int store_name_add(StoreTxn *txn, StoreNode dir, const char *name,
                    const StoreAttr *attr, StoreAttr *ret_attr);

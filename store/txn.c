@@ -4,12 +4,16 @@
 
 #include "store/internal.h"
 
-/* What the database needs beside the bytes themselves: pages are copied on
- * write and not full. */
-#define ESTIMATE(bytes) ((bytes) + (bytes) / 4)
-
 /* Kept free so that deletions can always be committed, in bytes. */
 #define RESERVE ((uint64_t)1 << 20)
+
+/* Rounds that one call waits for at most: it may take many to erase a large
+ * file where there is little room. */
+#define FIND_ROUNDS 64
+
+/* Records that one call may change beside the content: a rename of all kinds
+ * of things does. */
+#define CALL_RECORDS 12
 
 /* ---- reading -------------------------------------------------------------*/
 
@@ -80,29 +84,50 @@ txn_get(StoreTxn *txn, KvSlice key, KvSlice *ret_value)
 
 /* ---- writing -------------------------------------------------------------*/
 
-static void
-note(StoreTxn *txn)
+/* The layer that @txn writes to, before a change of it. */
+typedef struct Before {
+	ChangeLayer *layer;
+	size_t bytes;
+	size_t count;
+} Before;
+
+static Before
+before(const StoreTxn *txn)
 {
-	if (txn->layer == NULL)
-		commit_note_change(txn->store);
+	ChangeLayer *layer = top(txn);
+
+	return (Before){ layer, change_layer_bytes(layer),
+		         change_layer_count(layer) };
 }
 
-/* Counts what @txn has staged, around a change of its layer. */
+/* After the change: counts what is staged, or says that something is new. */
 static void
-count_staged(StoreTxn *txn, size_t before)
+after(StoreTxn *txn, const Before *b)
 {
-	if (txn->layer != NULL)
-		txn->store->staged += change_layer_bytes(txn->layer) - before;
+	Store *store = txn->store;
+
+	if (txn->layer == NULL) {
+		commit_note_change(store);
+		return;
+	}
+	store->staged += change_layer_bytes(b->layer) - b->bytes;
+	store->staged_count += change_layer_count(b->layer) - b->count;
+}
+
+void
+txn_uncount(StoreTxn *txn)
+{
+	txn->store->staged -= change_layer_bytes(txn->layer);
+	txn->store->staged_count -= change_layer_count(txn->layer);
 }
 
 void
 txn_put(StoreTxn *txn, KvSlice key, KvSlice value)
 {
-	size_t before = change_layer_bytes(top(txn));
+	Before b = before(txn);
 
 	change_layer_put(top(txn), key, value);
-	count_staged(txn, before);
-	note(txn);
+	after(txn, &b);
 }
 
 /* A deletion is remembered only over something that is there below: a file
@@ -111,21 +136,20 @@ void
 txn_delete(StoreTxn *txn, KvSlice key)
 {
 	int below = txn->layer != NULL ? 1 : 2;
-	size_t before = change_layer_bytes(top(txn));
+	Before b = before(txn);
 	KvSlice value;
 
 	if (get_below(txn, key, below, &value) == -ENOENT)
 		change_layer_forget(top(txn), key);
 	else
 		change_layer_delete(top(txn), key);
-	count_staged(txn, before);
-	note(txn);
+	after(txn, &b);
 }
 
 int
 txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes)
 {
-	size_t before = change_layer_bytes(top(txn));
+	Before b = before(txn);
 	KvSlice old;
 	int r;
 
@@ -137,8 +161,7 @@ txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes)
 			change_layer_put(top(txn), key, old);
 	}
 	*ret_bytes = change_layer_resize(top(txn), key, size);
-	count_staged(txn, before);
-	note(txn);
+	after(txn, &b);
 	return 0;
 }
 
@@ -254,7 +277,7 @@ txn_iter_next(TxnIter *iter, KvSlice *ret_key, KvSlice *ret_value)
 			key = iter->base_key;
 			r = step_base(iter);
 		}
-		if (r == 0 && change == NULL)
+		if (r == 0 && change == NULL && !iter->is_of_keys)
 			r = unseal(key, &value);
 		if (r < 0)
 			return r;
@@ -288,6 +311,7 @@ txn_keys(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
 	int r;
 
 	r = txn_iter_begin(txn, prefix, from, &iter);
+	iter.is_of_keys = true;
 	while (r == 0 && keys->len < max) {
 		r = txn_iter_next(&iter, &key, &value);
 		if (r == 0)
@@ -302,41 +326,75 @@ txn_keys(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
 
 /* ---- admission -----------------------------------------------------------*/
 
-/* Whether there is room for what is pending and @size more, beside the
- * reserve; what the next commit frees counts as *@ret_soon. */
-static bool
-has_room(Store *store, uint64_t size, bool *ret_soon)
+/*
+ * What a commit of @count records with @bytes in all may take, at most: every
+ * one may be in a page of its own, and that page is copied. So near the end
+ * little may be pending, and what is is committed first.
+ */
+static uint64_t
+commit_cost(uint64_t count, uint64_t bytes)
 {
-	uint64_t need = ESTIMATE(commit_pending(store) + size);
-	uint64_t reserve;
+	return bytes + bytes / 4 + count * TXN_PAGE;
+}
+
+/* That of what is pending and of one more call that writes @size bytes. */
+static uint64_t
+cost_with(const Store *store, uint64_t size)
+{
+	uint64_t count = size / RECORD_CHUNK_SMALL + CALL_RECORDS;
+
+	return commit_cost(commit_pending_count(store) + count,
+	                   commit_pending(store) + size);
+}
+
+/* Whether there is room for @cost; what the next commit frees counts as
+ * *@ret_soon. */
+static bool
+has_room(Store *store, uint64_t cost, bool *ret_soon)
+{
 	KvRoom room;
 
 	*ret_soon = false;
-	if (need + RESERVE <= store->room / 2)
+	if (cost <= store->room / 2)
 		return true;
 	if (kv_room(store->kv, &room) < 0)
 		return false;
 	store->room = room.free;
-	reserve = MIN(RESERVE, room.map_size / 8);
-	*ret_soon = need + reserve <= room.free + room.freed;
-	return need + reserve <= room.free;
+	*ret_soon = cost <= room.free + room.freed;
+	return cost <= room.free;
 }
 
-/* Looks for room: what was just deleted may not have been erased yet, and
- * what was erased by the last commit is free after the next. */
-static int
+static uint64_t
+reserve(Store *store)
+{
+	KvRoom room;
+
+	return kv_room(store->kv, &room) < 0 ? RESERVE
+	                                     : MIN(RESERVE, room.map_size / 8);
+}
+
+/* Looks for room, as long as rounds can make some: what was just deleted may
+ * not have been erased yet, and what was erased by one commit is free after
+ * the next. */
+static bool
 find_room(Store *store, uint64_t size)
 {
-	bool soon;
+	uint64_t kept = size > 0 ? reserve(store) : 0;
+	unsigned rounds;
 
-	if (has_room(store, size, &soon))
-		return 0;
-	commit_wait_round(store, false);
-	if (has_room(store, size, &soon))
-		return 0;
-	if (soon)
-		commit_wait_round(store, true);
-	return has_room(store, size, &soon) ? 0 : -ENOSPC;
+	for (rounds = 0; rounds < FIND_ROUNDS; rounds++) {
+		bool is_idle = commit_pending_count(store) == 0;
+		bool soon;
+
+		if (has_room(store, cost_with(store, size) + kept, &soon))
+			return true;
+		if (is_idle && !soon && g_queue_is_empty(&store->orphans))
+			return false;
+		if (store->health != STORE_HEALTHY && rounds > 0)
+			return false;
+		commit_wait_round(store, is_idle);
+	}
+	return false;
 }
 
 /* Plain changes are slowed down to what the disk takes. */
@@ -349,18 +407,20 @@ throttle(Store *store)
 		commit_wait_round(store, false);
 }
 
-/* A full store lets in what makes room; a failing one nothing. */
+/* A full store lets in what makes room, within bounds; a failing one nothing. */
 static bool
 is_open_for(const Store *store, uint64_t size)
 {
 	return store->health == STORE_HEALTHY ||
-	       (store->health == STORE_FULL && size == 0);
+	       (store->health == STORE_FULL && size == 0 &&
+	        commit_pending(store) < 2 * store->options.dirty_limit);
 }
 
 int
 txn_admit(StoreTxn *txn, uint64_t size)
 {
 	Store *store = txn->store;
+	bool has_found;
 
 	if (store->access == STORE_READ)
 		return -EROFS;
@@ -371,13 +431,20 @@ txn_admit(StoreTxn *txn, uint64_t size)
 	if (!is_open_for(store, size))
 		return commit_health_error(store);
 
-	return size == 0 ? 0 : find_room(store, size);
+	has_found = find_room(store, size);
+	if (!is_open_for(store, size))
+		return commit_health_error(store);
+	/* What makes room is let in in any case. */
+	return has_found || size == 0 ? 0 : -ENOSPC;
 }
 
 int
 txn_result(StoreTxn *txn, int r)
 {
-	if (r < 0 && txn->layer != NULL && txn->error == 0)
+	bool is_refusal =
+		r != -EIO && r != -ENOSPC && r != -EFBIG && r != -EROFS;
+
+	if (r < 0 && !is_refusal && txn->layer != NULL && txn->error == 0)
 		txn->error = r;
 	return r;
 }

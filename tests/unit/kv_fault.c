@@ -17,6 +17,7 @@ struct KvFaultDisk {
 	uint64_t at;
 	uint64_t calls;
 	uint64_t commits;
+	unsigned bad_reopens;
 	bool is_broken;
 };
 
@@ -86,6 +87,14 @@ kv_fault_plan(KvFaultDisk *disk, KvFaultKind kind, uint64_t at)
 	disk->kind = kind;
 	disk->at = at;
 	disk->calls = 0;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count)
+{
+	g_mutex_lock(&disk->lock);
+	disk->bad_reopens = count;
 	g_mutex_unlock(&disk->lock);
 }
 
@@ -293,9 +302,12 @@ static int
 fault_reopen(Kv *kv)
 {
 	KvFault *fault = (KvFault *)kv;
+	KvFaultDisk *disk = fault->disk;
 
-	fault->is_finished = fault->disk->is_broken ||
-	                     next_fault(fault->disk) == KV_FAULT_IO;
+	fault->is_finished = disk->is_broken || disk->bad_reopens > 0 ||
+	                     next_fault(disk) == KV_FAULT_IO;
+	if (disk->bad_reopens > 0)
+		disk->bad_reopens--;
 	return fault->is_finished ? -EIO : 0;
 }
 

@@ -30,6 +30,9 @@ typedef enum KvFaultKind {
  */
 void kv_fault_plan(KvFaultDisk *disk, KvFaultKind kind, uint64_t at);
 
+/** Makes the next @count reopens fail. */
+void kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count);
+
 /** Makes every commit and reopen fail until told otherwise. */
 void kv_fault_break(KvFaultDisk *disk, bool is_broken);
 

@@ -14,6 +14,8 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/internal.h"
+
 static void
 open_store(TestStore *test)
 {
@@ -122,6 +124,23 @@ test_store_check(TestStore *test)
 	assert_int_equal(
 		store_check(test->store, print_finding, NULL, NULL, &count), 0);
 	assert_int_equal(count, 0);
+}
+
+int
+test_count_records(TestStore *test, char table)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key = { &table, 1 };
+	KvSlice value;
+	int count = 0;
+
+	assert_int_equal(kv_snapshot(test->store->kv, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
+	while (kv_iter_next(iter, &key, &value) == 0 &&
+	       *(const char *)key.data == table)
+		count++;
+	return count;
 }
 
 static StoreNode

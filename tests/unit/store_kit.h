@@ -41,6 +41,9 @@ void test_store_reopen(TestStore *test);
 /** Fails the test unless every invariant holds of what is committed. */
 void test_store_check(TestStore *test);
 
+/** Counts the records of a table (record.h) in the database. */
+int test_count_records(TestStore *test, char table);
+
 /** Creates a file, or a directory, and returns its node. */
 StoreNode test_add_file(Store *store, StoreNode dir, const char *name);
 StoreNode test_add_dir(Store *store, StoreNode dir, const char *name);

@@ -81,9 +81,14 @@ run(Store *store, Told *told)
 {
 	StoreTxn *txn = NULL;
 
+	StoreAttr attr = { .mode = 0700 };
+
 	told->sync = add(store_plain(store), "synced");
 	if (told->sync == 0)
 		told->sync = store_sync_wait(store);
+	/* A plain change that goes with the transaction. */
+	(void)store_attr_set(store_plain(store), STORE_ROOT, &attr,
+	                     STORE_SET_MODE, &attr);
 
 	assert_int_equal(store_txn_begin(store, &txn), 0);
 	(void)add(txn, "one");
@@ -123,9 +128,10 @@ print_finding(void *user_data, const char *sentence)
 	print_error("check: %s\n", sentence);
 }
 
-/* Returns whether the planned fault was met. */
+/* Returns whether the planned fault was met. After it, @bad_reopens attempts
+ * to open the engine anew fail, too. */
 static bool
-run_with_fault(KvFaultKind kind, uint64_t at)
+run_with_fault(KvFaultKind kind, uint64_t at, unsigned bad_reopens)
 {
 	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
 	Store *store = NULL;
@@ -135,10 +141,12 @@ run_with_fault(KvFaultKind kind, uint64_t at)
 
 	format(disk);
 	kv_fault_plan(disk, kind, at);
+	kv_fault_fail_reopens(disk, bad_reopens);
 	if (open_on(disk, &store) == 0) {
 		run(store, &told);
 		calls = kv_fault_calls(disk);
 		kv_fault_plan(disk, KV_FAULT_NONE, 0);
+		kv_fault_fail_reopens(disk, 0);
 		/* The engine is well again: the store must be, too. */
 		assert_int_equal(store_sync_wait(store), 0);
 		judge(store, &told, kind);
@@ -164,13 +172,15 @@ every_call_may_fail_in_every_way(void **state)
 	int kind;
 
 	for (kind = KV_FAULT_IO; kind < KV_FAULT_KINDS; kind++) {
-		uint64_t at = 1;
+		unsigned bad;
 
-		while (run_with_fault((KvFaultKind)kind, at))
-			at++;
-		print_message("kind %d: %" G_GUINT64_FORMAT " calls\n", kind,
-		              at - 1);
-		assert_true(at > 10);
+		for (bad = 0; bad < 3; bad++) {
+			uint64_t at = 1;
+
+			while (run_with_fault((KvFaultKind)kind, at, bad))
+				at++;
+			assert_true(at > 10);
+		}
 	}
 }
 
@@ -200,6 +210,28 @@ a_dead_disk_acknowledges_nothing_and_comes_back(void **state)
 	assert_true(has(store, "during"));
 	assert_false(has(store, "transaction"));
 	assert_int_equal(add(store_plain(store), "after"), 0);
+	assert_int_equal(store_close(store), 0);
+}
+
+static void
+a_disk_that_comes_back_is_noticed_unasked(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+	Store *store = NULL;
+
+	format(disk);
+	assert_int_equal(open_on(disk, &store), 0);
+	assert_int_equal(add(store_plain(store), "before"), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(add(store_plain(store), "pending"), 0);
+	kv_fault_break(disk, true);
+	assert_int_equal(store_sync_wait(store), -EIO);
+	kv_fault_break(disk, false);
+	while (!has(store, "before") && g_get_monotonic_time() < deadline)
+		g_thread_yield();
+	assert_true(has(store, "before"));
+	assert_true(has(store, "pending"));
 	assert_int_equal(store_close(store), 0);
 }
 
@@ -234,6 +266,7 @@ main(void)
 		cmocka_unit_test(every_call_may_fail_in_every_way),
 		cmocka_unit_test(
 			a_dead_disk_acknowledges_nothing_and_comes_back),
+		cmocka_unit_test(a_disk_that_comes_back_is_noticed_unasked),
 		cmocka_unit_test(another_writer_stops_the_store_for_good),
 	};
 

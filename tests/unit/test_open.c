@@ -73,6 +73,48 @@ a_full_map_fails_the_write_and_harms_nothing(void **state)
 	test_store_free(test);
 }
 
+/* Small records, side by side in pages that are copied for each of them. */
+static void
+a_full_map_of_small_files_can_be_emptied(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	char bytes[900] = { 1 };
+	TestStore *test;
+	StoreTxn *plain;
+	int count;
+	int r = 0;
+	int i;
+
+	options.map_size = 16 << 20;
+	test = test_store_new_with(&options);
+	plain = store_plain(test->store);
+	for (count = 0; r == 0; count++) {
+		g_autofree char *name =
+			g_strdup_printf("%06d", count * 7919 % 1000000);
+		StoreAttr attr = { .mode = S_IFREG | 0644 };
+
+		r = store_name_add(plain, STORE_ROOT, name, &attr, &attr);
+		if (r == 0)
+			r = store_file_write(plain, attr.node, 0, bytes,
+			                     sizeof(bytes));
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_true(count > 1000);
+	for (i = 0; i < count - 1; i++) {
+		g_autofree char *name =
+			g_strdup_printf("%06d", i * 7919 % 1000000);
+
+		assert_int_equal(
+			store_name_remove(plain, STORE_ROOT, name, S_IFREG), 0);
+		if (i % 100 == 0)
+			assert_int_equal(store_sync_wait(test->store), 0);
+	}
+	test_store_reopen(test);
+	test_store_check(test);
+	test_add_file(test->store, STORE_ROOT, "room again");
+	test_store_free(test);
+}
+
 /* ---- opening -------------------------------------------------------------*/
 
 static int
@@ -232,6 +274,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_full_map_of_small_files_can_be_emptied),
 		cmocka_unit_test(a_full_map_fails_the_write_and_harms_nothing),
 		STORE_TEST(a_second_writer_is_refused_and_a_reader_is_not),
 		cmocka_unit_test(what_is_no_store_is_refused_with_words),
