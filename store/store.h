@@ -83,8 +83,10 @@ typedef enum StoreAccess {
 
 typedef struct StoreOptions {
 	uint64_t map_size;    /* bytes; 0 = as created, or the default */
-	unsigned sync_ms;     /* plain changes are on disk this long after */
-	uint64_t dirty_limit; /* bytes changed in memory before writers wait */
+	unsigned sync_ms;     /* plain changes are on disk this long after;
+	                       * 0 = as soon as possible */
+	uint64_t dirty_limit; /* bytes changed in memory before writers wait;
+	                       * 0 = each waits for the one before */
 } StoreOptions;
 
 /** What store_open() uses where @options is NULL. */
@@ -374,7 +376,9 @@ typedef void StoreProgress(void *user_data, uint64_t done, uint64_t total);
 /**
  * Walks the whole store as last committed and reports every broken invariant:
  * checksums, records, names against nodes, content against sizes, orphans.
- * @progress may be NULL. *@ret_count is the number of findings.
+ * @progress may be NULL. *@ret_count is the number of findings. For a store
+ * that is open for reading; beside a writer of this process only while its
+ * disk is well.
  */
 int store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
                 void *user_data, uint64_t *ret_count);
