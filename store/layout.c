@@ -159,3 +159,29 @@ layout_is_write_once(LayoutDir dir, const char *name)
 	return layout_kind(dir, name) == LAYOUT_MESSAGE &&
 	       dir != LAYOUT_DIR_MBG;
 }
+
+bool
+layout_is_one_owner(LayoutDir dir, const char *name)
+{
+	static const char *const NAMES[] = {
+		"CONTROL.GLB",
+		"FLAG.GLB",
+		"MASTER.GLB",
+		"TID.GLB",
+	};
+
+	if (dir != LAYOUT_DIR_GLB)
+		return false;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++)
+		if (g_ascii_strcasecmp(name, NAMES[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
+layout_is_body(LayoutDir dir, const char *name)
+{
+	return (dir == LAYOUT_DIR_MAI_BUCKET || dir == LAYOUT_DIR_ATT_BUCKET) &&
+	       layout_kind(dir, name) == LAYOUT_MESSAGE;
+}

@@ -47,6 +47,15 @@ bool layout_is_dos(LayoutDir dir);
 /** Whether the programs write a file of this name once and then only read. */
 bool layout_is_write_once(LayoutDir dir, const char *name);
 
+/**
+ * Whether the file @name in a directory of role @dir is for one program at a
+ * time (Q134952): CONTROL, TID, FLAG and MASTER.GLB.
+ */
+bool layout_is_one_owner(LayoutDir dir, const char *name);
+
+/** Whether it is a MAI or ATT, which a mailbag's records refer to. */
+bool layout_is_body(LayoutDir dir, const char *name);
+
 /** One thing of an empty postoffice: a directory, or a file and its bytes. */
 typedef struct LayoutItem {
 	const char *path; /* "MAI/MA0", "GLB/CONTROL.GLB" */

@@ -50,6 +50,32 @@ every_kind_of_name_is_known(void **state)
 }
 
 static void
+some_files_are_for_one_program_at_a_time(void **state)
+{
+	static const char *const NAMES[] = { "CONTROL.GLB", "TID.GLB",
+		                             "FLAG.GLB", "master.glb" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++) {
+		assert_true(layout_is_one_owner(LAYOUT_DIR_GLB, NAMES[i]));
+		assert_false(layout_is_one_owner(LAYOUT_DIR_KEY, NAMES[i]));
+		assert_false(layout_is_one_owner(LAYOUT_DIR_FOREIGN, NAMES[i]));
+	}
+	assert_false(layout_is_one_owner(LAYOUT_DIR_GLB, "NETWORK.GLB"));
+	assert_false(layout_is_one_owner(LAYOUT_DIR_GLB, "CONTROL.OLD"));
+}
+
+static void
+bodies_are_mai_and_att(void **state)
+{
+	assert_true(layout_is_body(LAYOUT_DIR_MAI_BUCKET, "00000278.MAI"));
+	assert_true(layout_is_body(LAYOUT_DIR_ATT_BUCKET, "00000279.att"));
+	assert_false(layout_is_body(LAYOUT_DIR_MAI_BUCKET, "POPULATE.MSM"));
+	assert_false(layout_is_body(LAYOUT_DIR_P1, "00000278.P1"));
+	assert_false(layout_is_body(LAYOUT_DIR_MBG, "COPY.MBG"));
+	assert_false(layout_is_body(LAYOUT_DIR_FOREIGN, "00000278.MAI"));
+}
+
+static void
 directories_have_their_roles(void **state)
 {
 	LayoutDir mai = layout_child(LAYOUT_DIR_POSTOFFICE, "mai");
@@ -129,6 +155,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_name_is_known),
+		cmocka_unit_test(some_files_are_for_one_program_at_a_time),
+		cmocka_unit_test(bodies_are_mai_and_att),
 		cmocka_unit_test(directories_have_their_roles),
 		cmocka_unit_test(the_skeleton_is_what_mailint_looks_for),
 		cmocka_unit_test(dos_attributes_are_read_as_smbd_wrote_them),
