@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+/**
+ * Mailbag locks: one session at a time has a mailbag, for as many forms as it
+ * has asked, and the others stand in line. So it is with a file that only one
+ * program may write (CONTROL.GLB). Pure: keys and sessions are numbers, and the
+ * time is told.
+ *
+ * Waiters are granted in order of arrival. One of them may be *absent*: smbd is
+ * answered EAGAIN after a moment and asks again a second later, so that its
+ * client is served meanwhile. Its place is kept, may be passed by a waiter who
+ * is present, and lapses if it does not come back.
+ *
+ * No wait is for ever: it ends at its deadline, and is not begun if it would
+ * close a circle of sessions that wait for each other.
+ *
+ * Threads: every function locks the table itself. A grant is called with the
+ * table unlocked, on the thread that ended the wait, and may call the table.
+ */
+typedef struct FsMailbagLock FsMailbagLock;
+
+/** How long a place is kept for one who is absent, in microseconds. */
+#define FS_MAILBAG_ABSENT_US INT64_C(2500000)
+
+/** Most waits of one session; more are refused like a deadlock. */
+#define FS_MAILBAG_WAITS_MAX 64
+
+/** As park_us: stays until the deadline. */
+#define FS_MAILBAG_STAYS INT64_MAX
+
+/** Who asks for what, and when. */
+typedef struct FsMailbagAsk {
+	uint64_t key;
+	uint64_t session;
+	int64_t now_us;  /* monotonic */
+	int64_t park_us; /* is answered -EAGAIN after this, and comes back */
+} FsMailbagAsk;
+
+/** Names one parked wait; 0 is none. */
+typedef uint64_t FsMailbagWait;
+
+/**
+ * Says how a parked wait ended: 0 if granted, -EAGAIN if it shall come back,
+ * -ETXTBSY at the deadline, -EINTR if cancelled.
+ */
+typedef void FsMailbagGrant(void *user_data, int r);
+
+/** @wait_us: the time from the first ask to the deadline; 0: nobody waits. */
+FsMailbagLock *fs_mailbag_lock_new(int64_t wait_us);
+
+/** Frees @table; nothing may be parked in it. NULL is a no-op. */
+void fs_mailbag_lock_free(FsMailbagLock *table);
+
+/** Whether a session other than @session has @key. */
+bool fs_mailbag_lock_is_elsewhere(FsMailbagLock *table, uint64_t session,
+                                  uint64_t key);
+
+/** Whether @session has @key. */
+bool fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session,
+                             uint64_t key);
+
+/**
+ * Takes @key for @session, once more if it has it already.
+ *
+ * Errors: -ETXTBSY if another session has it.
+ */
+int fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, uint64_t key);
+
+/**
+ * As fs_mailbag_lock_try(), but parks the request while another session has the
+ * key, and calls @grant exactly once, perhaps before this returns. *@ret_wait
+ * is for fs_mailbag_lock_cancel(); 0 if @grant was called already.
+ *
+ * Errors: -ETXTBSY if nobody waits here, if waiting would close a circle, or if
+ * the deadline passed while it was absent; @grant is then not called.
+ * Ownership: @user_data is borrowed until @grant has been called.
+ */
+int fs_mailbag_lock_wait(FsMailbagLock *table, const FsMailbagAsk *ask,
+                         FsMailbagGrant *grant, void *user_data,
+                         FsMailbagWait *ret_wait);
+
+/** Ends a parked wait with -EINTR; a no-op if it has ended already. */
+void fs_mailbag_lock_cancel(FsMailbagLock *table, FsMailbagWait wait);
+
+/**
+ * Lets go of @key once; others get it when @session has done so as often as it
+ * took it. A no-op if it has not, for its end may have come first.
+ */
+void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session, uint64_t key);
+
+/** Drops all that @session has and waits for: it has ended. */
+void fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session);
+
+/** Ends what is due at @now_us. */
+void fs_mailbag_lock_expire(FsMailbagLock *table, int64_t now_us);
+
+/** When something will be due; INT64_MAX if nobody waits. */
+int64_t fs_mailbag_lock_due_us(FsMailbagLock *table);
+
+/** Ends every wait with the error @r: nobody will grant them any more. */
+void fs_mailbag_lock_stop(FsMailbagLock *table, int r);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsMailbagLock, fs_mailbag_lock_free)

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "fs/mailbag_lock.h"
+
+/* The clock of these tests stands at 0 unless one says otherwise. */
+#define WAIT_US   INT64_C(30000000)
+#define PARK_US   INT64_C(500000)
+#define ABSENT_US FS_MAILBAG_ABSENT_US
+
+/* Two keys and some sessions. */
+#define A 100
+#define B 200
+#define C 300
+
+/* One request that waits, and how that ended. */
+typedef struct Waiter {
+	FsMailbagLock *table;
+	FsMailbagWait wait;
+	int calls;
+	int r;
+} Waiter;
+
+static int
+setup(void **state)
+{
+	*state = fs_mailbag_lock_new(WAIT_US);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	fs_mailbag_lock_free(*state);
+	return 0;
+}
+
+/* Asks the table again, as it may: nothing is locked meanwhile. */
+static void
+ended(void *user_data, int r)
+{
+	Waiter *waiter = user_data;
+
+	(void)fs_mailbag_lock_is_held(waiter->table, 1, A);
+	waiter->calls++;
+	waiter->r = r;
+}
+
+static int
+ask(FsMailbagLock *table, Waiter *waiter, uint64_t session, uint64_t key,
+    int64_t now_us, int64_t park_us)
+{
+	const FsMailbagAsk wanted = {
+		.key = key,
+		.session = session,
+		.now_us = now_us,
+		.park_us = park_us,
+	};
+
+	*waiter = (Waiter){ .table = table };
+	return fs_mailbag_lock_wait(table, &wanted, ended, waiter,
+	                            &waiter->wait);
+}
+
+/* Session @session, a local program, waits for @key. */
+static void
+park(FsMailbagLock *table, Waiter *waiter, uint64_t session, uint64_t key)
+{
+	assert_int_equal(ask(table, waiter, session, key, 0, FS_MAILBAG_STAYS),
+	                 0);
+	assert_int_equal(waiter->calls, 0);
+	assert_int_not_equal(waiter->wait, 0);
+}
+
+/* Session @session, an smbd, waits for A, is told EAGAIN, and has gone. */
+static void
+go_away(FsMailbagLock *table, Waiter *waiter, uint64_t session)
+{
+	assert_int_equal(ask(table, waiter, session, A, 0, PARK_US), 0);
+	assert_int_equal(waiter->calls, 0);
+	fs_mailbag_lock_expire(table, PARK_US - 1);
+	assert_int_equal(waiter->calls, 0);
+	fs_mailbag_lock_expire(table, PARK_US);
+	assert_int_equal(waiter->calls, 1);
+	assert_int_equal(waiter->r, -EAGAIN);
+}
+
+static void
+take(FsMailbagLock *table, uint64_t session, uint64_t key)
+{
+	assert_int_equal(fs_mailbag_lock_try(table, session, key), 0);
+}
+
+static void
+assert_ended(const Waiter *waiter, int r)
+{
+	assert_int_equal(waiter->calls, 1);
+	assert_int_equal(waiter->r, r);
+}
+
+static void
+assert_waits(const Waiter *waiter)
+{
+	assert_int_equal(waiter->calls, 0);
+}
+
+/* ---- one holder ----------------------------------------------------------*/
+
+static void
+one_session_keeps_the_others_out(void **state)
+{
+	take(*state, 1, A);
+	assert_int_equal(fs_mailbag_lock_try(*state, 2, A), -ETXTBSY);
+	assert_true(fs_mailbag_lock_is_elsewhere(*state, 2, A));
+	assert_false(fs_mailbag_lock_is_elsewhere(*state, 1, A));
+	assert_true(fs_mailbag_lock_is_held(*state, 1, A));
+	assert_false(fs_mailbag_lock_is_held(*state, 2, A));
+	take(*state, 2, B);
+	fs_mailbag_lock_drop(*state, 1, A);
+	take(*state, 2, A);
+}
+
+static void
+it_is_free_when_every_form_is_let_go(void **state)
+{
+	Waiter again;
+
+	take(*state, 1, A);
+	take(*state, 1, A);
+	assert_int_equal(ask(*state, &again, 1, A, 0, FS_MAILBAG_STAYS), 0);
+	assert_ended(&again, 0);
+	assert_int_equal(again.wait, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fs_mailbag_lock_try(*state, 2, A), -ETXTBSY);
+		fs_mailbag_lock_drop(*state, 1, A);
+	}
+	take(*state, 2, A);
+}
+
+static void
+who_does_not_have_it_cannot_let_it_go(void **state)
+{
+	take(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 2, A);
+	fs_mailbag_lock_drop(*state, 2, B);
+	assert_true(fs_mailbag_lock_is_held(*state, 1, A));
+}
+
+/* ---- waiting -------------------------------------------------------------*/
+
+static void
+waiters_are_granted_in_order_of_arrival(void **state)
+{
+	Waiter waiters[3];
+
+	take(*state, 1, A);
+	for (unsigned i = 0; i < 3; i++)
+		park(*state, &waiters[i], 10 + i, A);
+	for (unsigned i = 0; i < 3; i++) {
+		fs_mailbag_lock_drop(*state, i == 0 ? 1 : 9 + i, A);
+		assert_ended(&waiters[i], 0);
+		assert_true(fs_mailbag_lock_is_held(*state, 10 + i, A));
+		if (i < 2)
+			assert_waits(&waiters[i + 1]);
+	}
+}
+
+static void
+all_waits_of_a_session_are_granted_together(void **state)
+{
+	Waiter first;
+	Waiter other;
+	Waiter second;
+
+	take(*state, 1, A);
+	park(*state, &first, 2, A);
+	park(*state, &other, 3, A);
+	park(*state, &second, 2, A);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&first, 0);
+	assert_ended(&second, 0);
+	fs_mailbag_lock_drop(*state, 2, A);
+	assert_waits(&other);
+	fs_mailbag_lock_drop(*state, 2, A);
+	assert_ended(&other, 0);
+}
+
+static void
+a_wait_ends_at_its_deadline(void **state)
+{
+	Waiter early;
+	Waiter late;
+
+	take(*state, 1, A);
+	park(*state, &early, 2, A);
+	assert_int_equal(ask(*state, &late, 3, A, 5, FS_MAILBAG_STAYS), 0);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US);
+	fs_mailbag_lock_expire(*state, WAIT_US - 1);
+	assert_waits(&early);
+	fs_mailbag_lock_expire(*state, WAIT_US);
+	assert_ended(&early, -ETXTBSY);
+	assert_waits(&late);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US + 5);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&late, 0);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), INT64_MAX);
+}
+
+static void
+nobody_waits_where_waiting_is_off(void **state)
+{
+	g_autoptr(FsMailbagLock) table = fs_mailbag_lock_new(0);
+	Waiter waiter;
+
+	take(table, 1, A);
+	assert_int_equal(ask(table, &waiter, 2, A, 0, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+	assert_int_equal(waiter.calls, 0);
+	fs_mailbag_lock_drop(table, 1, A);
+	assert_int_equal(ask(table, &waiter, 2, A, 0, FS_MAILBAG_STAYS), 0);
+	assert_ended(&waiter, 0);
+}
+
+static void
+a_cancelled_wait_ends_at_once(void **state)
+{
+	Waiter first;
+	Waiter second;
+
+	take(*state, 1, A);
+	park(*state, &first, 2, A);
+	park(*state, &second, 3, A);
+	fs_mailbag_lock_cancel(*state, first.wait);
+	assert_ended(&first, -EINTR);
+	fs_mailbag_lock_cancel(*state, first.wait);
+	assert_ended(&first, -EINTR);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&second, 0);
+	fs_mailbag_lock_cancel(*state, second.wait);
+	assert_ended(&second, 0);
+}
+
+static void
+the_end_of_a_session_drops_all_it_has(void **state)
+{
+	Waiter for_a;
+	Waiter for_b;
+	Waiter own;
+
+	take(*state, 1, A);
+	take(*state, 1, A);
+	take(*state, 1, B);
+	take(*state, 4, C);
+	park(*state, &for_a, 2, A);
+	park(*state, &for_b, 3, B);
+	park(*state, &own, 1, C);
+	fs_mailbag_lock_end(*state, 1);
+	assert_ended(&for_a, 0);
+	assert_ended(&for_b, 0);
+	assert_ended(&own, -EINTR);
+	/* Its files are closed only now. */
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_true(fs_mailbag_lock_is_held(*state, 2, A));
+	fs_mailbag_lock_drop(*state, 4, C);
+	take(*state, 5, C);
+}
+
+static void
+the_end_of_a_session_gives_up_its_place(void **state)
+{
+	Waiter dead;
+	Waiter alive;
+
+	take(*state, 1, A);
+	go_away(*state, &dead, 2);
+	park(*state, &alive, 3, A);
+	fs_mailbag_lock_end(*state, 2);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&alive, 0);
+	assert_ended(&dead, -EAGAIN);
+}
+
+static void
+a_session_waits_only_so_often(void **state)
+{
+	Waiter waiters[FS_MAILBAG_WAITS_MAX];
+	Waiter more;
+
+	take(*state, 1, A);
+	for (unsigned i = 0; i < FS_MAILBAG_WAITS_MAX; i++)
+		park(*state, &waiters[i], 2, A);
+	assert_int_equal(ask(*state, &more, 2, A, 0, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+	park(*state, &more, 3, A);
+	fs_mailbag_lock_stop(*state, -EIO);
+	assert_ended(&waiters[0], -EIO);
+	assert_ended(&more, -EIO);
+}
+
+/* ---- places of those who are absent --------------------------------------*/
+
+static void
+who_comes_back_has_kept_its_place(void **state)
+{
+	Waiter smbd;
+	Waiter local;
+
+	take(*state, 1, A);
+	go_away(*state, &smbd, 2);
+	park(*state, &local, 3, A);
+	assert_int_equal(ask(*state, &smbd, 2, A, 1500000, PARK_US), 0);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&smbd, 0);
+	assert_waits(&local);
+	fs_mailbag_lock_drop(*state, 2, A);
+	assert_ended(&local, 0);
+}
+
+static void
+who_is_absent_is_passed(void **state)
+{
+	Waiter smbd;
+	Waiter local;
+
+	take(*state, 1, A);
+	go_away(*state, &smbd, 2);
+	park(*state, &local, 3, A);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&local, 0);
+	assert_int_equal(ask(*state, &smbd, 2, A, 1500000, PARK_US), 0);
+	assert_waits(&smbd);
+	fs_mailbag_lock_drop(*state, 3, A);
+	assert_ended(&smbd, 0);
+}
+
+static void
+a_free_lock_is_not_kept_for_who_is_absent(void **state)
+{
+	Waiter smbd;
+
+	take(*state, 1, A);
+	go_away(*state, &smbd, 2);
+	fs_mailbag_lock_drop(*state, 1, A);
+	take(*state, 3, A);
+	fs_mailbag_lock_drop(*state, 3, A);
+	assert_int_equal(ask(*state, &smbd, 2, A, 1500000, PARK_US), 0);
+	assert_ended(&smbd, 0);
+	/* And with that its place has gone. */
+	assert_int_equal(fs_mailbag_lock_due_us(*state), INT64_MAX);
+}
+
+static void
+a_place_lapses(void **state)
+{
+	Waiter smbd;
+	Waiter local;
+	int64_t lapse_us = PARK_US + ABSENT_US;
+
+	take(*state, 1, A);
+	go_away(*state, &smbd, 2);
+	park(*state, &local, 3, A);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), lapse_us);
+	fs_mailbag_lock_expire(*state, lapse_us);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US);
+	assert_int_equal(ask(*state, &smbd, 2, A, lapse_us, PARK_US), 0);
+	fs_mailbag_lock_drop(*state, 1, A);
+	assert_ended(&local, 0);
+	assert_waits(&smbd);
+	fs_mailbag_lock_drop(*state, 3, A);
+	assert_ended(&smbd, 0);
+}
+
+static void
+the_deadline_counts_from_the_first_ask(void **state)
+{
+	Waiter smbd;
+	int64_t now_us = 0;
+
+	take(*state, 1, A);
+	go_away(*state, &smbd, 2);
+	for (now_us = 1500000; now_us < WAIT_US; now_us += 1500000) {
+		assert_int_equal(ask(*state, &smbd, 2, A, now_us, PARK_US), 0);
+		fs_mailbag_lock_expire(*state, now_us + PARK_US);
+		assert_ended(&smbd, -EAGAIN);
+	}
+	assert_int_equal(ask(*state, &smbd, 2, A, now_us, PARK_US), -ETXTBSY);
+	assert_int_equal(fs_mailbag_lock_due_us(*state), INT64_MAX);
+}
+
+static void
+the_deadline_ends_who_is_present_with_the_error(void **state)
+{
+	Waiter smbd;
+
+	take(*state, 1, A);
+	go_away(*state, &smbd, 2);
+	assert_int_equal(ask(*state, &smbd, 2, A, PARK_US + 1, WAIT_US), 0);
+	fs_mailbag_lock_expire(*state, WAIT_US);
+	assert_ended(&smbd, -ETXTBSY);
+}
+
+/* ---- circles -------------------------------------------------------------*/
+
+static void
+a_circle_of_two_is_refused(void **state)
+{
+	Waiter first;
+	Waiter second;
+
+	take(*state, 1, A);
+	take(*state, 2, B);
+	park(*state, &first, 1, B);
+	assert_int_equal(ask(*state, &second, 2, A, 0, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+	assert_waits(&first);
+	fs_mailbag_lock_drop(*state, 2, B);
+	assert_ended(&first, 0);
+}
+
+static void
+a_circle_of_three_is_refused(void **state)
+{
+	Waiter first;
+	Waiter second;
+	Waiter third;
+
+	take(*state, 1, A);
+	take(*state, 2, B);
+	take(*state, 3, C);
+	park(*state, &first, 1, B);
+	park(*state, &second, 2, C);
+	assert_int_equal(ask(*state, &third, 3, A, 0, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+	fs_mailbag_lock_drop(*state, 3, C);
+	assert_ended(&second, 0);
+	assert_waits(&first);
+	/* Without the third it is no circle. */
+	park(*state, &third, 3, A);
+	fs_mailbag_lock_end(*state, 2);
+	assert_ended(&first, 0);
+	fs_mailbag_lock_end(*state, 1);
+	assert_ended(&third, 0);
+}
+
+static void
+who_is_absent_still_waits(void **state)
+{
+	Waiter smbd;
+	Waiter local;
+
+	take(*state, 1, A);
+	take(*state, 2, B);
+	go_away(*state, &smbd, 2);
+	assert_int_equal(ask(*state, &local, 1, B, 0, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+}
+
+/* 3 will have A before 2, and 2 has what 3 wants. */
+static void
+the_line_can_close_a_circle(void **state)
+{
+	Waiter first;
+	Waiter second;
+	Waiter third;
+
+	take(*state, 1, A);
+	take(*state, 2, B);
+	park(*state, &first, 3, A);
+	park(*state, &second, 3, B);
+	assert_int_equal(ask(*state, &third, 2, A, 0, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+	fs_mailbag_lock_stop(*state, -EIO);
+}
+
+static void
+a_queue_is_no_circle(void **state)
+{
+	Waiter waiters[5];
+
+	take(*state, 1, A);
+	take(*state, 2, B);
+	park(*state, &waiters[0], 3, A);
+	park(*state, &waiters[1], 2, A);
+	park(*state, &waiters[2], 3, A);
+	park(*state, &waiters[3], 4, A);
+	park(*state, &waiters[4], 4, B);
+	fs_mailbag_lock_stop(*state, -EIO);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(one_session_keeps_the_others_out),
+		TEST(it_is_free_when_every_form_is_let_go),
+		TEST(who_does_not_have_it_cannot_let_it_go),
+		TEST(waiters_are_granted_in_order_of_arrival),
+		TEST(all_waits_of_a_session_are_granted_together),
+		TEST(a_wait_ends_at_its_deadline),
+		TEST(nobody_waits_where_waiting_is_off),
+		TEST(a_cancelled_wait_ends_at_once),
+		TEST(the_end_of_a_session_drops_all_it_has),
+		TEST(the_end_of_a_session_gives_up_its_place),
+		TEST(a_session_waits_only_so_often),
+		TEST(who_comes_back_has_kept_its_place),
+		TEST(who_is_absent_is_passed),
+		TEST(a_free_lock_is_not_kept_for_who_is_absent),
+		TEST(a_place_lapses),
+		TEST(the_deadline_counts_from_the_first_ask),
+		TEST(the_deadline_ends_who_is_present_with_the_error),
+		TEST(a_circle_of_two_is_refused),
+		TEST(a_circle_of_three_is_refused),
+		TEST(who_is_absent_still_waits),
+		TEST(the_line_can_close_a_circle),
+		TEST(a_queue_is_no_circle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
