@@ -20,11 +20,15 @@ struct FsSession {
 	unsigned slot;
 	uint64_t serial;
 	pid_t tgid;
-	int pidfd; /* -1: the shared session */
+	int pidfd;          /* -1: the shared session */
+	bool is_name_known; /* these two: only who serves requests looks */
+	bool is_smbd;
 };
 
 struct FsSessionTable {
 	FsLiveness *liveness; /* borrowed */
+	FsSessionEnd *end;    /* may be NULL */
+	void *end_data;       /* borrowed */
 	GMutex mutex;         /* guards everything below */
 	GHashTable *by_pid;   /* tgid -> session; no reference */
 	GHashTable *by_tid;   /* other threads -> session; no reference */
@@ -84,6 +88,14 @@ fs_session_table_new(FsLiveness *liveness)
 	return table;
 }
 
+void
+fs_session_table_watch(FsSessionTable *table, FsSessionEnd *end,
+                       void *user_data)
+{
+	table->end = end;
+	table->end_data = user_data;
+}
+
 /* Called with the table locked. */
 static void
 session_unref_locked(FsSession *session)
@@ -125,6 +137,8 @@ session_ended(void *user_data, int pidfd)
 	FsSessionTable *table = session->table;
 
 	fs_liveness_unwatch(table->liveness, pidfd);
+	if (table->end != NULL)
+		table->end(table->end_data, session->serial);
 
 	g_mutex_lock(&table->mutex);
 	session_forget(table, session);
@@ -339,4 +353,23 @@ uint64_t
 fs_session_serial(const FsSession *session)
 {
 	return session->serial;
+}
+
+bool
+fs_session_is_smbd(FsSession *session)
+{
+	char name[FS_THREAD_GROUP_NAME_SIZE];
+
+	if (session->pidfd < 0)
+		return false;
+
+	/* A process that waits for us does not change its name meanwhile. Its
+	 * children's names begin alike: "smbd[10.0.0.1]". */
+	if (!session->is_name_known &&
+	    fs_thread_group_name(session->tgid, name) == 0) {
+		session->is_smbd = g_str_has_prefix(name, "smbd");
+		session->is_name_known = true;
+	}
+
+	return session->is_smbd;
 }

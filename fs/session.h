@@ -29,6 +29,17 @@ typedef struct FsSession FsSession;
 /** @liveness is borrowed and must outlive the table. */
 FsSessionTable *fs_session_table_new(FsLiveness *liveness);
 
+/** Told that the process of the session with @serial has ended. */
+typedef void FsSessionEnd(void *user_data, uint64_t serial);
+
+/**
+ * Calls @end at the end of every session, on the thread that waits for it
+ * (liveness.h). To be called before the first session begins; @user_data is
+ * borrowed.
+ */
+void fs_session_table_watch(FsSessionTable *table, FsSessionEnd *end,
+                            void *user_data);
+
 /** Every session must have been let go. NULL is a no-op. */
 void fs_session_table_free(FsSessionTable *table);
 
@@ -48,6 +59,15 @@ void fs_session_unref(FsSession *session);
 unsigned fs_session_slot(const FsSession *session);
 
 uint64_t fs_session_serial(const FsSession *session);
+
+/**
+ * Whether the session's process is an smbd, by its name: it asks again when it
+ * is told EAGAIN. The first call asks the kernel, which may take a tenth of a
+ * second; what the kernel did not say in time counts as no.
+ *
+ * Threads: one at a time, the one that serves requests.
+ */
+bool fs_session_is_smbd(FsSession *session);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSession, fs_session_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSessionTable, fs_session_table_free)

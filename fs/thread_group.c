@@ -84,13 +84,16 @@ fs_thread_group_is_ending(pid_t pid)
 	return name_end != NULL && g_str_has_prefix(name_end, ") Z");
 }
 
+/* One look at /proc. What it found belongs to the reader until it is done. */
 typedef struct Reading {
 	gatomicrefcount refs;
 	pid_t tid;
+	void (*read)(struct Reading *reading);
 	GMutex mutex; /* guards what follows */
 	GCond cond;
 	bool done;
-	pid_t tgid; /* 0 if the thread was not there */
+	pid_t tgid;                           /* 0 if it was not there */
+	char name[FS_THREAD_GROUP_NAME_SIZE]; /* "" if it was not there */
 } Reading;
 
 static gint readers; /* atomic: at work or stuck */
@@ -106,33 +109,44 @@ reading_unref(Reading *reading)
 	g_free(reading);
 }
 
-static pid_t
-status_tgid(pid_t tid)
+static void
+status_read(Reading *reading)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/status", tid);
+	g_autofree char *path =
+		g_strdup_printf("/proc/%d/status", reading->tid);
 	char line[128];
 	pid_t tgid = 0;
 	FILE *status = fopen(path, "re");
 
 	if (status == NULL)
-		return 0;
+		return;
 
 	while (tgid == 0 && fgets(line, sizeof line, status) != NULL)
 		if (g_str_has_prefix(line, "Tgid:"))
 			tgid = (pid_t)strtol(line + strlen("Tgid:"), NULL, 10);
 
 	fclose(status);
-	return tgid;
+	reading->tgid = tgid;
+}
+
+static void
+comm_read(Reading *reading)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", reading->tid);
+	g_autofree char *comm = NULL;
+
+	if (g_file_get_contents(path, &comm, NULL, NULL))
+		g_strlcpy(reading->name, g_strchomp(comm),
+		          sizeof reading->name);
 }
 
 static void *
 reading_run(void *user_data)
 {
 	Reading *reading = user_data;
-	pid_t tgid = status_tgid(reading->tid);
 
+	reading->read(reading);
 	g_mutex_lock(&reading->mutex);
-	reading->tgid = tgid;
 	reading->done = true;
 	g_cond_signal(&reading->cond);
 	g_mutex_unlock(&reading->mutex);
@@ -143,7 +157,7 @@ reading_run(void *user_data)
 }
 
 static int
-reading_wait(Reading *reading, pid_t *ret_tgid)
+reading_wait(Reading *reading)
 {
 	gint64 end_us = g_get_monotonic_time() + READ_TIMEOUT_US;
 	int r = 0;
@@ -154,16 +168,15 @@ reading_wait(Reading *reading, pid_t *ret_tgid)
 			r = -ETIMEDOUT;
 
 	if (reading->done)
-		r = reading->tgid != 0 ? 0 : -ESRCH;
-	if (r == 0)
-		*ret_tgid = reading->tgid;
+		r = 0;
 	g_mutex_unlock(&reading->mutex);
 
 	return r;
 }
 
-int
-fs_thread_group_read(pid_t tid, pid_t *ret_tgid)
+/* Ownership: the caller lets go of *@ret_reading. */
+static int
+reading_take(pid_t tid, void (*read)(Reading *), Reading **ret_reading)
 {
 	Reading *reading;
 	int r;
@@ -177,11 +190,51 @@ fs_thread_group_read(pid_t tid, pid_t *ret_tgid)
 	g_atomic_ref_count_init(&reading->refs);
 	g_atomic_ref_count_inc(&reading->refs);
 	reading->tid = tid;
+	reading->read = read;
 	g_mutex_init(&reading->mutex);
 	g_cond_init(&reading->cond);
 	g_thread_unref(g_thread_new("proc-reader", reading_run, reading));
 
-	r = reading_wait(reading, ret_tgid);
+	r = reading_wait(reading);
+	if (r < 0)
+		reading_unref(reading);
+	else
+		*ret_reading = reading;
+	return r;
+}
+
+int
+fs_thread_group_read(pid_t tid, pid_t *ret_tgid)
+{
+	Reading *reading;
+	int r;
+
+	r = reading_take(tid, status_read, &reading);
+	if (r < 0)
+		return r;
+
+	if (reading->tgid != 0)
+		*ret_tgid = reading->tgid;
+	else
+		r = -ESRCH;
+	reading_unref(reading);
+	return r;
+}
+
+int
+fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
+{
+	Reading *reading;
+	int r;
+
+	r = reading_take(pid, comm_read, &reading);
+	if (r < 0)
+		return r;
+
+	if (reading->name[0] != '\0')
+		g_strlcpy(ret_name, reading->name, FS_THREAD_GROUP_NAME_SIZE);
+	else
+		r = -ESRCH;
 	reading_unref(reading);
 	return r;
 }

@@ -40,3 +40,13 @@ int fs_thread_group_find(pid_t tid, pid_t *ret_tgid);
  * time. For kernels before 6.13.
  */
 int fs_thread_group_read(pid_t tid, pid_t *ret_tgid);
+
+/** Room for a process's name, with its NUL. */
+#define FS_THREAD_GROUP_NAME_SIZE 16
+
+/**
+ * Finds the name of process @pid ("smbd"), by reading /proc as above.
+ *
+ * Errors: -ESRCH if there is none; -ETIMEDOUT.
+ */
+int fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
