@@ -50,6 +50,15 @@ static const Setting SETTINGS[] = {
 	{ "mount", "dos-sharing", SETTING_BOOLEAN,
 	  offsetof(FsConfig, dos_sharing), 0, 1, 1,
 	  "Files in use by others, or read-only, cannot be deleted." },
+	{ "locks", "lock-wait-s", SETTING_NUMBER,
+	  offsetof(FsConfig, lock_wait_s), 0, 3600, 30,
+	  "Who opens what another has locked waits this long; 0 fails." },
+	{ "locks", "smbd-park-ms", SETTING_NUMBER,
+	  offsetof(FsConfig, smbd_park_ms), 10, 60000, 500,
+	  "An smbd waits this long at a time, and then asks each second." },
+	{ "locks", "truncate-guard", SETTING_BOOLEAN,
+	  offsetof(FsConfig, truncate_guard), 0, 1, 1,
+	  "Only who created a MAI or ATT may empty it." },
 };
 
 static int64_t *

@@ -29,6 +29,9 @@ typedef struct FsConfig {
 	int64_t report_free_mib; /* 0: the truth */
 	int64_t plain_timeout_s;
 	int64_t dos_sharing; /* 0 or 1 */
+	int64_t lock_wait_s; /* 0: nobody waits */
+	int64_t smbd_park_ms;
+	int64_t truncate_guard; /* 0 or 1 */
 } FsConfig;
 
 #define FS_CONFIG_ERROR (fs_config_error_quark())

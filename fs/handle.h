@@ -21,10 +21,19 @@ typedef struct FsHandleTable FsHandleTable;
 /** Most open files and directories of one session. */
 #define FS_HANDLES_MAX 16384
 
+/** Whether a lock comes with an open file; see op_open.c. */
+typedef enum FsHold {
+	FS_HOLD_NONE,
+	FS_HOLD_HAS,
+	FS_HOLD_LEFT, /* it was closed, but lives on in a copy */
+} FsHold;
+
 typedef struct FsHandle {
 	FsHandleTable *table; /* borrowed */
 	FsSession *session;   /* a reference */
 	StoreNode node;
+	FsHold hold;
+	int64_t left_ctime_ns; /* of the file, when the lock was left */
 
 	/* Of a directory that is being read. */
 	FsListing *listing;    /* owned; NULL until then */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
@@ -28,6 +29,7 @@ typedef struct Server {
 	FsLiveness *liveness;
 	struct fuse_session *fuse;
 	pthread_t loop;
+	GMutex turn;   /* see ops.h */
 	FsMount mount; /* owns its parts, but for store and config */
 	uint64_t names_serial;
 } Server;
@@ -131,21 +133,57 @@ server_open_fuse(Server *server)
 	return server->fuse != NULL ? 0 : -EINVAL;
 }
 
+static void
+waits_due(void *user_data)
+{
+	Server *server = user_data;
+
+	g_mutex_lock(&server->turn);
+	fs_open_expire(&server->mount);
+	g_mutex_unlock(&server->turn);
+}
+
+static void
+session_ended(void *user_data, uint64_t serial)
+{
+	Server *server = user_data;
+
+	g_mutex_lock(&server->turn);
+	fs_open_session_ended(&server->mount, serial);
+	g_mutex_unlock(&server->turn);
+}
+
+/* What watches time and clients. */
+static int
+server_open_liveness(Server *server, FsTimer **ret_timer)
+{
+	int r;
+
+	r = fs_liveness_open(&server->liveness);
+	if (r == 0)
+		r = fs_timer_open(server->liveness, waits_due, server,
+		                  ret_timer);
+	if (r < 0)
+		fprintf(stderr, "pofs: epoll: %s\n", g_strerror(-r));
+
+	return r;
+}
+
 static int
 server_open(Server *server)
 {
+	FsTimer *timer = NULL;
 	int r;
 
 	r = server_open_store(server);
 	if (r < 0)
 		return r;
 
-	r = fs_liveness_open(&server->liveness);
-	if (r < 0) {
-		fprintf(stderr, "pofs: epoll: %s\n", g_strerror(-r));
+	r = server_open_liveness(server, &timer);
+	if (r < 0)
 		return r;
-	}
 
+	server->mount.wait_timer = timer;
 	r = server_open_fuse(server);
 	if (r < 0)
 		return r;
@@ -156,11 +194,16 @@ server_open(Server *server)
 		.sessions = fs_session_table_new(server->liveness),
 		.handles = fs_handle_table_new(server->store),
 		.locks = fs_range_lock_new(),
+		.mailbags = fs_open_locks_new(&server->config),
+		.creators = fs_creators_new(),
+		.wait_timer = timer,
+		.turn = &server->turn,
 		.notify = fs_notify_new(server->fuse),
 		.verbose = server->options->verbose,
 		.names_serial = &server->names_serial,
 		.own_nodes = g_hash_table_new(NULL, NULL),
 	};
+	fs_session_table_watch(server->mount.sessions, session_ended, server);
 	return 0;
 }
 
@@ -181,6 +224,9 @@ server_close(Server *server)
 
 	fs_notify_free(mount->notify);
 	fs_range_lock_free(mount->locks);
+	fs_mailbag_lock_free(mount->mailbags);
+	fs_creators_free(mount->creators);
+	fs_timer_close(mount->wait_timer);
 	fs_session_table_free(mount->sessions);
 	fs_liveness_close(server->liveness);
 	if (server->fuse != NULL) {
@@ -201,13 +247,26 @@ static void *
 loop_run(void *user_data)
 {
 	Server *server = user_data;
+	struct fuse_buf request = { .mem = NULL };
 	sigset_t wake;
 
 	sigemptyset(&wake);
 	sigaddset(&wake, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
 
-	(void)fuse_session_loop(server->fuse);
+	while (!fuse_session_exited(server->fuse)) {
+		int r = fuse_session_receive_buf(server->fuse, &request);
+
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		g_mutex_lock(&server->turn);
+		fuse_session_process_buf(server->fuse, &request);
+		g_mutex_unlock(&server->turn);
+	}
+
+	free(request.mem);
 	fs_liveness_stop(server->liveness);
 	return NULL;
 }
@@ -268,6 +327,7 @@ server_run(Server *server, FsLaunch *launch)
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
 	loop_stop(server);
+	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
 	handles_close(&server->mount);
 	g_message("unmounted mountpoint=%s", server->options->mount_point);
 	return 0;
@@ -280,11 +340,13 @@ serve(void *user_data, FsLaunch *launch)
 	int closed;
 	int r;
 
+	g_mutex_init(&server->turn);
 	r = server_open(server);
 	if (r == 0)
 		r = server_run(server, launch);
 
 	closed = server_close(server);
+	g_mutex_clear(&server->turn);
 	return r < 0 || closed < 0 ? 1 : 0;
 }
 

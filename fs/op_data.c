@@ -6,86 +6,6 @@
 
 #include "fs/ops.h"
 
-static int
-access_mask(int flags)
-{
-	switch (flags & O_ACCMODE) {
-	case O_RDONLY:
-		return R_OK;
-	case O_WRONLY:
-		return W_OK;
-	default:
-		return R_OK | W_OK;
-	}
-}
-
-int
-fs_open_check(const FsCall *call, const FsSession *session,
-              const StoreAttr *attr, const struct fuse_file_info *fi)
-{
-	const FsMount *mount = call->mount;
-	bool truncates = (fi->flags & O_TRUNC) != 0;
-	int mask = access_mask(fi->flags) | (truncates ? W_OK : 0);
-	int r;
-
-	if (S_ISDIR(attr->mode))
-		return -EISDIR;
-
-	r = fs_handle_check(mount->handles, session);
-	if (r == 0)
-		r = fs_access_check(&call->caller, attr, mask);
-	if (r == 0 && (mask & W_OK) != 0)
-		r = fs_access_check_dos(mount->config, &call->caller, call->txn,
-		                        attr->node);
-	if (r == 0 && truncates)
-		r = store_file_truncate(call->txn, attr->node, 0);
-
-	return r;
-}
-
-FsHandle *
-fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
-             struct fuse_file_info *fi)
-{
-	bool is_own = fs_view_is_own(nodeid);
-	FsHandle *handle = fs_handle_open(call->mount->handles, session,
-	                                  fs_view_node(nodeid));
-
-	/* What is the same for everybody changes only through the kernel,
-	 * whose cache is then right however often the file is opened. */
-	fi->direct_io = is_own;
-	fi->keep_cache = !is_own;
-	fi->fh = (uintptr_t)handle;
-	return handle;
-}
-
-void
-fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	FsCall call = fs_call_begin(req, "open", ino);
-	g_autoptr(FsSession) session = NULL;
-	FsHandle *handle;
-	StoreAttr attr;
-	int r;
-
-	r = fs_call_session(&call, &session);
-	if (r == 0)
-		r = fs_call_attr(&call, call.node, &attr);
-	/* Found under a spelling that the kernel has yet to forget. */
-	if (r == 0 && attr.parent == 0)
-		r = -ESTALE;
-	if (r == 0)
-		r = fs_open_check(&call, session, &attr, fi);
-	if (r < 0) {
-		fs_reply_status(&call, r);
-		return;
-	}
-
-	handle = fs_open_into(&call, session, ino, fi);
-	if (fs_reply_open(&call, fi) < 0)
-		fs_handle_close(handle);
-}
-
 void
 fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
            struct fuse_file_info *fi)
@@ -122,9 +42,10 @@ fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 {
 	FsCall call = fs_call_begin(req, "write", ino);
 	uint64_t at = (uint64_t)offset;
-	int r = 0;
+	int r;
 
-	if ((fi->flags & O_APPEND) != 0 && fs_view_is_own(ino))
+	r = fs_open_use(&call, fs_handle_of(fi));
+	if (r == 0 && (fi->flags & O_APPEND) != 0 && fs_view_is_own(ino))
 		r = append_offset(&call, &at);
 	if (r == 0)
 		r = store_file_write(call.txn, call.node, at, data, size);
@@ -132,13 +53,15 @@ fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 	fs_reply_written(&call, r, size);
 }
 
-/* One close(2) of perhaps many. POSIX locks of the process end here. */
+/* One close(2) of perhaps many. POSIX locks of the process end here, and what it
+ * has to itself while it is open. */
 void
 fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "flush", ino);
 
 	fs_range_lock_drop_owner(call.mount->locks, call.node, fi->lock_owner);
+	fs_open_let_go(&call, fs_handle_of(fi));
 	fs_reply_status(&call, 0);
 }
 
@@ -149,7 +72,7 @@ fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	FsHandle *handle = fs_handle_of(fi);
 
 	fs_range_lock_drop_handle(call.mount->locks, call.node, handle);
-	fs_handle_close(handle);
+	fs_open_close(&call, handle);
 	fs_reply_status(&call, 0);
 }
 
@@ -233,9 +156,14 @@ fs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
                 off_t length, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "fallocate", ino);
+	int r;
 
-	fs_reply_status(&call, file_allocate(&call, mode, (uint64_t)offset,
-	                                     (uint64_t)length));
+	r = fs_open_use(&call, fs_handle_of(fi));
+	if (r == 0)
+		r = file_allocate(&call, mode, (uint64_t)offset,
+		                  (uint64_t)length);
+
+	fs_reply_status(&call, r);
 }
 
 void

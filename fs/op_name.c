@@ -148,11 +148,14 @@ name_add(const FsCall *call, const FsSession *session, const char *name,
 
 	++*call->mount->names_serial;
 	r = name_find(call, call->node, name, &found);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		r = fs_call_entry(call, session, &dir, name, found.entry.name,
+		                  &found.attr, ret_entry);
+	if (r == 0 && fs_view_is_own(ret_entry->ino))
+		fs_creators_add(call->mount->creators,
+		                fs_session_serial(session), found.attr.node);
 
-	return fs_call_entry(call, session, &dir, name, found.entry.name,
-	                     &found.attr, ret_entry);
+	return r;
 }
 
 void
@@ -196,9 +199,10 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
  * another process, may have been first. */
 static int
 create_existing(const FsCall *call, const FsSession *session, const char *name,
-                const struct fuse_file_info *fi,
+                const struct fuse_file_info *fi, FsHold *ret_hold,
                 struct fuse_entry_param *ret_entry)
 {
+	FsHold hold;
 	StoreAttr dir;
 	Found found;
 	int r;
@@ -218,15 +222,38 @@ create_existing(const FsCall *call, const FsSession *session, const char *name,
 		return -EISDIR;
 
 	r = fs_open_check(call, session, &found.attr, fi);
+	if (r == 0)
+		r = fs_open_take(call, session, &found.attr, fi, &hold);
 	if (r < 0)
 		return r;
 
-	r = fs_call_attr(call, found.attr.node, &found.attr);
+	r = fs_open_truncate(call, session, &found.attr, fi);
+	if (r == 0)
+		r = fs_call_attr(call, found.attr.node, &found.attr);
+	if (r == 0)
+		r = fs_call_entry(call, session, &dir, name, found.entry.name,
+		                  &found.attr, ret_entry);
 	if (r < 0)
-		return r;
+		fs_open_undo(call, session, found.attr.node, hold);
+	else
+		*ret_hold = hold;
 
-	return fs_call_entry(call, session, &dir, name, found.entry.name,
-	                     &found.attr, ret_entry);
+	return r;
+}
+
+/* Called after the file of @entry was made in the directory of @call. */
+static int
+create_new(const FsCall *call, const FsSession *session,
+           const struct fuse_entry_param *entry,
+           const struct fuse_file_info *fi, FsHold *ret_hold)
+{
+	const StoreAttr attr = {
+		.node = fs_view_node(entry->ino),
+		.parent = call->node,
+		.mode = S_IFREG,
+	};
+
+	return fs_open_take(call, session, &attr, fi, ret_hold);
 }
 
 void
@@ -235,6 +262,7 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	FsCall call = fs_call_begin(req, "create", parent);
 	g_autoptr(FsSession) session = NULL;
+	FsHold hold = FS_HOLD_NONE;
 	struct fuse_entry_param entry;
 	FsHandle *handle;
 	int r;
@@ -245,16 +273,18 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (r == 0)
 		r = name_add(&call, session, name, S_IFREG | (mode & 07777),
 		             &entry);
-	if (r == -EEXIST)
-		r = create_existing(&call, session, name, fi, &entry);
+	if (r == 0)
+		r = create_new(&call, session, &entry, fi, &hold);
+	else if (r == -EEXIST)
+		r = create_existing(&call, session, name, fi, &hold, &entry);
 	if (r < 0) {
 		fs_reply_status(&call, r);
 		return;
 	}
 
-	handle = fs_open_into(&call, session, entry.ino, fi);
+	handle = fs_open_into(&call, session, entry.ino, hold, fi);
 	if (fs_reply_create(&call, &entry, fi) < 0)
-		fs_handle_close(handle);
+		fs_open_close(&call, handle);
 }
 
 /* Whether the caller may take @attr's node away. DOS does not delete or replace

@@ -137,25 +137,44 @@ change_trim(const FsConfig *config, unsigned set)
 	return set;
 }
 
+/* By its name: as an open for writing that is closed at once. */
+static int
+path_check_size(const FsCall *call, const FsSession *session,
+                const StoreAttr *attr)
+{
+	const FsMount *mount = call->mount;
+	int r;
+
+	r = fs_access_check(&call->caller, attr, W_OK);
+	if (r == 0)
+		r = fs_access_check_dos(mount->config, &call->caller, call->txn,
+		                        call->node);
+	if (r == 0 && fs_open_is_one_owner(call, attr) &&
+	    fs_mailbag_lock_is_elsewhere(
+		    mount->mailbags, fs_session_serial(session), attr->node))
+		r = -ETXTBSY;
+
+	return r;
+}
+
 static int
 size_change(const FsCall *call, const StoreAttr *attr, uint64_t size,
             const struct fuse_file_info *fi)
 {
+	g_autoptr(FsSession) session = NULL;
 	int r;
 
+	r = fs_call_session(call, &session);
+	if (r < 0)
+		return r;
+
 	/* Through an open file the kernel has checked that it is writable. */
-	if (fi == NULL) {
-		r = fs_access_check(&call->caller, attr, W_OK);
-		if (r < 0)
-			return r;
+	r = fi == NULL ? path_check_size(call, session, attr)
+	               : fs_open_use(call, fs_handle_of(fi));
+	if (r < 0)
+		return r;
 
-		r = fs_access_check_dos(call->mount->config, &call->caller,
-		                        call->txn, call->node);
-		if (r < 0)
-			return r;
-	}
-
-	return store_file_truncate(call->txn, call->node, size);
+	return fs_open_resize(call, session, attr, size);
 }
 
 static bool

@@ -4,11 +4,14 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/config.h"
+#include "fs/creator.h"
 #include "fs/handle.h"
+#include "fs/mailbag_lock.h"
 #include "fs/notify.h"
 #include "fs/range_lock.h"
 #include "fs/reply.h"
 #include "fs/session.h"
+#include "fs/timer.h"
 #include "fs/view.h"
 #include "store/store.h"
 
@@ -16,7 +19,9 @@
  * The operations of the file system. Each decodes what the kernel sent, asks
  * the modules below, and answers through reply.h.
  *
- * Threads: one thread serves requests, so operations never run side by side.
+ * Threads: one thread serves requests. Now and then another one ends a wait and
+ * opens a file for it. Whoever does either has the turn, FsMount.turn, so that
+ * operations never run side by side. Nobody who has it waits for a request.
  */
 
 /** What one mount is made of; all borrowed from the server. */
@@ -26,6 +31,10 @@ typedef struct FsMount {
 	FsSessionTable *sessions;
 	FsHandleTable *handles;
 	FsRangeLock *locks;
+	FsMailbagLock *mailbags;
+	FsCreators *creators;
+	FsTimer *wait_timer; /* rings for fs_open_expire() */
+	GMutex *turn;
 	FsNotify *notify;
 	bool verbose;
 	uint64_t *names_serial; /* counts changes of names; see readdirplus */
@@ -112,7 +121,6 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t ino);
 
 /* ---- op_data.c ---------------------------------------------------------- */
 
-void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                 struct fuse_file_info *fi);
 void fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
@@ -126,13 +134,59 @@ void fs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 void fs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
                  struct fuse_file_info *fi);
 
-/** Opens @node for the caller's @session into *@fi; never fails. */
-FsHandle *fs_open_into(const FsCall *call, FsSession *session,
-                       fuse_ino_t nodeid, struct fuse_file_info *fi);
+/* ---- op_open.c ---------------------------------------------------------- */
 
-/** What opening @attr's file with the flags of *@fi demands, and truncation. */
+void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/** What opening @attr's file with the flags of *@fi demands. */
 int fs_open_check(const FsCall *call, const FsSession *session,
                   const StoreAttr *attr, const struct fuse_file_info *fi);
+
+/** Whether one program at a time may write @attr's file. */
+bool fs_open_is_one_owner(const FsCall *call, const StoreAttr *attr);
+
+/**
+ * Takes the lock that *@fi's flags need on @attr's file, without waiting.
+ * -ETXTBSY if another session has it. fs_open_into() or fs_open_undo() follows.
+ */
+int fs_open_take(const FsCall *call, const FsSession *session,
+                 const StoreAttr *attr, const struct fuse_file_info *fi,
+                 FsHold *ret_hold);
+
+/** Lets go of what fs_open_take() took. */
+void fs_open_undo(const FsCall *call, const FsSession *session, StoreNode node,
+                  FsHold hold);
+
+/** Does what O_TRUNC in *@fi's flags asks for; the lock is had. */
+int fs_open_truncate(const FsCall *call, const FsSession *session,
+                     const StoreAttr *attr, const struct fuse_file_info *fi);
+
+/** Opens @nodeid for the caller's @session into *@fi; never fails. */
+FsHandle *fs_open_into(const FsCall *call, FsSession *session,
+                       fuse_ino_t nodeid, FsHold hold,
+                       struct fuse_file_info *fi);
+
+/** Sets the size of @attr's file, if the truncate-guard lets @session. */
+int fs_open_resize(const FsCall *call, const FsSession *session,
+                   const StoreAttr *attr, uint64_t size);
+
+/** Before @handle is written through: has it its lock? If not, -ETXTBSY. */
+int fs_open_use(const FsCall *call, FsHandle *handle);
+
+/** One close of @handle, perhaps of a copy: lets go of its lock. */
+void fs_open_let_go(const FsCall *call, FsHandle *handle);
+
+/** Closes @handle with what comes with it. */
+void fs_open_close(const FsCall *call, FsHandle *handle);
+
+/** Called with the turn: ends the waits that are due. */
+void fs_open_expire(const FsMount *mount);
+
+/** Called with the turn, when a session's process has ended. */
+void fs_open_session_ended(const FsMount *mount, uint64_t serial);
+
+/** The locks of a mount with @config. */
+FsMailbagLock *fs_open_locks_new(const FsConfig *config);
 
 /* ---- op_lock.c ---------------------------------------------------------- */
 

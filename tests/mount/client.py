@@ -2,10 +2,14 @@
 """Things that clients do which take more than one call; run by an Actor."""
 
 import collections
+import ctypes
 import errno
 import os
 import random
+import signal
 import threading
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def in_thread(function, *arguments):
@@ -129,3 +133,52 @@ def _mkdir(name, *_):
 
 def _rmdir(name, *_):
     os.rmdir(name)
+
+
+def put(path, content):
+    """Creates or replaces a file, as programs do that ask for no exclusion."""
+    fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)
+    os.write(fd, content)
+    os.close(fd)
+
+
+def truncate_open(path):
+    """Empties a file through a descriptor, as smbd does."""
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def close_in_child(fd):
+    """Lets a child close what it inherited."""
+    child = os.fork()
+    if child == 0:
+        os.close(fd)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def fork_and_stay():
+    """A child that does nothing but keep what it inherited open."""
+    child = os.fork()
+    if child == 0:
+        os.closerange(0, 3)
+        while True:
+            signal.pause()
+    return child
+
+
+def share_and_stay():
+    """The same, but it shares the table of open files: nothing is closed when
+    this process ends."""
+    share_files, stack = 0x400, ctypes.create_string_buffer(1 << 16)
+    top = ctypes.c_void_p((ctypes.addressof(stack) + len(stack)) & ~0xff)
+    return _libc.clone(_libc.pause, top, share_files | signal.SIGCHLD, None)
+
+
+def be_called(name):
+    """Changes the name of this process."""
+    pr_set_name = 15
+    _libc.prctl(pr_set_name, name.encode())
