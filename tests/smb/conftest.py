@@ -6,7 +6,7 @@ asks for what DOS programs get from any server. Where the two must differ the
 test says so (`place.is_pofs`, ONLY_POFS).
 
 A place and its smbd live for one test file; a test has a postoffice of its
-own in them.
+own in them. The file may name MOUNT_OPTIONS for pofs.
 """
 
 import contextlib
@@ -24,7 +24,8 @@ QUICK_REFUSAL = "smbd:sharedelay = 20000"
 
 @pytest.fixture(scope="module", params=["plain", "pofs"])
 def place(request):
-    made = PofsPlace() if request.param == "pofs" else Place()
+    options = getattr(request.module, "MOUNT_OPTIONS", ())
+    made = PofsPlace(*options) if request.param == "pofs" else Place()
     with contextlib.closing(made):
         yield made
         made.end()

@@ -56,13 +56,14 @@ class Place:
 
 
 class PofsPlace(Place):
-    """A mounted store."""
+    """A mounted store; `options` are more of its mount options."""
 
     is_pofs = True
 
-    def __init__(self):
+    def __init__(self, *options):
         super().__init__()
         self.mount = None
+        self.options = options
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             self.store = Store(self.directory / "store", "--postoffice", "PO")
@@ -71,8 +72,8 @@ class PofsPlace(Place):
 
     def remount(self):
         uid, gid = smbd.share_ids()
-        self.mount = Mount(self.store, "-o",
-                           f"uid={uid},gid={gid},umask=000",
+        options = [f"uid={uid}", f"gid={gid}", "umask=000", *self.options]
+        self.mount = Mount(self.store, "-o", ",".join(options),
                            path=self.path)
 
     def own(self, path):

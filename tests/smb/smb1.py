@@ -283,6 +283,10 @@ class Client:
             b"\0" + _oem(rf"\\SERVER\{share}") + b"?????\0")
         self._tree = reply.tree
 
+    def fileno(self):
+        """For select(): readable when a reply has come."""
+        return self._socket.fileno()
+
     def disconnect(self):
         """Leaves as a client does that is shut down properly."""
         self.request(Command.TREE_DISCONNECT)
@@ -296,17 +300,32 @@ class Client:
         self._socket.close()
 
     def echo(self):
-        self.request(Command.ECHO, struct.pack("<H", 1), b"x")
+        self.request(*self.echo_request())
+
+    @staticmethod
+    def echo_request():
+        """The arguments with which send() asks whether anybody is there."""
+        return Command.ECHO, struct.pack("<H", 1), b"x"
 
     # -- opening
 
     def open(self, name, access=Access.BOTH, deny=Deny.NONE, mode=Mode.OPEN,
              attributes=Attr.NORMAL):
         """Opens a file as INT 21h 3Dh, 3Ch, 5Bh and 6Ch do; see Mode."""
+        return self.opened(self.request(*self.open_request(
+            name, access, deny, mode, attributes)))
+
+    @staticmethod
+    def open_request(name, access=Access.BOTH, deny=Deny.NONE, mode=Mode.OPEN,
+                     attributes=Attr.NORMAL):
+        """The arguments with which send() opens without waiting."""
         words = _NO_ANDX + struct.pack(
             "<HHHHIHIII", 0, access | deny << 4, SEARCH_ALL, attributes, 0,
             mode, 0, 0, 0)
-        reply = self.request(Command.OPEN, words, _oem(name))
+        return Command.OPEN, words, _oem(name)
+
+    def opened(self, reply):
+        """The file of a reply to open_request()."""
         fid, got, _, size = struct.unpack_from("<HHII", reply.words, 4)
         return File(self, fid, size, _attributes(got))
 

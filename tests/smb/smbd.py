@@ -131,6 +131,15 @@ class Smbd:
             return False
         return True
 
+    def is_blocked(self):
+        """Whether one of its processes sleeps in a request to pofs."""
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(entry.name)) == self._process.pid and \
+                        "request_wait_answer" in (entry / "wchan").read_text():
+                    return True
+        return False
+
     def stop(self):
         """Ends smbd and all of its children, the clients' connections."""
         if self._process is None:

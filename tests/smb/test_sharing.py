@@ -19,6 +19,9 @@ DENIED = {Deny.ALL: {Access.READ, Access.WRITE}, Deny.WRITE: {Access.WRITE},
 DOES = {Access.READ: {Access.READ}, Access.WRITE: {Access.WRITE},
         Access.BOTH: {Access.READ, Access.WRITE}}
 
+# A rival for CONTROL.GLB shall be refused as fast as by a plain directory.
+MOUNT_OPTIONS = ["lock-wait-s=0"]
+
 
 @pytest.fixture
 def key(office):
