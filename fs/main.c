@@ -21,6 +21,9 @@
 /* How often the request thread is woken until it has noticed the end. */
 #define WAKE_INTERVAL_NS 10000000L
 
+/* Threads that wait for requests; see loop_turn(). */
+#define LOOPS 2
+
 /* Everything that a mount is made of. */
 typedef struct Server {
 	const FsOptions *options;
@@ -28,9 +31,10 @@ typedef struct Server {
 	Store *store;
 	FsLiveness *liveness;
 	struct fuse_session *fuse;
-	pthread_t loop;
-	GMutex turn;   /* see ops.h */
-	FsMount mount; /* owns its parts, but for store and config */
+	pthread_t loops[LOOPS];
+	GMutex receive; /* held while waiting for a request */
+	GMutex turn;    /* see ops.h */
+	FsMount mount;  /* owns its parts, but for store and config */
 	uint64_t names_serial;
 } Server;
 
@@ -243,6 +247,32 @@ loop_woken(int signal)
 	(void)signal;
 }
 
+/*
+ * Takes one request and serves it. While one thread does so the other already
+ * waits for the next, which halves the time that a lone client waits for us to
+ * wake up. The turn is had before the next request is waited for: they are
+ * served one at a time, in the order in which they came. Returns false when
+ * the mount is over.
+ */
+static bool
+loop_turn(Server *server, struct fuse_buf *request)
+{
+	int r = -ENODEV;
+
+	g_mutex_lock(&server->receive);
+	if (!fuse_session_exited(server->fuse))
+		r = fuse_session_receive_buf(server->fuse, request);
+	if (r > 0)
+		g_mutex_lock(&server->turn);
+	g_mutex_unlock(&server->receive);
+	if (r <= 0)
+		return r == -EINTR;
+
+	fuse_session_process_buf(server->fuse, request);
+	g_mutex_unlock(&server->turn);
+	return true;
+}
+
 static void *
 loop_run(void *user_data)
 {
@@ -254,40 +284,61 @@ loop_run(void *user_data)
 	sigaddset(&wake, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
 
-	while (!fuse_session_exited(server->fuse)) {
-		int r = fuse_session_receive_buf(server->fuse, &request);
-
-		if (r == -EINTR)
-			continue;
-		if (r <= 0)
-			break;
-		g_mutex_lock(&server->turn);
-		fuse_session_process_buf(server->fuse, &request);
-		g_mutex_unlock(&server->turn);
-	}
+	while (loop_turn(server, &request))
+		continue;
 
 	free(request.mem);
 	fs_liveness_stop(server->liveness);
 	return NULL;
 }
 
-/* The thread may be about to read, past its look at the end and before the
- * signal could interrupt it: so it is woken until it is gone. */
-static void
-loop_stop(Server *server)
+/* Waits a moment for @thread to end. */
+static bool
+loop_ends(pthread_t thread)
 {
 	struct timespec until;
 
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += WAKE_INTERVAL_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
+/* A thread may be about to read, past its look at the end and before the
+ * signal could interrupt it: so all are woken until they are gone. */
+static void
+loop_stop(Server *server, unsigned count)
+{
+	unsigned gone = 0;
+	unsigned i;
+
 	fuse_session_exit(server->fuse);
-	do {
-		pthread_kill(server->loop, SIGUSR1);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += WAKE_INTERVAL_NS;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
-	} while (pthread_timedjoin_np(server->loop, NULL, &until) != 0);
+	while (gone < count) {
+		for (i = gone; i < count; i++)
+			pthread_kill(server->loops[i], SIGUSR1);
+		if (loop_ends(server->loops[gone]))
+			gone++;
+	}
+}
+
+/* Starts the threads that serve requests. */
+static int
+loop_start(Server *server)
+{
+	unsigned i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < LOOPS; i++)
+		r = pthread_create(&server->loops[i], NULL, loop_run, server);
+	if (r == 0)
+		return 0;
+
+	fprintf(stderr, "pofs: thread: %s\n", g_strerror(r));
+	loop_stop(server, i - 1);
+	return -r;
 }
 
 /* What clients still had open when the mount ended. */
@@ -311,11 +362,9 @@ server_run(Server *server, FsLaunch *launch)
 	if (device == NULL || fuse_session_mount(server->fuse, device) < 0)
 		return -EIO;
 
-	r = pthread_create(&server->loop, NULL, loop_run, server);
-	if (r != 0) {
-		fprintf(stderr, "pofs: thread: %s\n", g_strerror(r));
-		return -r;
-	}
+	r = loop_start(server);
+	if (r < 0)
+		return r;
 
 	fs_launch_serving(launch);
 	g_message("mounted store=%s mountpoint=%s", server->options->store,
@@ -326,7 +375,7 @@ server_run(Server *server, FsLaunch *launch)
 
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
-	loop_stop(server);
+	loop_stop(server, LOOPS);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
 	handles_close(&server->mount);
 	g_message("unmounted mountpoint=%s", server->options->mount_point);
@@ -341,12 +390,14 @@ serve(void *user_data, FsLaunch *launch)
 	int r;
 
 	g_mutex_init(&server->turn);
+	g_mutex_init(&server->receive);
 	r = server_open(server);
 	if (r == 0)
 		r = server_run(server, launch);
 
 	closed = server_close(server);
 	g_mutex_clear(&server->turn);
+	g_mutex_clear(&server->receive);
 	return r < 0 || closed < 0 ? 1 : 0;
 }
 

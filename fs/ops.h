@@ -19,9 +19,10 @@
  * The operations of the file system. Each decodes what the kernel sent, asks
  * the modules below, and answers through reply.h.
  *
- * Threads: one thread serves requests. Now and then another one ends a wait and
- * opens a file for it. Whoever does either has the turn, FsMount.turn, so that
- * operations never run side by side. Nobody who has it waits for a request.
+ * Threads: two threads take requests, and now and then another one ends a wait
+ * and opens a file for it. Whoever serves has the turn, FsMount.turn, so that
+ * operations never run side by side, and requests are served in the order in
+ * which they came. Nobody who has it waits for a request.
  */
 
 /** What one mount is made of; all borrowed from the server. */
