@@ -229,15 +229,15 @@ mailbag_free_up(FsMailbagLock *table, Mailbag *mailbag)
 
 /* ---- circles -------------------------------------------------------------*/
 
-/* Adds to @todo all those for whom @party waits. */
+/* Adds to @agenda all those for whom @party waits. */
 static void
-party_follow(const Party *party, GPtrArray *todo)
+party_follow(const Party *party, GPtrArray *agenda)
 {
 	for (GList *w = party->waits.head; w != NULL; w = w->next) {
 		const Mailbag *mailbag = ((Wait *)w->data)->mailbag;
 
 		if (mailbag->holder != NULL)
-			g_ptr_array_add(todo, mailbag->holder);
+			g_ptr_array_add(agenda, mailbag->holder);
 
 		for (GList *l = mailbag->line.head; l != NULL; l = l->next) {
 			const Wait *before = l->data;
@@ -245,7 +245,7 @@ party_follow(const Party *party, GPtrArray *todo)
 			if (before->party == party)
 				break;
 			if (before->grant != NULL)
-				g_ptr_array_add(todo, before->party);
+				g_ptr_array_add(agenda, before->party);
 		}
 	}
 }
@@ -253,7 +253,7 @@ party_follow(const Party *party, GPtrArray *todo)
 static bool
 table_is_circle(FsMailbagLock *table, const Wait *wait)
 {
-	g_autoptr(GPtrArray) todo = g_ptr_array_new();
+	g_autoptr(GPtrArray) agenda = g_ptr_array_new();
 	const Party *goal = wait->party;
 
 	/* Most wait for one thing and have nothing: nobody waits for them. */
@@ -261,17 +261,17 @@ table_is_circle(FsMailbagLock *table, const Wait *wait)
 		return false;
 
 	table->mark++;
-	party_follow(goal, todo);
-	while (todo->len > 0) {
+	party_follow(goal, agenda);
+	while (agenda->len > 0) {
 		Party *party =
-			g_ptr_array_remove_index_fast(todo, todo->len - 1);
+			g_ptr_array_remove_index_fast(agenda, agenda->len - 1);
 
 		if (party == goal)
 			return true;
 		if (party->mark == table->mark)
 			continue;
 		party->mark = table->mark;
-		party_follow(party, todo);
+		party_follow(party, agenda);
 	}
 	return false;
 }

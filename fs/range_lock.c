@@ -212,12 +212,12 @@ static bool
 table_is_circle(FsRangeLock *table, const File *file, const FsLockOwner *owner,
                 const FsLockRange *range)
 {
-	g_autoptr(GPtrArray) todo =
+	g_autoptr(GPtrArray) agenda =
 		fs_range_tree_obstacles(file->held, owner, range);
 
 	table->mark++;
-	while (todo->len > 0) {
-		const FsRange *held = g_ptr_array_steal_index_fast(todo, 0);
+	while (agenda->len > 0) {
+		const FsRange *held = g_ptr_array_steal_index_fast(agenda, 0);
 		Owner *holder = table_owner(table, held->owner.owner);
 
 		if (holder->id == owner->owner)
@@ -230,9 +230,9 @@ table_is_circle(FsRangeLock *table, const File *file, const FsLockOwner *owner,
 				continue;
 			wait->mark = table->mark;
 			g_ptr_array_extend_and_steal(
-				todo, fs_range_tree_obstacles(wait->file->held,
-			                                      &wait->owner,
-			                                      &wait->range));
+				agenda, fs_range_tree_obstacles(
+						wait->file->held, &wait->owner,
+						&wait->range));
 		}
 	}
 	return false;
