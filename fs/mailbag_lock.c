@@ -20,10 +20,11 @@
 typedef struct Party Party;
 
 typedef struct Mailbag {
-	uint64_t key;
-	Party *holder;  /* NULL: free */
-	unsigned count; /* how often the holder has it */
-	GQueue line;    /* Wait, in order of arrival; owned by the table */
+	char *key;        /* owned */
+	Party *holder;    /* NULL: free */
+	unsigned count;   /* how often the holder has it */
+	int64_t since_us; /* the holder has it */
+	GQueue line;      /* Wait, in order of arrival; owned by the table */
 } Mailbag;
 
 struct Party {
@@ -71,16 +72,25 @@ party_free(void *data)
 	g_free(party);
 }
 
-static Mailbag *
-table_mailbag(FsMailbagLock *table, uint64_t key)
+static void
+mailbag_free(void *data)
 {
-	Mailbag *mailbag = g_hash_table_lookup(table->mailbags, &key);
+	Mailbag *mailbag = data;
+
+	g_free(mailbag->key);
+	g_free(mailbag);
+}
+
+static Mailbag *
+table_mailbag(FsMailbagLock *table, const char *key)
+{
+	Mailbag *mailbag = g_hash_table_lookup(table->mailbags, key);
 
 	if (mailbag == NULL) {
 		mailbag = g_new0(Mailbag, 1);
-		mailbag->key = key;
+		mailbag->key = g_strdup(key);
 		g_queue_init(&mailbag->line);
-		g_hash_table_insert(table->mailbags, &mailbag->key, mailbag);
+		g_hash_table_insert(table->mailbags, mailbag->key, mailbag);
 	}
 	return mailbag;
 }
@@ -104,7 +114,7 @@ static void
 table_tidy_mailbag(FsMailbagLock *table, Mailbag *mailbag)
 {
 	if (mailbag->holder == NULL && mailbag->line.length == 0)
-		g_hash_table_remove(table->mailbags, &mailbag->key);
+		g_hash_table_remove(table->mailbags, mailbag->key);
 }
 
 static void
@@ -190,10 +200,12 @@ mailbag_find_absent(const Mailbag *mailbag, const Party *party)
 /* ---- taking and letting go -----------------------------------------------*/
 
 static void
-mailbag_take(Mailbag *mailbag, Party *party)
+mailbag_take(Mailbag *mailbag, Party *party, int64_t now_us)
 {
-	if (mailbag->holder == NULL)
+	if (mailbag->holder == NULL) {
 		g_ptr_array_add(party->held, mailbag);
+		mailbag->since_us = now_us;
+	}
 	mailbag->holder = party;
 	mailbag->count++;
 }
@@ -201,7 +213,7 @@ mailbag_take(Mailbag *mailbag, Party *party)
 /* Gives a free @mailbag to the first who is present, and with it to all of the
  * same session. */
 static void
-mailbag_grant(FsMailbagLock *table, Mailbag *mailbag)
+mailbag_grant(FsMailbagLock *table, Mailbag *mailbag, int64_t now_us)
 {
 	GList *next;
 
@@ -212,18 +224,18 @@ mailbag_grant(FsMailbagLock *table, Mailbag *mailbag)
 		if (wait->grant == NULL ||
 		    (mailbag->holder != NULL && mailbag->holder != wait->party))
 			continue;
-		mailbag_take(mailbag, wait->party);
+		mailbag_take(mailbag, wait->party, now_us);
 		wait_end(table, wait, 0);
 	}
 }
 
 static void
-mailbag_free_up(FsMailbagLock *table, Mailbag *mailbag)
+mailbag_free_up(FsMailbagLock *table, Mailbag *mailbag, int64_t now_us)
 {
 	g_ptr_array_remove_fast(mailbag->holder->held, mailbag);
 	mailbag->holder = NULL;
 	mailbag->count = 0;
-	mailbag_grant(table, mailbag);
+	mailbag_grant(table, mailbag, now_us);
 	table_tidy_mailbag(table, mailbag);
 }
 
@@ -301,8 +313,8 @@ fs_mailbag_lock_new(int64_t wait_us)
 
 	table->wait_us = wait_us;
 	g_mutex_init(&table->mutex);
-	table->mailbags = g_hash_table_new_full(g_int64_hash, g_int64_equal,
-	                                        NULL, g_free);
+	table->mailbags = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
+	                                        mailbag_free);
 	table->parties = g_hash_table_new_full(g_int64_hash, g_int64_equal,
 	                                       NULL, party_free);
 	table->waits = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
@@ -335,22 +347,22 @@ fs_mailbag_lock_free(FsMailbagLock *table)
 
 bool
 fs_mailbag_lock_is_elsewhere(FsMailbagLock *table, uint64_t session,
-                             uint64_t key)
+                             const char *key, int64_t now_us)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
 		g_mutex_locker_new(&table->mutex);
-	const Mailbag *mailbag = g_hash_table_lookup(table->mailbags, &key);
+	const Mailbag *mailbag = g_hash_table_lookup(table->mailbags, key);
 
 	return mailbag != NULL && mailbag->holder != NULL &&
 	       mailbag->holder->session != session;
 }
 
 bool
-fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session, uint64_t key)
+fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session, const char *key)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
 		g_mutex_locker_new(&table->mutex);
-	const Mailbag *mailbag = g_hash_table_lookup(table->mailbags, &key);
+	const Mailbag *mailbag = g_hash_table_lookup(table->mailbags, key);
 
 	return mailbag != NULL && mailbag->holder != NULL &&
 	       mailbag->holder->session == session;
@@ -358,14 +370,14 @@ fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session, uint64_t key)
 
 /* Called with the table locked. Takes @mailbag if nobody else has it. */
 static int
-table_take(FsMailbagLock *table, Mailbag *mailbag, Party *party)
+table_take(FsMailbagLock *table, Mailbag *mailbag, Party *party, int64_t now_us)
 {
 	Wait *absent;
 
 	if (mailbag->holder != NULL && mailbag->holder != party)
 		return -ETXTBSY;
 
-	mailbag_take(mailbag, party);
+	mailbag_take(mailbag, party, now_us);
 	absent = mailbag_find_absent(mailbag, party);
 	if (absent != NULL)
 		wait_end(table, absent, 0);
@@ -374,7 +386,8 @@ table_take(FsMailbagLock *table, Mailbag *mailbag, Party *party)
 }
 
 int
-fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, uint64_t key)
+fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, const char *key,
+                    int64_t now_us)
 {
 	Mailbag *mailbag;
 	Party *party;
@@ -383,7 +396,7 @@ fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, uint64_t key)
 	g_mutex_lock(&table->mutex);
 	mailbag = table_mailbag(table, key);
 	party = table_party(table, session);
-	r = table_take(table, mailbag, party);
+	r = table_take(table, mailbag, party, now_us);
 	if (r < 0)
 		table_tidy_party(table, party);
 	table_unlock(table);
@@ -435,7 +448,7 @@ fs_mailbag_lock_wait(FsMailbagLock *table, const FsMailbagAsk *ask,
 	g_mutex_lock(&table->mutex);
 	mailbag = table_mailbag(table, ask->key);
 	party = table_party(table, ask->session);
-	r = table_take(table, mailbag, party);
+	r = table_take(table, mailbag, party, ask->now_us);
 	if (r < 0)
 		r = table_park(table, mailbag, party, ask, grant, user_data,
 		               &wait);
@@ -463,24 +476,25 @@ fs_mailbag_lock_cancel(FsMailbagLock *table, FsMailbagWait id)
 }
 
 void
-fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session, uint64_t key)
+fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session, const char *key,
+                     int64_t now_us)
 {
 	Mailbag *mailbag;
 	Party *party;
 
 	g_mutex_lock(&table->mutex);
-	mailbag = g_hash_table_lookup(table->mailbags, &key);
+	mailbag = g_hash_table_lookup(table->mailbags, key);
 	party = mailbag != NULL ? mailbag->holder : NULL;
 	if (party != NULL && party->session == session &&
 	    --mailbag->count == 0) {
-		mailbag_free_up(table, mailbag);
+		mailbag_free_up(table, mailbag, now_us);
 		table_tidy_party(table, party);
 	}
 	table_unlock(table);
 }
 
 void
-fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session)
+fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session, int64_t now_us)
 {
 	Party *party;
 	Wait *wait;
@@ -495,7 +509,7 @@ fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session)
 			table_tidy_mailbag(table, mailbag);
 		}
 		while (party->held->len > 0)
-			mailbag_free_up(table, party->held->pdata[0]);
+			mailbag_free_up(table, party->held->pdata[0], now_us);
 		table_tidy_party(table, party);
 	}
 	table_unlock(table);

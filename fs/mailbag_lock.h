@@ -9,8 +9,8 @@
 /**
  * Mailbag locks: one session at a time has a mailbag, for as many forms as it
  * has asked, and the others stand in line. So it is with a file that only one
- * program may write (CONTROL.GLB). Pure: keys and sessions are numbers, and the
- * time is told.
+ * program may write (CONTROL.GLB). Pure: a key is any string, a session a number,
+ * and the time is told: every now_us is monotonic.
  *
  * Waiters are granted in order of arrival. One of them may be *absent*: smbd is
  * answered EAGAIN after a moment and asks again a second later, so that its
@@ -36,9 +36,9 @@ typedef struct FsMailbagLock FsMailbagLock;
 
 /** Who asks for what, and when. */
 typedef struct FsMailbagAsk {
-	uint64_t key;
+	const char *key; /* copied */
 	uint64_t session;
-	int64_t now_us;  /* monotonic */
+	int64_t now_us;
 	int64_t park_us; /* is answered -EAGAIN after this, and comes back */
 } FsMailbagAsk;
 
@@ -57,20 +57,21 @@ FsMailbagLock *fs_mailbag_lock_new(int64_t wait_us);
 /** Frees @table; nothing may be parked in it. NULL is a no-op. */
 void fs_mailbag_lock_free(FsMailbagLock *table);
 
-/** Whether a session other than @session has @key. */
+/** Whether fs_mailbag_lock_try() would refuse. */
 bool fs_mailbag_lock_is_elsewhere(FsMailbagLock *table, uint64_t session,
-                                  uint64_t key);
+                                  const char *key, int64_t now_us);
 
 /** Whether @session has @key. */
 bool fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session,
-                             uint64_t key);
+                             const char *key);
 
 /**
  * Takes @key for @session, once more if it has it already.
  *
  * Errors: -ETXTBSY if another session has it.
  */
-int fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, uint64_t key);
+int fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, const char *key,
+                        int64_t now_us);
 
 /**
  * As fs_mailbag_lock_try(), but parks the request while another session has the
@@ -92,10 +93,12 @@ void fs_mailbag_lock_cancel(FsMailbagLock *table, FsMailbagWait wait);
  * Lets go of @key once; others get it when @session has done so as often as it
  * took it. A no-op if it has not, for its end may have come first.
  */
-void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session, uint64_t key);
+void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session,
+                          const char *key, int64_t now_us);
 
 /** Drops all that @session has and waits for: it has ended. */
-void fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session);
+void fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session,
+                         int64_t now_us);
 
 /** Ends what is due at @now_us. */
 void fs_mailbag_lock_expire(FsMailbagLock *table, int64_t now_us);

@@ -180,6 +180,12 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 	return handle;
 }
 
+char *
+fs_open_key(StoreNode node)
+{
+	return g_strdup_printf("N:%" G_GUINT64_FORMAT, node);
+}
+
 static bool
 wants_lock(const FsCall *call, const StoreAttr *attr,
            const struct fuse_file_info *fi)
@@ -193,12 +199,15 @@ fs_open_take(const FsCall *call, const FsSession *session,
              const StoreAttr *attr, const struct fuse_file_info *fi,
              FsHold *ret_hold)
 {
+	g_autofree char *key = NULL;
 	FsHold hold = FS_HOLD_NONE;
 	int r;
 
 	if (wants_lock(call, attr, fi)) {
+		key = fs_open_key(attr->node);
 		r = fs_mailbag_lock_try(call->mount->mailbags,
-		                        fs_session_serial(session), attr->node);
+		                        fs_session_serial(session), key,
+		                        g_get_monotonic_time());
 		if (r < 0)
 			return r;
 		hold = FS_HOLD_HAS;
@@ -212,9 +221,14 @@ void
 fs_open_undo(const FsCall *call, const FsSession *session, StoreNode node,
              FsHold hold)
 {
-	if (hold == FS_HOLD_HAS)
-		fs_mailbag_lock_drop(call->mount->mailbags,
-		                     fs_session_serial(session), node);
+	g_autofree char *key = NULL;
+
+	if (hold != FS_HOLD_HAS)
+		return;
+
+	key = fs_open_key(node);
+	fs_mailbag_lock_drop(call->mount->mailbags, fs_session_serial(session),
+	                     key, g_get_monotonic_time());
 }
 
 void
@@ -244,16 +258,15 @@ fs_open_let_go(const FsCall *call, FsHandle *handle)
 		store_attr_get(call->txn, handle->node, &attr) == 0
 			? attr.ctime_ns
 			: 0;
+	fs_open_undo(call, session, handle->node, FS_HOLD_HAS);
 	handle->hold = FS_HOLD_LEFT;
-	fs_mailbag_lock_drop(call->mount->mailbags, fs_session_serial(session),
-	                     handle->node);
 }
 
 /* A handle that was closed, and lives on in a copy, is written again. */
 static int
 lock_renew(const FsCall *call, FsHandle *handle)
 {
-	uint64_t serial = fs_session_serial(handle->session);
+	g_autofree char *key = fs_open_key(handle->node);
 	StoreAttr attr;
 	int r;
 
@@ -263,10 +276,24 @@ lock_renew(const FsCall *call, FsHandle *handle)
 	if (attr.ctime_ns != handle->left_ctime_ns)
 		return -ETXTBSY;
 
-	r = fs_mailbag_lock_try(call->mount->mailbags, serial, handle->node);
+	r = fs_mailbag_lock_try(call->mount->mailbags,
+	                        fs_session_serial(handle->session), key,
+	                        g_get_monotonic_time());
 	if (r == 0)
 		handle->hold = FS_HOLD_HAS;
 	return r;
+}
+
+/* Its session may have ended while a child still writes. */
+static int
+lock_check(const FsCall *call, const FsHandle *handle)
+{
+	g_autofree char *key = fs_open_key(handle->node);
+
+	return fs_mailbag_lock_is_held(call->mount->mailbags,
+	                               fs_session_serial(handle->session), key)
+	               ? 0
+	               : -ETXTBSY;
 }
 
 int
@@ -279,12 +306,7 @@ fs_open_use(const FsCall *call, FsHandle *handle)
 		return lock_renew(call, handle);
 	case FS_HOLD_HAS:
 	default:
-		/* Its session may have ended while a child still writes. */
-		return fs_mailbag_lock_is_held(
-			       call->mount->mailbags,
-			       fs_session_serial(handle->session), handle->node)
-		               ? 0
-		               : -ETXTBSY;
+		return lock_check(call, handle);
 	}
 }
 
@@ -372,7 +394,9 @@ opening_begin(const FsCall *call, FsSession *session, const StoreAttr *attr,
               const struct fuse_file_info *fi)
 {
 	const FsMount *mount = call->mount;
+	g_autofree char *key = fs_open_key(attr->node);
 	uint64_t serial = fs_session_serial(session);
+	int64_t now_us = g_get_monotonic_time();
 	Opening *opening = g_new(Opening, 1);
 	FsMailbagWait wait;
 	FsMailbagAsk ask;
@@ -384,13 +408,13 @@ opening_begin(const FsCall *call, FsSession *session, const StoreAttr *attr,
 		.dir = attr->parent,
 		.fi = *fi,
 	};
-	if (fs_mailbag_lock_is_elsewhere(mount->mailbags, serial, attr->node))
+	if (fs_mailbag_lock_is_elsewhere(mount->mailbags, serial, key, now_us))
 		opening->comes_back = fs_session_is_smbd(session);
 
 	ask = (FsMailbagAsk){
-		.key = attr->node,
+		.key = key,
 		.session = serial,
-		.now_us = g_get_monotonic_time(),
+		.now_us = now_us,
 		.park_us = opening->comes_back
 		                   ? mount->config->smbd_park_ms * US_PER_MS
 		                   : FS_MAILBAG_STAYS,
@@ -457,7 +481,7 @@ fs_open_expire(const FsMount *mount)
 void
 fs_open_session_ended(const FsMount *mount, uint64_t serial)
 {
-	fs_mailbag_lock_end(mount->mailbags, serial);
+	fs_mailbag_lock_end(mount->mailbags, serial, g_get_monotonic_time());
 	fs_creators_end(mount->creators, serial);
 }
 

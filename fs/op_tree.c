@@ -143,6 +143,7 @@ path_check_size(const FsCall *call, const FsSession *session,
                 const StoreAttr *attr)
 {
 	const FsMount *mount = call->mount;
+	g_autofree char *key = fs_open_key(attr->node);
 	int r;
 
 	r = fs_access_check(&call->caller, attr, W_OK);
@@ -150,8 +151,9 @@ path_check_size(const FsCall *call, const FsSession *session,
 		r = fs_access_check_dos(mount->config, &call->caller, call->txn,
 		                        call->node);
 	if (r == 0 && fs_open_is_one_owner(call, attr) &&
-	    fs_mailbag_lock_is_elsewhere(
-		    mount->mailbags, fs_session_serial(session), attr->node))
+	    fs_mailbag_lock_is_elsewhere(mount->mailbags,
+	                                 fs_session_serial(session), key,
+	                                 g_get_monotonic_time()))
 		r = -ETXTBSY;
 
 	return r;

@@ -186,6 +186,9 @@ void fs_open_expire(const FsMount *mount);
 /** Called with the turn, when a session's process has ended. */
 void fs_open_session_ended(const FsMount *mount, uint64_t serial);
 
+/** The key of @node's lock. Ownership: the caller's. */
+char *fs_open_key(StoreNode node);
+
 /** The locks of a mount with @config. */
 FsMailbagLock *fs_open_locks_new(const FsConfig *config);
 

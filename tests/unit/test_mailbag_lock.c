@@ -16,9 +16,9 @@
 #define ABSENT_US FS_MAILBAG_ABSENT_US
 
 /* Two keys and some sessions. */
-#define A 100
-#define B 200
-#define C 300
+#define A "A"
+#define B "B"
+#define C "C"
 
 /* One request that waits, and how that ended. */
 typedef struct Waiter {
@@ -54,7 +54,7 @@ ended(void *user_data, int r)
 }
 
 static int
-ask(FsMailbagLock *table, Waiter *waiter, uint64_t session, uint64_t key,
+ask(FsMailbagLock *table, Waiter *waiter, uint64_t session, const char *key,
     int64_t now_us, int64_t park_us)
 {
 	const FsMailbagAsk wanted = {
@@ -71,7 +71,7 @@ ask(FsMailbagLock *table, Waiter *waiter, uint64_t session, uint64_t key,
 
 /* Session @session, a local program, waits for @key. */
 static void
-park(FsMailbagLock *table, Waiter *waiter, uint64_t session, uint64_t key)
+park(FsMailbagLock *table, Waiter *waiter, uint64_t session, const char *key)
 {
 	assert_int_equal(ask(table, waiter, session, key, 0, FS_MAILBAG_STAYS),
 	                 0);
@@ -93,9 +93,9 @@ go_away(FsMailbagLock *table, Waiter *waiter, uint64_t session)
 }
 
 static void
-take(FsMailbagLock *table, uint64_t session, uint64_t key)
+take(FsMailbagLock *table, uint64_t session, const char *key)
 {
-	assert_int_equal(fs_mailbag_lock_try(table, session, key), 0);
+	assert_int_equal(fs_mailbag_lock_try(table, session, key, 0), 0);
 }
 
 static void
@@ -117,13 +117,13 @@ static void
 one_session_keeps_the_others_out(void **state)
 {
 	take(*state, 1, A);
-	assert_int_equal(fs_mailbag_lock_try(*state, 2, A), -ETXTBSY);
-	assert_true(fs_mailbag_lock_is_elsewhere(*state, 2, A));
-	assert_false(fs_mailbag_lock_is_elsewhere(*state, 1, A));
+	assert_int_equal(fs_mailbag_lock_try(*state, 2, A, 0), -ETXTBSY);
+	assert_true(fs_mailbag_lock_is_elsewhere(*state, 2, A, 0));
+	assert_false(fs_mailbag_lock_is_elsewhere(*state, 1, A, 0));
 	assert_true(fs_mailbag_lock_is_held(*state, 1, A));
 	assert_false(fs_mailbag_lock_is_held(*state, 2, A));
 	take(*state, 2, B);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	take(*state, 2, A);
 }
 
@@ -138,8 +138,9 @@ it_is_free_when_every_form_is_let_go(void **state)
 	assert_ended(&again, 0);
 	assert_int_equal(again.wait, 0);
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(fs_mailbag_lock_try(*state, 2, A), -ETXTBSY);
-		fs_mailbag_lock_drop(*state, 1, A);
+		assert_int_equal(fs_mailbag_lock_try(*state, 2, A, 0),
+		                 -ETXTBSY);
+		fs_mailbag_lock_drop(*state, 1, A, 0);
 	}
 	take(*state, 2, A);
 }
@@ -148,8 +149,8 @@ static void
 who_does_not_have_it_cannot_let_it_go(void **state)
 {
 	take(*state, 1, A);
-	fs_mailbag_lock_drop(*state, 2, A);
-	fs_mailbag_lock_drop(*state, 2, B);
+	fs_mailbag_lock_drop(*state, 2, A, 0);
+	fs_mailbag_lock_drop(*state, 2, B, 0);
 	assert_true(fs_mailbag_lock_is_held(*state, 1, A));
 }
 
@@ -164,7 +165,7 @@ waiters_are_granted_in_order_of_arrival(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		park(*state, &waiters[i], 10 + i, A);
 	for (unsigned i = 0; i < 3; i++) {
-		fs_mailbag_lock_drop(*state, i == 0 ? 1 : 9 + i, A);
+		fs_mailbag_lock_drop(*state, i == 0 ? 1 : 9 + i, A, 0);
 		assert_ended(&waiters[i], 0);
 		assert_true(fs_mailbag_lock_is_held(*state, 10 + i, A));
 		if (i < 2)
@@ -183,12 +184,12 @@ all_waits_of_a_session_are_granted_together(void **state)
 	park(*state, &first, 2, A);
 	park(*state, &other, 3, A);
 	park(*state, &second, 2, A);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&first, 0);
 	assert_ended(&second, 0);
-	fs_mailbag_lock_drop(*state, 2, A);
+	fs_mailbag_lock_drop(*state, 2, A, 0);
 	assert_waits(&other);
-	fs_mailbag_lock_drop(*state, 2, A);
+	fs_mailbag_lock_drop(*state, 2, A, 0);
 	assert_ended(&other, 0);
 }
 
@@ -208,7 +209,7 @@ a_wait_ends_at_its_deadline(void **state)
 	assert_ended(&early, -ETXTBSY);
 	assert_waits(&late);
 	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US + 5);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&late, 0);
 	assert_int_equal(fs_mailbag_lock_due_us(*state), INT64_MAX);
 }
@@ -223,7 +224,7 @@ nobody_waits_where_waiting_is_off(void **state)
 	assert_int_equal(ask(table, &waiter, 2, A, 0, FS_MAILBAG_STAYS),
 	                 -ETXTBSY);
 	assert_int_equal(waiter.calls, 0);
-	fs_mailbag_lock_drop(table, 1, A);
+	fs_mailbag_lock_drop(table, 1, A, 0);
 	assert_int_equal(ask(table, &waiter, 2, A, 0, FS_MAILBAG_STAYS), 0);
 	assert_ended(&waiter, 0);
 }
@@ -241,7 +242,7 @@ a_cancelled_wait_ends_at_once(void **state)
 	assert_ended(&first, -EINTR);
 	fs_mailbag_lock_cancel(*state, first.wait);
 	assert_ended(&first, -EINTR);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&second, 0);
 	fs_mailbag_lock_cancel(*state, second.wait);
 	assert_ended(&second, 0);
@@ -261,14 +262,14 @@ the_end_of_a_session_drops_all_it_has(void **state)
 	park(*state, &for_a, 2, A);
 	park(*state, &for_b, 3, B);
 	park(*state, &own, 1, C);
-	fs_mailbag_lock_end(*state, 1);
+	fs_mailbag_lock_end(*state, 1, 0);
 	assert_ended(&for_a, 0);
 	assert_ended(&for_b, 0);
 	assert_ended(&own, -EINTR);
 	/* Its files are closed only now. */
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_true(fs_mailbag_lock_is_held(*state, 2, A));
-	fs_mailbag_lock_drop(*state, 4, C);
+	fs_mailbag_lock_drop(*state, 4, C, 0);
 	take(*state, 5, C);
 }
 
@@ -281,9 +282,9 @@ the_end_of_a_session_gives_up_its_place(void **state)
 	take(*state, 1, A);
 	go_away(*state, &dead, 2);
 	park(*state, &alive, 3, A);
-	fs_mailbag_lock_end(*state, 2);
+	fs_mailbag_lock_end(*state, 2, 0);
 	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&alive, 0);
 	assert_ended(&dead, -EAGAIN);
 }
@@ -317,10 +318,10 @@ who_comes_back_has_kept_its_place(void **state)
 	go_away(*state, &smbd, 2);
 	park(*state, &local, 3, A);
 	assert_int_equal(ask(*state, &smbd, 2, A, 1500000, PARK_US), 0);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&smbd, 0);
 	assert_waits(&local);
-	fs_mailbag_lock_drop(*state, 2, A);
+	fs_mailbag_lock_drop(*state, 2, A, 0);
 	assert_ended(&local, 0);
 }
 
@@ -333,11 +334,11 @@ who_is_absent_is_passed(void **state)
 	take(*state, 1, A);
 	go_away(*state, &smbd, 2);
 	park(*state, &local, 3, A);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&local, 0);
 	assert_int_equal(ask(*state, &smbd, 2, A, 1500000, PARK_US), 0);
 	assert_waits(&smbd);
-	fs_mailbag_lock_drop(*state, 3, A);
+	fs_mailbag_lock_drop(*state, 3, A, 0);
 	assert_ended(&smbd, 0);
 }
 
@@ -348,9 +349,9 @@ a_free_lock_is_not_kept_for_who_is_absent(void **state)
 
 	take(*state, 1, A);
 	go_away(*state, &smbd, 2);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	take(*state, 3, A);
-	fs_mailbag_lock_drop(*state, 3, A);
+	fs_mailbag_lock_drop(*state, 3, A, 0);
 	assert_int_equal(ask(*state, &smbd, 2, A, 1500000, PARK_US), 0);
 	assert_ended(&smbd, 0);
 	/* And with that its place has gone. */
@@ -371,10 +372,10 @@ a_place_lapses(void **state)
 	fs_mailbag_lock_expire(*state, lapse_us);
 	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US);
 	assert_int_equal(ask(*state, &smbd, 2, A, lapse_us, PARK_US), 0);
-	fs_mailbag_lock_drop(*state, 1, A);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&local, 0);
 	assert_waits(&smbd);
-	fs_mailbag_lock_drop(*state, 3, A);
+	fs_mailbag_lock_drop(*state, 3, A, 0);
 	assert_ended(&smbd, 0);
 }
 
@@ -421,7 +422,7 @@ a_circle_of_two_is_refused(void **state)
 	assert_int_equal(ask(*state, &second, 2, A, 0, FS_MAILBAG_STAYS),
 	                 -ETXTBSY);
 	assert_waits(&first);
-	fs_mailbag_lock_drop(*state, 2, B);
+	fs_mailbag_lock_drop(*state, 2, B, 0);
 	assert_ended(&first, 0);
 }
 
@@ -439,14 +440,14 @@ a_circle_of_three_is_refused(void **state)
 	park(*state, &second, 2, C);
 	assert_int_equal(ask(*state, &third, 3, A, 0, FS_MAILBAG_STAYS),
 	                 -ETXTBSY);
-	fs_mailbag_lock_drop(*state, 3, C);
+	fs_mailbag_lock_drop(*state, 3, C, 0);
 	assert_ended(&second, 0);
 	assert_waits(&first);
 	/* Without the third it is no circle. */
 	park(*state, &third, 3, A);
-	fs_mailbag_lock_end(*state, 2);
+	fs_mailbag_lock_end(*state, 2, 0);
 	assert_ended(&first, 0);
-	fs_mailbag_lock_end(*state, 1);
+	fs_mailbag_lock_end(*state, 1, 0);
 	assert_ended(&third, 0);
 }
 
