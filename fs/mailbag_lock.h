@@ -9,13 +9,14 @@
 /**
  * Mailbag locks: one session at a time has a mailbag, for as many forms as it
  * has asked, and the others stand in line. So it is with a file that only one
- * program may write (CONTROL.GLB). Pure: a key is any string, a session a number,
- * and the time is told: every now_us is monotonic.
+ * program may write (CONTROL.GLB). Pure: a key is any string, a session is a
+ * number, and the time is told: every now_us is monotonic.
  *
  * Waiters are granted in order of arrival. One of them may be *absent*: smbd is
  * answered EAGAIN after a moment and asks again a second later, so that its
  * client is served meanwhile. Its place is kept, may be passed by a waiter who
- * is present, and lapses if it does not come back.
+ * is present, and lapses if it does not come back. Who makes a lock file cannot
+ * be told to wait: it *tries*, and the lock is kept for it for a moment.
  *
  * No wait is for ever: it ends at its deadline, and is not begun if it would
  * close a circle of sessions that wait for each other.
@@ -27,6 +28,9 @@ typedef struct FsMailbagLock FsMailbagLock;
 
 /** How long a place is kept for one who is absent, in microseconds. */
 #define FS_MAILBAG_ABSENT_US INT64_C(2500000)
+
+/** How long a lock is kept for one who tries again, in microseconds. */
+#define FS_MAILBAG_KEPT_US INT64_C(500000)
 
 /** Most waits of one session; more are refused like a deadlock. */
 #define FS_MAILBAG_WAITS_MAX 64
@@ -61,17 +65,34 @@ void fs_mailbag_lock_free(FsMailbagLock *table);
 bool fs_mailbag_lock_is_elsewhere(FsMailbagLock *table, uint64_t session,
                                   const char *key, int64_t now_us);
 
+/** Finds the session that has @key: whether one has. */
+bool fs_mailbag_lock_holder(FsMailbagLock *table, const char *key,
+                            uint64_t *ret_session);
+
 /** Whether @session has @key. */
 bool fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session,
                              const char *key);
 
+/** Whether a session that does not have @key has a place in the line. */
+bool fs_mailbag_lock_is_wanted(FsMailbagLock *table, const char *key);
+
 /**
  * Takes @key for @session, once more if it has it already.
  *
- * Errors: -ETXTBSY if another session has it.
+ * Errors: -ETXTBSY if another session has it, or if it is kept for one.
  */
 int fs_mailbag_lock_try(FsMailbagLock *table, uint64_t session, const char *key,
                         int64_t now_us);
+
+/**
+ * As fs_mailbag_lock_try(), for one who cannot wait and tries again, perhaps
+ * for ever. When it is refused, it takes a place in the line, or renews the one
+ * it has: when its turn comes, the key is kept for it until FS_MAILBAG_KEPT_US
+ * after its last attempt, and the place lapses FS_MAILBAG_ABSENT_US after that
+ * attempt. It has no deadline. Where nobody waits there are no such places.
+ */
+int fs_mailbag_lock_attempt(FsMailbagLock *table, uint64_t session,
+                            const char *key, int64_t now_us);
 
 /**
  * As fs_mailbag_lock_try(), but parks the request while another session has the
@@ -103,10 +124,38 @@ void fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session,
 /** Ends what is due at @now_us. */
 void fs_mailbag_lock_expire(FsMailbagLock *table, int64_t now_us);
 
-/** When something will be due; INT64_MAX if nobody waits. */
+/** When something will be due; INT64_MAX if nobody has a place. Ask again after
+ * every wait and attempt. */
 int64_t fs_mailbag_lock_due_us(FsMailbagLock *table);
 
 /** Ends every wait with the error @r: nobody will grant them any more. */
 void fs_mailbag_lock_stop(FsMailbagLock *table, int r);
+
+/** How a session stands to a mailbag. */
+typedef enum FsMailbagRowKind {
+	FS_MAILBAG_HAS,
+	FS_MAILBAG_WAITS, /* its request is parked */
+	FS_MAILBAG_AWAY,  /* was told EAGAIN and comes back */
+	FS_MAILBAG_TRIES, /* attempts again and again */
+	FS_MAILBAG_KEPT,  /* so does this one, and the key is kept for it now */
+} FsMailbagRowKind;
+
+typedef struct FsMailbagRow {
+	const char *key;
+	FsMailbagRowKind kind;
+	uint64_t session;
+	unsigned count;   /* how often it has the key; 0 unless it has */
+	int64_t since_us; /* it has it, or stands in the line */
+} FsMailbagRow;
+
+/** May keep nothing of @row, and must not call the table. */
+typedef void FsMailbagVisit(void *user_data, const FsMailbagRow *row);
+
+/**
+ * Shows every key that somebody has or wants, in order: first who has it, if
+ * anybody, then the line for it.
+ */
+void fs_mailbag_lock_list(FsMailbagLock *table, FsMailbagVisit *visit,
+                          void *user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsMailbagLock, fs_mailbag_lock_free)

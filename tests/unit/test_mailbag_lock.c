@@ -1,115 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <glib.h>
-
-#include "fs/mailbag_lock.h"
-
-/* The clock of these tests stands at 0 unless one says otherwise. */
-#define WAIT_US   INT64_C(30000000)
-#define PARK_US   INT64_C(500000)
-#define ABSENT_US FS_MAILBAG_ABSENT_US
-
-/* Two keys and some sessions. */
-#define A "A"
-#define B "B"
-#define C "C"
-
-/* One request that waits, and how that ended. */
-typedef struct Waiter {
-	FsMailbagLock *table;
-	FsMailbagWait wait;
-	int calls;
-	int r;
-} Waiter;
-
-static int
-setup(void **state)
-{
-	*state = fs_mailbag_lock_new(WAIT_US);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	fs_mailbag_lock_free(*state);
-	return 0;
-}
-
-/* Asks the table again, as it may: nothing is locked meanwhile. */
-static void
-ended(void *user_data, int r)
-{
-	Waiter *waiter = user_data;
-
-	(void)fs_mailbag_lock_is_held(waiter->table, 1, A);
-	waiter->calls++;
-	waiter->r = r;
-}
-
-static int
-ask(FsMailbagLock *table, Waiter *waiter, uint64_t session, const char *key,
-    int64_t now_us, int64_t park_us)
-{
-	const FsMailbagAsk wanted = {
-		.key = key,
-		.session = session,
-		.now_us = now_us,
-		.park_us = park_us,
-	};
-
-	*waiter = (Waiter){ .table = table };
-	return fs_mailbag_lock_wait(table, &wanted, ended, waiter,
-	                            &waiter->wait);
-}
-
-/* Session @session, a local program, waits for @key. */
-static void
-park(FsMailbagLock *table, Waiter *waiter, uint64_t session, const char *key)
-{
-	assert_int_equal(ask(table, waiter, session, key, 0, FS_MAILBAG_STAYS),
-	                 0);
-	assert_int_equal(waiter->calls, 0);
-	assert_int_not_equal(waiter->wait, 0);
-}
-
-/* Session @session, an smbd, waits for A, is told EAGAIN, and has gone. */
-static void
-go_away(FsMailbagLock *table, Waiter *waiter, uint64_t session)
-{
-	assert_int_equal(ask(table, waiter, session, A, 0, PARK_US), 0);
-	assert_int_equal(waiter->calls, 0);
-	fs_mailbag_lock_expire(table, PARK_US - 1);
-	assert_int_equal(waiter->calls, 0);
-	fs_mailbag_lock_expire(table, PARK_US);
-	assert_int_equal(waiter->calls, 1);
-	assert_int_equal(waiter->r, -EAGAIN);
-}
-
-static void
-take(FsMailbagLock *table, uint64_t session, const char *key)
-{
-	assert_int_equal(fs_mailbag_lock_try(table, session, key, 0), 0);
-}
-
-static void
-assert_ended(const Waiter *waiter, int r)
-{
-	assert_int_equal(waiter->calls, 1);
-	assert_int_equal(waiter->r, r);
-}
-
-static void
-assert_waits(const Waiter *waiter)
-{
-	assert_int_equal(waiter->calls, 0);
-}
+#include "tests/unit/mailbag_lock_kit.h"
 
 /* ---- one holder ----------------------------------------------------------*/
 
@@ -496,6 +386,73 @@ a_queue_is_no_circle(void **state)
 	fs_mailbag_lock_stop(*state, -EIO);
 }
 
+/* ---- looking -------------------------------------------------------------*/
+
+static void
+a_lock_tells_its_holder_and_whether_it_is_wanted(void **state)
+{
+	uint64_t holder = 0;
+	Waiter waiter;
+
+	assert_false(fs_mailbag_lock_holder(*state, A, &holder));
+	assert_false(fs_mailbag_lock_is_wanted(*state, A));
+	take(*state, 1, A);
+	assert_true(fs_mailbag_lock_holder(*state, A, &holder));
+	assert_int_equal(holder, 1);
+	assert_false(fs_mailbag_lock_is_wanted(*state, A));
+	go_away(*state, &waiter, 2);
+	assert_true(fs_mailbag_lock_is_wanted(*state, A));
+	assert_false(fs_mailbag_lock_is_wanted(*state, B));
+	/* Once it is held by the only one who wanted it, nobody does. */
+	fs_mailbag_lock_drop(*state, 1, A, PARK_US);
+	assert_int_equal(ask(*state, &waiter, 2, A, PARK_US, PARK_US), 0);
+	assert_false(fs_mailbag_lock_is_wanted(*state, A));
+}
+
+static void
+row_print(void *user_data, const FsMailbagRow *row)
+{
+	static const char kinds[] = "hwatk";
+
+	g_string_append_printf(user_data,
+	                       "%s %c %" G_GUINT64_FORMAT
+	                       " %u %" G_GINT64_FORMAT "\n",
+	                       row->key, kinds[row->kind], row->session,
+	                       row->count, row->since_us);
+}
+
+static void
+assert_list(FsMailbagLock *table, const char *expected)
+{
+	g_autoptr(GString) list = g_string_new(NULL);
+
+	fs_mailbag_lock_list(table, row_print, list);
+	assert_string_equal(list->str, expected);
+}
+
+static void
+the_list_shows_who_has_and_who_waits(void **state)
+{
+	Waiter smbd;
+	Waiter local;
+
+	assert_list(*state, "");
+	take(*state, 7, B);
+	(void)fs_mailbag_lock_attempt(*state, 8, B, 20);
+	(void)fs_mailbag_lock_attempt(*state, 9, B, 30);
+	assert_int_equal(fs_mailbag_lock_try(*state, 1, A, 5), 0);
+	assert_int_equal(fs_mailbag_lock_try(*state, 1, A, 6), 0);
+	go_away(*state, &smbd, 2);
+	assert_int_equal(ask(*state, &local, 3, A, 40, FS_MAILBAG_STAYS), 0);
+	assert_list(*state, "A h 1 2 5\nA a 2 0 0\nA w 3 0 40\n"
+	                    "B h 7 1 0\nB t 8 0 20\nB t 9 0 30\n");
+
+	fs_mailbag_lock_drop(*state, 7, B, 50);
+	fs_mailbag_lock_end(*state, 1, 60);
+	assert_list(*state, "A h 3 1 60\nA a 2 0 0\n"
+	                    "B k 8 0 20\nB t 9 0 30\n");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -524,6 +481,8 @@ main(void)
 		TEST(who_is_absent_still_waits),
 		TEST(the_line_can_close_a_circle),
 		TEST(a_queue_is_no_circle),
+		TEST(a_lock_tells_its_holder_and_whether_it_is_wanted),
+		TEST(the_list_shows_who_has_and_who_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
