@@ -220,3 +220,17 @@ change_layer_move_under(ChangeLayer *from, ChangeLayer *onto)
 			add(onto, change);
 	}
 }
+
+void
+change_layer_move_over(ChangeLayer *from, ChangeLayer *onto)
+{
+	g_autoptr(GPtrArray) all = take_all(from);
+	guint i;
+
+	for (i = 0; i < all->len; i++) {
+		Change *change = all->pdata[i];
+
+		change_layer_forget(onto, change->key);
+		add(onto, change);
+	}
+}

@@ -23,10 +23,11 @@ typedef struct ChangeLayer ChangeLayer;
 
 /** One pending change. */
 typedef struct Change {
-	uint8_t *value;  /* owned; NULL: the key is deleted */
-	size_t size;     /* bytes of value, without the trailer */
-	size_t capacity; /* bytes allocated, without the trailer */
-	KvSlice key;     /* its bytes follow */
+	uint8_t *value;   /* owned; NULL: the key is deleted */
+	size_t size;      /* bytes of value, without the trailer */
+	size_t capacity;  /* bytes allocated, without the trailer */
+	uint64_t beneath; /* what it replaces, see claim.c */
+	KvSlice key;      /* its bytes follow */
 	uint8_t key_bytes[];
 } Change;
 
@@ -75,6 +76,9 @@ ChangePlace *change_place_next(ChangePlace *place);
 
 /** Moves of @from what @onto does not have, and empties it. */
 void change_layer_move_under(ChangeLayer *from, ChangeLayer *onto);
+
+/** Moves all of @from over what @onto has, and empties it. */
+void change_layer_move_over(ChangeLayer *from, ChangeLayer *onto);
 
 /** Orders keys as the database does: memcmp, then the shorter one first. */
 int change_compare_keys(KvSlice a, KvSlice b);

@@ -8,13 +8,16 @@
  * - It begins at once when somebody waits, else sync_ms after the first plain
  *   change.
  * - The frozen layer and the transactions' layers go into one batch. Nobody
- *   changes them meanwhile, so the batch only borrows.
+ *   changes them meanwhile, so the batch only borrows. A transaction that is
+ *   stale (claim.c) is left out; one that has something in common with another
+ *   of the group, or whose last checkpoint is in it, is in the next one.
  * - Every batch counts up "seq" and is guarded by its old value. So a second
  *   writer cannot slip in, and after an unclear failure the value says whether
  *   the batch is there.
  * - A failed group: its transactions end with the error; its plain changes,
  *   which everybody has seen, go back under the active layer, and are tried
- *   again with the next group. While the database cannot be opened, and so
+ *   again with the next group. If there was no room for several transactions,
+ *   each is tried alone, so that those that fit are committed. While the database cannot be opened, and so
  *   nobody knows whether the group is there, they stay frozen.
  */
 
@@ -25,7 +28,9 @@
 typedef struct CommitWaiter {
 	StoreDone *done;
 	void *user_data;
-	StoreTxn *txn; /* owned; NULL: waits for plain changes only */
+	StoreTxn *txn;      /* a reference; NULL: waits for plain changes */
+	ChangeLayer *layer; /* of it, to be committed; owned */
+	int r;              /* how it ended; < 0: not in the batch */
 } CommitWaiter;
 
 /* One group on its way. */
@@ -38,93 +43,6 @@ typedef struct CommitGroup {
 	KvResult result;
 	bool is_done; /* result is there; protected by the store's lock */
 } CommitGroup;
-
-/* ---- state ---------------------------------------------------------------*/
-
-uint64_t
-commit_pending_count(const Store *store)
-{
-	uint64_t count =
-		change_layer_count(store->active) + store->staged_count;
-
-	if (store->frozen != NULL)
-		count += change_layer_count(store->frozen);
-	return count;
-}
-
-uint64_t
-commit_pending(const Store *store)
-{
-	uint64_t bytes = change_layer_bytes(store->active) + store->staged;
-
-	if (store->frozen != NULL)
-		bytes += change_layer_bytes(store->frozen);
-	return bytes;
-}
-
-int
-commit_health_error(const Store *store)
-{
-	switch (store->health) {
-	case STORE_HEALTHY:
-		return 0;
-	case STORE_FULL:
-		return -ENOSPC;
-	case STORE_FAILED:
-	case STORE_LOST:
-	default:
-		return -EIO;
-	}
-}
-
-void
-commit_note_change(Store *store)
-{
-	if (store->dirty_us == 0) {
-		store->dirty_us = g_get_monotonic_time();
-		g_cond_signal(&store->wake);
-	}
-}
-
-void
-commit_wait_round(Store *store, bool is_forced)
-{
-	/* A round that has begun may have frozen too early to help. */
-	uint64_t enough = store->rounds + (store->frozen != NULL ? 2 : 1);
-
-	store->is_forced |= is_forced;
-	while (store->rounds < enough) {
-		store->is_urgent = true;
-
-		g_cond_signal(&store->wake);
-		g_cond_wait(&store->done, &store->lock);
-	}
-}
-
-int
-commit_take_base(Store *store)
-{
-	g_autoptr(KvSnapshot) fresh = NULL;
-	RecordKey key = record_key_meta(RECORD_META_SEQ);
-	KvSlice value;
-	uint64_t seq;
-	int r;
-
-	r = kv_snapshot(store->kv, &fresh);
-	if (r == 0)
-		r = kv_get(fresh, record_slice(&key), &value);
-	if (r == 0)
-		r = record_unseal(record_slice(&key), &value);
-	if (r == 0)
-		r = record_u64_decode(value, &seq);
-	if (r < 0)
-		return r;
-
-	kv_snapshot_end(store->base);
-	store->base = g_steal_pointer(&fresh);
-	store->seq = seq;
-	return 0;
-}
 
 /* ---- building the batch --------------------------------------------------*/
 
@@ -172,8 +90,8 @@ build_batch(CommitGroup *group, KvBatch *ret_batch)
 	for (l = group->waiters.head; l != NULL; l = l->next) {
 		const CommitWaiter *waiter = l->data;
 
-		if (waiter->txn != NULL)
-			add_layer(group, waiter->txn->layer);
+		if (waiter->layer != NULL && waiter->r == 0)
+			add_layer(group, waiter->layer);
 	}
 
 	record_seal(seq_key, group->seq_old, 8);
@@ -187,6 +105,31 @@ build_batch(CommitGroup *group, KvBatch *ret_batch)
 }
 
 /* ---- committing ----------------------------------------------------------*/
+
+int
+commit_take_base(Store *store)
+{
+	g_autoptr(KvSnapshot) fresh = NULL;
+	RecordKey key = record_key_meta(RECORD_META_SEQ);
+	KvSlice value;
+	uint64_t seq;
+	int r;
+
+	r = kv_snapshot(store->kv, &fresh);
+	if (r == 0)
+		r = kv_get(fresh, record_slice(&key), &value);
+	if (r == 0)
+		r = record_unseal(record_slice(&key), &value);
+	if (r == 0)
+		r = record_u64_decode(value, &seq);
+	if (r < 0)
+		return r;
+
+	kv_snapshot_end(store->base);
+	store->base = g_steal_pointer(&fresh);
+	store->seq = seq;
+	return 0;
+}
 
 static void
 committed(void *user_data, KvResult result)
@@ -295,63 +238,134 @@ has_base(Store *store)
 	return store->health != STORE_LOST;
 }
 
-static void
-waiter_end(CommitWaiter *waiter, int r)
+/* ---- the group -----------------------------------------------------------*/
+
+/* Whether @waiter can be in this group; its r says if it has failed. */
+static bool
+can_take(Store *store, CommitWaiter *waiter)
 {
-	waiter->done(waiter->user_data, r);
-	g_free(waiter);
+	StoreTxn *txn = waiter->txn;
+
+	if (txn == NULL)
+		return true;
+	if (txn->flight == NULL)
+		txn->flight = waiter->layer;
+	/* Behind a checkpoint of its own; or if that has failed, not at all. */
+	if (txn->flight != waiter->layer)
+		return false;
+	waiter->r = txn->error;
+	if (waiter->r == 0 && !claim_is_free(store, waiter->layer))
+		return false;
+	if (waiter->r == 0)
+		waiter->r = claim_verify(store, waiter->layer);
+	if (waiter->r == 0)
+		claim_take(store, waiter->layer);
+	return true;
 }
 
-/* What a transaction has changed is everybody's now. */
 static void
-publish(Store *store, const StoreTxn *txn)
-{
-	orphan_queue_layer(store, txn->layer);
-	g_hash_table_remove_all(store->roles);
-	commit_note_change(store);
-}
-
-/* Ends the group's transactions, then answers, unlocked. */
-static void
-answer(CommitGroup *group, int r)
+take_waiters(CommitGroup *group)
 {
 	Store *store = group->store;
+	GQueue left = G_QUEUE_INIT;
 	CommitWaiter *waiter;
+
+	while ((waiter = g_queue_pop_head(&store->waiters)) != NULL)
+		g_queue_push_tail(can_take(store, waiter) ? &group->waiters
+		                                          : &left,
+		                  waiter);
+	store->waiters = left;
+}
+
+/* Nobody can be served. */
+static void
+refuse_waiters(CommitGroup *group, int r)
+{
+	GList *l;
+
+	group->waiters = group->store->waiters;
+	g_queue_init(&group->store->waiters);
+	for (l = group->waiters.head; l != NULL; l = l->next)
+		((CommitWaiter *)l->data)->r = r;
+}
+
+/* Sets the end of all that were in the batch. */
+static void
+end_waiters(CommitGroup *group, int r)
+{
 	GList *l;
 
 	for (l = group->waiters.head; l != NULL; l = l->next) {
-		waiter = l->data;
-		if (waiter->txn == NULL)
-			continue;
-		txn_uncount(waiter->txn);
-		if (r == 0)
-			publish(store, waiter->txn);
-	}
+		CommitWaiter *waiter = l->data;
 
-	g_mutex_unlock(&store->lock);
-	while ((waiter = g_queue_pop_head(&group->waiters)) != NULL) {
-		StoreTxn *txn = waiter->txn;
-
-		if (txn != NULL)
-			g_clear_pointer(&txn->layer, change_layer_free);
-		g_clear_pointer(&txn, store_txn_abort);
-		waiter_end(waiter, r);
+		if (waiter->r == 0)
+			waiter->r = r;
 	}
-	g_mutex_lock(&store->lock);
+}
+
+static guint
+count_layers(const CommitGroup *group)
+{
+	guint count = 0;
+	GList *l;
+
+	for (l = group->waiters.head; l != NULL; l = l->next) {
+		const CommitWaiter *waiter = l->data;
+
+		count += waiter->layer != NULL && waiter->r == 0;
+	}
+	return count;
 }
 
 static bool
 has_something(const Store *store, const CommitGroup *group)
 {
+	return store->is_forced || change_layer_count(store->active) > 0 ||
+	       count_layers(group) > 0;
+}
+
+/* Tells the transaction of @waiter how its changes ended. */
+static void
+land(Store *store, CommitWaiter *waiter)
+{
+	StoreTxn *txn = waiter->txn;
+
+	if (txn == NULL)
+		return;
+	txn_uncount(store, waiter->layer);
+	if (txn->flight == waiter->layer)
+		txn->flight = NULL;
+	if (waiter->r == 0)
+		txn_reveal(store, waiter->layer);
+	else if (txn->error == 0)
+		txn->error = waiter->r;
+}
+
+/* Lands the group's transactions, then answers, unlocked. */
+static void
+answer(CommitGroup *group)
+{
+	Store *store = group->store;
+	CommitWaiter *waiter;
 	GList *l;
 
-	if (store->is_forced || change_layer_count(store->active) > 0)
-		return true;
+	claim_drop_all(store);
 	for (l = group->waiters.head; l != NULL; l = l->next)
-		if (((const CommitWaiter *)l->data)->txn != NULL)
-			return true;
-	return false;
+		land(store, l->data);
+	store->rounds++;
+	g_cond_broadcast(&store->done);
+
+	g_mutex_unlock(&store->lock);
+	while ((waiter = g_queue_pop_head(&group->waiters)) != NULL) {
+		change_layer_free(waiter->layer);
+		g_clear_pointer(&waiter->txn, txn_unref);
+		waiter->done(waiter->user_data, waiter->r);
+		g_free(waiter);
+	}
+	g_mutex_lock(&store->lock);
 }
+
+/* ---- rounds --------------------------------------------------------------*/
 
 /* Puts what every batch brings into the frozen layer. */
 static void
@@ -363,13 +377,6 @@ mark(CommitGroup *group)
 	record_u64_encode(store->seq, group->seq_old);
 	put_meta(store->frozen, RECORD_META_SEQ, store->seq + 1);
 	put_meta(store->frozen, RECORD_META_NEXT, store->next_id);
-}
-
-static void
-take_waiters(CommitGroup *group)
-{
-	group->waiters = group->store->waiters;
-	g_queue_init(&group->store->waiters);
 }
 
 /* Sends the frozen layer and the group's transactions. Where it stays in doubt
@@ -417,32 +424,63 @@ commit_group(CommitGroup *group)
 	return r;
 }
 
-/* One round: reap, freeze, write, thaw, answer. */
+/* Commits the group's transactions one after the other. Who waits for plain
+ * changes only is content with any, for each takes them along. */
+static void
+commit_singly(CommitGroup *group)
+{
+	Store *store = group->store;
+	int plain = -ENOSPC;
+	GList *l;
+
+	for (l = group->waiters.head; l != NULL; l = l->next) {
+		CommitWaiter *waiter = l->data;
+		CommitGroup one = { .store = store };
+
+		if (waiter->layer == NULL || waiter->r < 0)
+			continue;
+		g_queue_push_tail(&one.waiters, waiter);
+		waiter->r = store->base == NULL ? -EIO : commit_group(&one);
+		g_queue_clear(&one.waiters);
+		if (waiter->r == 0)
+			plain = 0;
+	}
+	for (l = group->waiters.head; l != NULL; l = l->next) {
+		CommitWaiter *waiter = l->data;
+
+		if (waiter->layer == NULL)
+			waiter->r = plain;
+	}
+}
+
+/* One round: reap, take, freeze, write, thaw, answer. */
 static void
 commit_round(Store *store)
 {
 	CommitGroup group = { .store = store };
 	bool is_reaped = true;
-	int r;
+	int r = -EIO;
 
-	take_waiters(&group);
 	store->dirty_us = 0;
 	if (!has_base(store)) {
-		r = -EIO;
+		refuse_waiters(&group, r);
 	} else {
 		is_reaped = orphan_reap(store);
+		take_waiters(&group);
 		r = commit_health_error(store);
 		if (has_something(store, &group))
 			r = commit_group(&group);
+		if (r == -ENOSPC && count_layers(&group) > 1)
+			commit_singly(&group);
+		else
+			end_waiters(&group, r);
 	}
 	/* The disk may come back, and then nobody need ask. */
 	if (store->base == NULL)
 		store->dirty_us = g_get_monotonic_time();
 	store->is_urgent = r == 0 && !is_reaped;
 	store->room = 0;
-	store->rounds++;
-	g_cond_broadcast(&store->done);
-	answer(&group, r);
+	answer(&group);
 }
 
 /* ---- the thread ----------------------------------------------------------*/
@@ -476,7 +514,7 @@ committer_main(void *user_data)
 	/* What is still to be erased takes more than one. */
 	do
 		commit_round(store);
-	while (store->is_urgent);
+	while (store->is_urgent || store->waiters.length > 0);
 	return NULL;
 }
 
@@ -498,11 +536,12 @@ commit_stop(Store *store)
 }
 
 void
-commit_enqueue(Store *store, StoreTxn *txn, StoreDone *done, void *user_data)
+commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer, StoreDone *done,
+               void *user_data)
 {
 	CommitWaiter *waiter = g_new(CommitWaiter, 1);
 
-	*waiter = (CommitWaiter){ done, user_data, txn };
+	*waiter = (CommitWaiter){ done, user_data, txn, layer, 0 };
 	g_queue_push_tail(&store->waiters, waiter);
 	g_cond_signal(&store->wake);
 }

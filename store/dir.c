@@ -149,6 +149,42 @@ store_name_find(StoreTxn *txn, StoreNode dir, const char *name,
 	return 0;
 }
 
+/* Waits while a commit under way changes @name in @dir, the directory itself, or
+ * what the name stands for. Returns whether it has waited. */
+static bool
+wait_for_name(StoreTxn *txn, StoreNode dir, const char *name)
+{
+	char folded[NAME_FOLDED_MAX + 1];
+	RecordKey key = record_key_node(dir);
+	RecordName found;
+
+	if (!claim_concerns(txn))
+		return false;
+	if (claim_wait(txn, record_slice(&key)))
+		return true;
+	if (fold(name, folded) < 0)
+		return false;
+	key = record_key_name(dir, folded);
+	if (claim_wait(txn, record_slice(&key)))
+		return true;
+	if (name_get(txn, dir, folded, &found) < 0)
+		return false;
+	key = record_key_node(found.node);
+	return claim_wait(txn, record_slice(&key));
+}
+
+/* As txn_admit(), for a change of @name in @dir. */
+static int
+admit_name(StoreTxn *txn, StoreNode dir, const char *name, uint64_t size)
+{
+	int r;
+
+	do
+		r = txn_admit(txn, size);
+	while (wait_for_name(txn, dir, name));
+	return r;
+}
+
 /* ---- adding and removing -------------------------------------------------*/
 
 static void
@@ -232,7 +268,7 @@ store_name_add(StoreTxn *txn, StoreNode dir, const char *name,
 	g_assert(S_ISREG(attr->mode) || S_ISDIR(attr->mode));
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, RECORD_NODE_MAX);
+	r = admit_name(txn, dir, name, RECORD_NODE_MAX);
 	if (r == 0)
 		r = name_add(txn, dir, name, attr, ret_attr);
 	return txn_result(txn, r);
@@ -244,6 +280,8 @@ is_empty(StoreTxn *txn, StoreNode dir)
 	RecordKey prefix = record_key_name(dir, "");
 	g_autoptr(GPtrArray) keys = NULL;
 
+	if (txn->layer == NULL && claim_has_dir(txn->store, dir))
+		return false; /* not in a moment, at the latest */
 	return txn_keys(txn, &prefix, &prefix, 1, &keys) == 0 && keys->len == 0;
 }
 
@@ -303,7 +341,7 @@ store_name_remove(StoreTxn *txn, StoreNode dir, const char *name, uint32_t type)
 	int r;
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, 0);
+	r = admit_name(txn, dir, name, 0);
 	if (r == 0)
 		r = name_remove(txn, dir, name, type);
 	return txn_result(txn, r);
@@ -440,7 +478,9 @@ store_name_move(StoreTxn *txn, StoreNode dir, const char *name,
 	int r;
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, 0);
+	do
+		r = admit_name(txn, dir, name, 0);
+	while (wait_for_name(txn, new_dir, new_name));
 	if (r == 0)
 		r = move_load(&m, dir, name, new_dir, new_name);
 	if (r == 0)

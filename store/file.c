@@ -236,7 +236,7 @@ store_file_write(StoreTxn *txn, StoreNode node, uint64_t offset,
 		return txn_result(txn, -EFBIG);
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, size + RECORD_NODE_MAX);
+	r = txn_admit_node(txn, node, size + RECORD_NODE_MAX);
 	if (r == 0)
 		r = file_write(txn, node, offset, data, size);
 	return txn_result(txn, r);
@@ -336,7 +336,7 @@ store_file_truncate(StoreTxn *txn, StoreNode node, uint64_t size)
 		return txn_result(txn, -EFBIG);
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, 0);
+	r = txn_admit_node(txn, node, 0);
 	if (r == 0)
 		r = file_truncate(txn, node, size);
 	return txn_result(txn, r);
@@ -424,7 +424,7 @@ store_file_punch(StoreTxn *txn, StoreNode node, uint64_t offset, uint64_t size)
 		return txn_result(txn, -EFBIG);
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, 0);
+	r = txn_admit_node(txn, node, 0);
 	if (r == 0)
 		r = file_punch(txn, node, offset, size);
 	return txn_result(txn, r);

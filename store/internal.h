@@ -15,10 +15,11 @@
 /*
  * How the store is put together
  *
- * What a caller sees is a stack: the changes of its transaction, over the
- * plain changes that are still to be committed (active), over those that the
- * committer is just writing (frozen), over a snapshot of the database (base).
- * The first that knows a key decides.
+ * What a caller sees is a stack: the changes of its transaction, over those of
+ * its last checkpoint while that is on its way (flight), over the plain changes
+ * that are still to be committed (active), over those that the committer is
+ * just writing (frozen), over a snapshot of the database (base). The first that
+ * knows a key decides.
  *
  * The committer takes a group: active becomes frozen, an empty layer becomes
  * active, and frozen goes to disk together with the layers of the transactions
@@ -30,9 +31,13 @@
  * let it go.
  */
 
+/* Counted: its owner has a reference, and each of its entries in the commit
+ * queue. */
 struct StoreTxn {
 	Store *store;
-	ChangeLayer *layer;  /* owned; NULL for the plain transaction */
+	char *who;           /* owned */
+	ChangeLayer *layer;  /* staged; owned; NULL for the plain transaction */
+	ChangeLayer *flight; /* on its way to the disk; the queue's, or NULL */
 	GHashTable *touched; /* directories to touch at the commit; or NULL */
 	int error;           /* first failed write: poisons the commit */
 };
@@ -63,6 +68,10 @@ struct Store {
 	GHashTable *holds; /* StoreNode -> count of store_node_hold() */
 	GHashTable *roles; /* directory -> LayoutDir, until a directory moves */
 	GQueue orphans;    /* ids whose records are to be erased */
+
+	/* What the commit under way writes for transactions, claim.c's. */
+	GHashTable *claimed;      /* KvSlice, borrowed from their layers */
+	GHashTable *claimed_dirs; /* directories that they put names into */
 
 	/* The commit queue, commit.c's. */
 	GThread *committer; /* NULL for a reader */
@@ -114,13 +123,16 @@ void txn_delete(StoreTxn *txn, KvSlice key);
  */
 int txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes);
 
+/** Layers that a transaction may see: its own, flight, active, frozen. */
+#define TXN_LAYERS 4
+
 /** A merged scan of all keys that begin with a prefix. */
 typedef struct TxnIter {
 	StoreTxn *txn;
 	RecordKey prefix;
-	ChangePlace *places[3]; /* transaction, active, frozen */
-	KvIter *base;           /* owned; NULL at its end */
-	bool is_of_keys;        /* values are neither read nor checked */
+	ChangePlace *places[TXN_LAYERS];
+	KvIter *base;    /* owned; NULL at its end */
+	bool is_of_keys; /* values are neither read nor checked */
 	KvSlice base_key;
 	KvSlice base_value;
 } TxnIter;
@@ -152,15 +164,53 @@ txn_key_at(const GPtrArray *keys, guint i)
  */
 int txn_admit(StoreTxn *txn, uint64_t size);
 
+/** As txn_admit(), for a change of @node, with claim_wait() for its record. */
+int txn_admit_node(StoreTxn *txn, StoreNode node, uint64_t size);
+
 /** A page of the database, in bytes: the unit in which it takes room. */
 #define TXN_PAGE 4096
 
-/** No longer counts what @txn has staged. */
-void txn_uncount(StoreTxn *txn);
+/** No longer counts what a transaction has staged in @layer. */
+void txn_uncount(Store *store, const ChangeLayer *layer);
 
 /** Passes @r on; a failure that may leave half a change, or loses what was
  * to be written, poisons the transaction. A refusal does not. */
 int txn_result(StoreTxn *txn, int r);
+
+/* life.c --------------------------------------------------------------------*/
+
+/** What a transaction changed in @layer is everybody's now. */
+void txn_reveal(Store *store, const ChangeLayer *layer);
+void txn_unref(StoreTxn *txn);
+
+/* claim.c -------------------------------------------------------------------*/
+
+void claim_init(Store *store);
+void claim_free(Store *store);
+/** Whether changes of @key are guarded: names, nodes, extended attributes. */
+bool claim_guards(KvSlice key);
+/** What stands for @value, or with NULL for no value, as Change.beneath. */
+uint64_t claim_digest(const KvSlice *value);
+/**
+ * Whether what @layer replaces still is what it was, for everybody, and the
+ * directories of its names are there. Errors: -ESTALE.
+ */
+int claim_verify(Store *store, const ChangeLayer *layer);
+/** Whether @layer has nothing to do with what is claimed. */
+bool claim_is_free(const Store *store, const ChangeLayer *layer);
+/** Claims what @layer changes, and lets all claims go. */
+void claim_take(Store *store, const ChangeLayer *layer);
+void claim_drop_all(Store *store);
+/** Whether a commit under way writes @key, or puts names into @dir. */
+bool claim_has_key(const Store *store, KvSlice key);
+bool claim_has_dir(const Store *store, StoreNode dir);
+/** Whether @txn has to mind what is claimed at all. */
+bool claim_concerns(const StoreTxn *txn);
+/**
+ * A plain change made now to what a commit under way writes would undo that:
+ * waits for its end, for the plain transaction. Returns whether it has waited.
+ */
+bool claim_wait(StoreTxn *txn, KvSlice key);
 
 /* commit.c ------------------------------------------------------------------*/
 
@@ -169,11 +219,12 @@ void commit_start(Store *store);
 /** Unlocked. Returns how the last commit ended. */
 int commit_stop(Store *store);
 /**
- * Asks for a round and to be told of its end. Ownership: takes @txn, which is
- * NULL for who waits for plain changes only.
+ * Asks for a round that writes @layer of @txn, and to be told of its end. Both
+ * are NULL for who waits for plain changes only. Ownership: takes @layer and a
+ * reference to @txn.
  */
-void commit_enqueue(Store *store, StoreTxn *txn, StoreDone *done,
-                    void *user_data);
+void commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer,
+                    StoreDone *done, void *user_data);
 /** Says that a plain change was made. */
 void commit_note_change(Store *store);
 /** Waits for the end of a round, which commits even nothing if @is_forced. */

@@ -98,7 +98,7 @@ store_attr_set(StoreTxn *txn, StoreNode node, const StoreAttr *attr,
 	int r;
 
 	STORE_LOCK(txn->store);
-	r = txn_admit(txn, 0);
+	r = txn_admit_node(txn, node, 0);
 	if (r == 0)
 		r = node_load(txn, node, &record);
 	if (r < 0)

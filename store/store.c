@@ -239,6 +239,7 @@ store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 	                                     g_free, g_free);
 	store->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal,
 	                                     g_free, NULL);
+	claim_init(store);
 	return store;
 }
 
@@ -252,6 +253,7 @@ store_free(Store *store)
 	g_queue_clear_full(&store->orphans, g_free);
 	g_hash_table_unref(store->holds);
 	g_hash_table_unref(store->roles);
+	claim_free(store);
 	g_mutex_clear(&store->lock);
 	g_cond_clear(&store->wake);
 	g_cond_clear(&store->done);
@@ -379,32 +381,4 @@ StoreTxn *
 store_plain(Store *store)
 {
 	return &store->plain;
-}
-
-int
-store_txn_begin(Store *store, StoreTxn **ret_txn)
-{
-	StoreTxn *txn;
-
-	if (store->access == STORE_READ)
-		return -EROFS;
-	txn = g_new0(StoreTxn, 1);
-	txn->store = store;
-	txn->layer = change_layer_new();
-	*ret_txn = txn;
-	return 0;
-}
-
-void
-store_txn_abort(StoreTxn *txn)
-{
-	if (txn == NULL)
-		return;
-	if (txn->layer != NULL) {
-		STORE_LOCK(txn->store);
-		txn_uncount(txn);
-	}
-	change_layer_free(txn->layer);
-	g_clear_pointer(&txn->touched, g_hash_table_unref);
-	g_free(txn);
 }

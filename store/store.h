@@ -131,18 +131,25 @@ int store_close(Store *store);
 StoreTxn *store_plain(Store *store);
 
 /**
- * Begins an empty transaction.
+ * Begins an empty transaction. @who, one line, says whose it is where a person
+ * reads of it; it is copied.
  *
- * Ownership: the caller ends *@ret_txn with store_txn_commit() or
- * store_txn_abort(); as a g_autoptr it aborts when it leaves its scope.
+ * Ownership: the caller ends *@ret_txn with store_txn_commit(),
+ * store_txn_publish() or store_txn_abort(); as a g_autoptr it aborts when it
+ * leaves its scope.
  */
-int store_txn_begin(Store *store, StoreTxn **ret_txn);
+int store_txn_begin(Store *store, const char *who, StoreTxn **ret_txn);
+
+/** Whether @txn has changed nothing since it began or since its checkpoint. */
+bool store_txn_is_empty(const StoreTxn *txn);
 
 /**
-  * Told once how a commit ended: 0, or a negative errno and nothing of it
+ * Told once how a commit ended: 0, or a negative errno and nothing of it
  * happened. Where the disk failed so badly (-EIO) that nobody can tell, it may
- * turn out to have happened, all of it, when the disk is well again. Threads: called on the committer's thread, or on the caller's
- * before the function returns, with the store unlocked. It must not block.
+ * turn out to have happened, all of it, when the disk is well again.
+ *
+ * Threads: called on the committer's thread, or on the caller's before the
+ * function returns, with the store unlocked. It must not block.
  */
 typedef void StoreDone(void *user_data, int r);
 
@@ -150,12 +157,36 @@ typedef void StoreDone(void *user_data, int r);
  * Makes the changes of *@txn durable, all or none, then seen by everyone, then
  * calls @done.
  *
+ * Errors: -ESTALE if something that it changed is not what it was when it was
+ * changed first, or a directory in which it named something is gone; the
+ * caller's locks should see to it that this does not happen.
  * Ownership: takes *@txn and clears it; @user_data is borrowed until @done.
  */
 void store_txn_commit(StoreTxn **txn, StoreDone *done, void *user_data);
 
 /** As store_txn_commit(), but waits for the end and returns it. */
 int store_txn_commit_wait(StoreTxn **txn);
+
+/**
+ * As store_txn_commit() for what @txn has changed until now, while @txn goes
+ * on: it sees that, and what it changes from now on is a matter of its next
+ * checkpoint or commit. Once one has failed, whatever follows fails likewise.
+ * Where nothing was changed, @done is called at once.
+ *
+ * One checkpoint of a transaction may be under way. To commit or abort it then
+ * is allowed: the checkpoint is carried out in any case.
+ */
+void store_txn_checkpoint(StoreTxn *txn, StoreDone *done, void *user_data);
+
+/**
+ * Ends *@txn and makes its changes plain ones, all or none: seen by everyone at
+ * once, and on disk as those are.
+ *
+ * Errors: -ESTALE as store_txn_commit(), also if another transaction that is
+ * just being committed has changed the same; -EBUSY while a checkpoint is under
+ * way: then *@txn is as before. On any other error it has ended, too.
+ */
+int store_txn_publish(StoreTxn **txn);
 
 /** Ends @txn and forgets its changes. NULL is a no-op. */
 void store_txn_abort(StoreTxn *txn);

@@ -1,10 +1,77 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * What callers ask of the commit queue, and how they wait for it.
+ * What callers ask of the commit queue: how much is pending, how well it is;
+ * and how they wait for it.
  */
 
+#include <errno.h>
+
 #include "store/internal.h"
+
+/* ---- state ---------------------------------------------------------------*/
+
+uint64_t
+commit_pending_count(const Store *store)
+{
+	uint64_t count =
+		change_layer_count(store->active) + store->staged_count;
+
+	if (store->frozen != NULL)
+		count += change_layer_count(store->frozen);
+	return count;
+}
+
+uint64_t
+commit_pending(const Store *store)
+{
+	uint64_t bytes = change_layer_bytes(store->active) + store->staged;
+
+	if (store->frozen != NULL)
+		bytes += change_layer_bytes(store->frozen);
+	return bytes;
+}
+
+int
+commit_health_error(const Store *store)
+{
+	switch (store->health) {
+	case STORE_HEALTHY:
+		return 0;
+	case STORE_FULL:
+		return -ENOSPC;
+	case STORE_FAILED:
+	case STORE_LOST:
+	default:
+		return -EIO;
+	}
+}
+
+void
+commit_note_change(Store *store)
+{
+	if (store->dirty_us == 0) {
+		store->dirty_us = g_get_monotonic_time();
+		g_cond_signal(&store->wake);
+	}
+}
+
+void
+commit_wait_round(Store *store, bool is_forced)
+{
+	/* A round that has begun may have frozen too early to help. */
+	uint64_t enough = store->rounds + (store->frozen != NULL ? 2 : 1);
+
+	store->is_forced |= is_forced;
+	while (store->rounds < enough) {
+		store->is_urgent = true;
+
+		g_cond_signal(&store->wake);
+		g_cond_wait(&store->done, &store->lock);
+	}
+}
+
+/* ---- waiting ------------------------------------------------------------*/
 
 void
 store_sync(Store *store, StoreDone *done, void *user_data)
@@ -15,46 +82,7 @@ store_sync(Store *store, StoreDone *done, void *user_data)
 	}
 
 	STORE_LOCK(store);
-	commit_enqueue(store, NULL, done, user_data);
-}
-
-/* Directories change their times with what is in them, for everyone, so not
- * in the transaction's own copy of their records. */
-static void
-touch_directories(StoreTxn *txn)
-{
-	GHashTableIter iter;
-	void *key;
-
-	if (txn->touched == NULL)
-		return;
-	g_hash_table_iter_init(&iter, txn->touched);
-	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		StoreTxn *plain = &txn->store->plain;
-		RecordNode dir;
-
-		if (node_load(plain, *(StoreNode *)key, &dir) < 0)
-			continue;
-		dir.attr.mtime_ns = dir.attr.ctime_ns = store_now_ns();
-		node_save(plain, &dir);
-	}
-}
-
-void
-store_txn_commit(StoreTxn **txn, StoreDone *done, void *user_data)
-{
-	StoreTxn *t = g_steal_pointer(txn);
-	int error = t->error;
-
-	if (error < 0) {
-		store_txn_abort(t);
-		done(user_data, error);
-		return;
-	}
-
-	STORE_LOCK(t->store);
-	touch_directories(t);
-	commit_enqueue(t->store, t, done, user_data);
+	commit_enqueue(store, NULL, NULL, done, user_data);
 }
 
 /* A caller that waits for its own answer. */

@@ -17,13 +17,20 @@
 
 /* ---- reading -------------------------------------------------------------*/
 
+/* The places of the layers. */
+#define OWN    0
+#define FLIGHT 1
+#define ACTIVE 2
+#define FROZEN 3
+
 /* The layers that @txn sees, topmost first; some may be NULL. */
 static void
-layers_of(const StoreTxn *txn, ChangeLayer *ret_layers[3])
+layers_of(const StoreTxn *txn, ChangeLayer *ret_layers[TXN_LAYERS])
 {
-	ret_layers[0] = txn->layer;
-	ret_layers[1] = txn->store->active;
-	ret_layers[2] = txn->store->frozen;
+	ret_layers[OWN] = txn->layer;
+	ret_layers[FLIGHT] = txn->flight;
+	ret_layers[ACTIVE] = txn->store->active;
+	ret_layers[FROZEN] = txn->store->frozen;
 }
 
 /* The layer that @txn writes to. */
@@ -47,13 +54,13 @@ unseal(KvSlice key, KvSlice *value)
 static int
 get_below(StoreTxn *txn, KvSlice key, int from_layer, KvSlice *ret_value)
 {
-	ChangeLayer *layers[3];
+	ChangeLayer *layers[TXN_LAYERS];
 	KvSlice value;
 	int i;
 	int r;
 
 	layers_of(txn, layers);
-	for (i = from_layer; i < 3; i++) {
+	for (i = from_layer; i < TXN_LAYERS; i++) {
 		const Change *change =
 			layers[i] == NULL ? NULL
 					  : change_layer_find(layers[i], key);
@@ -79,7 +86,7 @@ get_below(StoreTxn *txn, KvSlice key, int from_layer, KvSlice *ret_value)
 int
 txn_get(StoreTxn *txn, KvSlice key, KvSlice *ret_value)
 {
-	return get_below(txn, key, 0, ret_value);
+	return get_below(txn, key, OWN, ret_value);
 }
 
 /* ---- writing -------------------------------------------------------------*/
@@ -89,22 +96,44 @@ typedef struct Before {
 	ChangeLayer *layer;
 	size_t bytes;
 	size_t count;
+	uint64_t beneath; /* what is staged for the first time replaces it */
+	bool is_first;
 } Before;
 
+/* What is below all that @txn has staged. If that cannot be read, the commit
+ * could not be verified. */
+static uint64_t
+digest_below(StoreTxn *txn, KvSlice key)
+{
+	KvSlice value;
+	int r = get_below(txn, key, FLIGHT, &value);
+
+	if (r < 0 && r != -ENOENT && txn->error == 0)
+		txn->error = r;
+	return claim_digest(r == 0 ? &value : NULL);
+}
+
 static Before
-before(const StoreTxn *txn)
+before(StoreTxn *txn, KvSlice key)
 {
 	ChangeLayer *layer = top(txn);
+	Before b = { .layer = layer,
+		     .bytes = change_layer_bytes(layer),
+		     .count = change_layer_count(layer) };
 
-	return (Before){ layer, change_layer_bytes(layer),
-		         change_layer_count(layer) };
+	b.is_first = txn->layer != NULL && claim_guards(key) &&
+	             change_layer_find(layer, key) == NULL;
+	if (b.is_first)
+		b.beneath = digest_below(txn, key);
+	return b;
 }
 
 /* After the change: counts what is staged, or says that something is new. */
 static void
-after(StoreTxn *txn, const Before *b)
+after(StoreTxn *txn, KvSlice key, const Before *b)
 {
 	Store *store = txn->store;
+	Change *change;
 
 	if (txn->layer == NULL) {
 		commit_note_change(store);
@@ -112,22 +141,25 @@ after(StoreTxn *txn, const Before *b)
 	}
 	store->staged += change_layer_bytes(b->layer) - b->bytes;
 	store->staged_count += change_layer_count(b->layer) - b->count;
+	change = b->is_first ? change_layer_find(b->layer, key) : NULL;
+	if (change != NULL)
+		change->beneath = b->beneath;
 }
 
 void
-txn_uncount(StoreTxn *txn)
+txn_uncount(Store *store, const ChangeLayer *layer)
 {
-	txn->store->staged -= change_layer_bytes(txn->layer);
-	txn->store->staged_count -= change_layer_count(txn->layer);
+	store->staged -= change_layer_bytes(layer);
+	store->staged_count -= change_layer_count(layer);
 }
 
 void
 txn_put(StoreTxn *txn, KvSlice key, KvSlice value)
 {
-	Before b = before(txn);
+	Before b = before(txn, key);
 
 	change_layer_put(top(txn), key, value);
-	after(txn, &b);
+	after(txn, key, &b);
 }
 
 /* A deletion is remembered only over something that is there below: a file
@@ -135,21 +167,21 @@ txn_put(StoreTxn *txn, KvSlice key, KvSlice value)
 void
 txn_delete(StoreTxn *txn, KvSlice key)
 {
-	int below = txn->layer != NULL ? 1 : 2;
-	Before b = before(txn);
+	int below = txn->layer != NULL ? FLIGHT : FROZEN;
+	Before b = before(txn, key);
 	KvSlice value;
 
 	if (get_below(txn, key, below, &value) == -ENOENT)
 		change_layer_forget(top(txn), key);
 	else
 		change_layer_delete(top(txn), key);
-	after(txn, &b);
+	after(txn, key, &b);
 }
 
 int
 txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes)
 {
-	Before b = before(txn);
+	Before b = before(txn, key);
 	KvSlice old;
 	int r;
 
@@ -161,7 +193,7 @@ txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes)
 			change_layer_put(top(txn), key, old);
 	}
 	*ret_bytes = change_layer_resize(top(txn), key, size);
-	after(txn, &b);
+	after(txn, key, &b);
 	return 0;
 }
 
@@ -190,13 +222,13 @@ int
 txn_iter_begin(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
                TxnIter *ret_iter)
 {
-	ChangeLayer *layers[3];
+	ChangeLayer *layers[TXN_LAYERS];
 	int i;
 	int r;
 
 	*ret_iter = (TxnIter){ .txn = txn, .prefix = *prefix };
 	layers_of(txn, layers);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < TXN_LAYERS; i++)
 		if (layers[i] != NULL)
 			ret_iter->places[i] = change_layer_seek(
 				layers[i], record_slice(from));
@@ -228,7 +260,7 @@ smallest_key(const TxnIter *iter, KvSlice *ret_key)
 
 	if (is_found)
 		*ret_key = iter->base_key;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < TXN_LAYERS; i++) {
 		const Change *change = change_at(iter, i);
 
 		if (change == NULL)
@@ -248,7 +280,7 @@ take_change(TxnIter *iter, KvSlice key)
 	const Change *found = NULL;
 	int i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < TXN_LAYERS; i++) {
 		const Change *change = change_at(iter, i);
 
 		if (change == NULL ||
@@ -436,6 +468,18 @@ txn_admit(StoreTxn *txn, uint64_t size)
 		return commit_health_error(store);
 	/* What makes room is let in in any case. */
 	return has_found || size == 0 ? 0 : -ENOSPC;
+}
+
+int
+txn_admit_node(StoreTxn *txn, StoreNode node, uint64_t size)
+{
+	RecordKey key = record_key_node(node);
+	int r;
+
+	do
+		r = txn_admit(txn, size);
+	while (claim_wait(txn, record_slice(&key)));
+	return r;
 }
 
 int

@@ -103,7 +103,7 @@ store_xattr_set(StoreTxn *txn, StoreNode node, const char *name,
 
 	STORE_LOCK(txn->store);
 	key = record_key_xattr(node, name);
-	r = txn_admit(txn, size + 1);
+	r = txn_admit_node(txn, node, size + 1);
 	if (r == 0)
 		r = node_load(txn, node, &record);
 	if (r == 0)
@@ -155,7 +155,7 @@ store_xattr_remove(StoreTxn *txn, StoreNode node, const char *name)
 
 	STORE_LOCK(txn->store);
 	key = record_key_xattr(node, name);
-	r = txn_admit(txn, 0);
+	r = txn_admit_node(txn, node, 0);
 	if (r == 0)
 		r = node_load(txn, node, &record);
 	if (r == 0)

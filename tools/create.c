@@ -138,7 +138,7 @@ fill_store(ToolDraft *draft, char **names, GError **error)
 	StoreAttr root;
 	int r;
 
-	r = store_txn_begin(tool_draft_store(draft), &txn);
+	r = store_txn_begin(tool_draft_store(draft), "poctl create", &txn);
 	if (r == 0) {
 		place.txn = txn;
 		r = store_attr_set(

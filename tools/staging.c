@@ -193,7 +193,7 @@ tool_staging_publish(Store *store, StoreNode dir, const char *name)
 	g_autoptr(StoreTxn) txn = NULL;
 	int r;
 
-	r = store_txn_begin(store, &txn);
+	r = store_txn_begin(store, "poctl import", &txn);
 	if (r < 0)
 		return r;
 	r = name != NULL

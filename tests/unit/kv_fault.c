@@ -19,6 +19,10 @@ struct KvFaultDisk {
 	uint64_t commits;
 	unsigned bad_reopens;
 	bool is_broken;
+	GCond cond;    /* is_held or held has changed */
+	bool is_held;  /* commits wait */
+	bool has_held; /* one does */
+	size_t limit;  /* bytes of a batch; 0: none */
 };
 
 typedef struct KvFault {
@@ -66,6 +70,7 @@ kv_fault_disk_new(void)
 	KvFaultDisk *disk = g_new0(KvFaultDisk, 1);
 
 	g_mutex_init(&disk->lock);
+	g_cond_init(&disk->cond);
 	disk->state = state_new();
 	return disk;
 }
@@ -77,6 +82,7 @@ kv_fault_disk_free(KvFaultDisk *disk)
 		return;
 	g_tree_unref(disk->state);
 	g_mutex_clear(&disk->lock);
+	g_cond_clear(&disk->cond);
 	g_free(disk);
 }
 
@@ -103,6 +109,34 @@ kv_fault_break(KvFaultDisk *disk, bool is_broken)
 {
 	g_mutex_lock(&disk->lock);
 	disk->is_broken = is_broken;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_hold(KvFaultDisk *disk, bool is_held)
+{
+	g_mutex_lock(&disk->lock);
+	disk->is_held = is_held;
+	g_cond_broadcast(&disk->cond);
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_await_held(KvFaultDisk *disk)
+{
+	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+
+	g_mutex_lock(&disk->lock);
+	while (!disk->has_held)
+		g_assert(g_cond_wait_until(&disk->cond, &disk->lock, deadline));
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_limit(KvFaultDisk *disk, size_t bytes)
+{
+	g_mutex_lock(&disk->lock);
+	disk->limit = bytes;
 	g_mutex_unlock(&disk->lock);
 }
 
@@ -262,15 +296,44 @@ guard_holds(KvFaultDisk *disk, const KvChange *guard)
 	return value != NULL && g_bytes_equal(value, want);
 }
 
+static void
+wait_while_held(KvFaultDisk *disk)
+{
+	g_mutex_lock(&disk->lock);
+	disk->has_held = disk->is_held;
+	g_cond_broadcast(&disk->cond);
+	while (disk->is_held)
+		g_cond_wait(&disk->cond, &disk->lock);
+	disk->has_held = false;
+	g_mutex_unlock(&disk->lock);
+}
+
+static bool
+has_room(KvFaultDisk *disk, const KvBatch *batch)
+{
+	size_t bytes = 0;
+	size_t limit;
+	size_t i;
+
+	g_mutex_lock(&disk->lock);
+	limit = disk->limit;
+	g_mutex_unlock(&disk->lock);
+	for (i = 0; i < batch->count; i++)
+		bytes += batch->changes[i].key.size +
+		         batch->changes[i].value.size;
+	return limit == 0 || bytes <= limit;
+}
+
 static KvResult
 commit(KvFault *fault, const KvBatch *batch)
 {
 	KvFaultDisk *disk = fault->disk;
 	KvFaultKind kind = next_fault(disk);
 
+	wait_while_held(disk);
 	if (disk->is_broken || fault->is_finished || kind == KV_FAULT_IO)
 		return KV_IO;
-	if (kind == KV_FAULT_NOSPACE)
+	if (kind == KV_FAULT_NOSPACE || !has_room(disk, batch))
 		return KV_NOSPACE;
 	if (!guard_holds(disk, &batch->guard))
 		return KV_REFUSED;

@@ -36,6 +36,16 @@ void kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count);
 /** Makes every commit and reopen fail until told otherwise. */
 void kv_fault_break(KvFaultDisk *disk, bool is_broken);
 
+/**
+ * Makes every commit wait until told otherwise; kv_fault_await_held() returns
+ * when one does.
+ */
+void kv_fault_hold(KvFaultDisk *disk, bool is_held);
+void kv_fault_await_held(KvFaultDisk *disk);
+
+/** Leaves no room for batches of more than @bytes, keys and values; 0: any. */
+void kv_fault_limit(KvFaultDisk *disk, size_t bytes);
+
 /** How many calls were made since the plan. */
 uint64_t kv_fault_calls(const KvFaultDisk *disk);
 

@@ -143,6 +143,42 @@ test_count_records(TestStore *test, char table)
 	return count;
 }
 
+void
+test_fault_format(KvFaultDisk *disk)
+{
+	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) to = kv_fault_open(disk);
+	g_autoptr(Kv) from = NULL;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key = { "", 1 };
+	KvSlice value;
+
+	assert_int_equal(store_create(dir, NULL, &reason), 0);
+	assert_int_equal(kv_lmdb_open(dir, false, 0, &from, &reason), 0);
+	assert_int_equal(kv_snapshot(from, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
+	while (kv_iter_next(iter, &key, &value) == 0) {
+		KvChange change = { key, value };
+		KvBatch batch = { .changes = &change, .count = 1 };
+		KvResult result;
+
+		kv_commit(to, &batch, test_keep_result, &result);
+		assert_int_equal(result, KV_COMMITTED);
+	}
+	test_remove_files(dir);
+}
+
+int
+test_fault_open(KvFaultDisk *disk, Store **ret_store)
+{
+	g_autofree char *reason = NULL;
+
+	return store_open_on(kv_fault_open(disk), "fault", STORE_WRITE, NULL,
+	                     ret_store, &reason);
+}
+
 static StoreNode
 add(Store *store, StoreNode dir, const char *name, uint32_t mode)
 {

@@ -5,6 +5,7 @@
 
 #include "store/kv.h"
 #include "store/store.h"
+#include "tests/unit/kv_fault.h"
 
 /** A store of a test's own, in a directory that goes with it. */
 typedef struct TestStore {
@@ -43,6 +44,10 @@ void test_store_check(TestStore *test);
 
 /** Counts the records of a table (record.h) in the database. */
 int test_count_records(TestStore *test, char table);
+
+/** Puts the first records of an empty store onto @disk; opens it. */
+void test_fault_format(KvFaultDisk *disk);
+int test_fault_open(KvFaultDisk *disk, Store **ret_store);
 
 /** Creates a file, or a directory, and returns its node. */
 StoreNode test_add_file(Store *store, StoreNode dir, const char *name);

@@ -22,45 +22,6 @@
 #include "tests/unit/kv_fault.h"
 #include "tests/unit/store_kit.h"
 
-/* Puts the first records of an empty store onto @disk. */
-static void
-format(KvFaultDisk *disk)
-{
-	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
-	g_autofree char *reason = NULL;
-	g_autoptr(Kv) to = kv_fault_open(disk);
-	g_autoptr(Kv) from = NULL;
-	g_autoptr(KvSnapshot) snapshot = NULL;
-	g_autoptr(KvIter) iter = NULL;
-	KvSlice key = { "", 0 };
-	KvSlice value;
-
-	assert_int_equal(store_create(dir, NULL, &reason), 0);
-	assert_int_equal(kv_lmdb_open(dir, false, 0, &from, &reason), 0);
-	assert_int_equal(kv_snapshot(from, &snapshot), 0);
-	key.data = "\0";
-	key.size = 1;
-	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
-	while (kv_iter_next(iter, &key, &value) == 0) {
-		KvChange change = { key, value };
-		KvBatch batch = { .changes = &change, .count = 1 };
-		KvResult result;
-
-		kv_commit(to, &batch, test_keep_result, &result);
-		assert_int_equal(result, KV_COMMITTED);
-	}
-	test_remove_files(dir);
-}
-
-static int
-open_on(KvFaultDisk *disk, Store **ret_store)
-{
-	g_autofree char *reason = NULL;
-
-	return store_open_on(kv_fault_open(disk), "fault", STORE_WRITE, NULL,
-	                     ret_store, &reason);
-}
-
 /* What a run was told, to be compared with what is there in the end. */
 typedef struct Told {
 	int sync;   /* of the file "synced" */
@@ -90,7 +51,7 @@ run(Store *store, Told *told)
 	(void)store_attr_set(store_plain(store), STORE_ROOT, &attr,
 	                     STORE_SET_MODE, &attr);
 
-	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	(void)add(txn, "one");
 	(void)add(txn, "two");
 	told->commit = store_txn_commit_wait(&txn);
@@ -139,10 +100,10 @@ run_with_fault(KvFaultKind kind, uint64_t at, unsigned bad_reopens)
 	uint64_t calls;
 	uint64_t count = 1;
 
-	format(disk);
+	test_fault_format(disk);
 	kv_fault_plan(disk, kind, at);
 	kv_fault_fail_reopens(disk, bad_reopens);
-	if (open_on(disk, &store) == 0) {
+	if (test_fault_open(disk, &store) == 0) {
 		run(store, &told);
 		calls = kv_fault_calls(disk);
 		kv_fault_plan(disk, KV_FAULT_NONE, 0);
@@ -157,7 +118,7 @@ run_with_fault(KvFaultKind kind, uint64_t at, unsigned bad_reopens)
 		kv_fault_plan(disk, KV_FAULT_NONE, 0);
 	}
 
-	assert_int_equal(open_on(disk, &store), 0);
+	assert_int_equal(test_fault_open(disk, &store), 0);
 	judge(store, &told, kind);
 	assert_int_equal(store_check(store, print_finding, NULL, NULL, &count),
 	                 0);
@@ -191,14 +152,14 @@ a_dead_disk_acknowledges_nothing_and_comes_back(void **state)
 	Store *store = NULL;
 	StoreTxn *txn = NULL;
 
-	format(disk);
-	assert_int_equal(open_on(disk, &store), 0);
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open(disk, &store), 0);
 	assert_int_equal(add(store_plain(store), "before"), 0);
 	assert_int_equal(store_sync_wait(store), 0);
 
 	kv_fault_break(disk, true);
 	assert_int_equal(add(store_plain(store), "during"), 0);
-	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	assert_int_equal(add(txn, "transaction"), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
 	assert_int_equal(store_sync_wait(store), -EIO);
@@ -220,8 +181,8 @@ a_disk_that_comes_back_is_noticed_unasked(void **state)
 	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
 	Store *store = NULL;
 
-	format(disk);
-	assert_int_equal(open_on(disk, &store), 0);
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open(disk, &store), 0);
 	assert_int_equal(add(store_plain(store), "before"), 0);
 	assert_int_equal(store_sync_wait(store), 0);
 	assert_int_equal(add(store_plain(store), "pending"), 0);
@@ -242,10 +203,10 @@ another_writer_stops_the_store_for_good(void **state)
 	Store *store = NULL;
 	Store *other = NULL;
 
-	format(disk);
-	assert_int_equal(open_on(disk, &store), 0);
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open(disk, &store), 0);
 	assert_int_equal(store_sync_wait(store), 0);
-	assert_int_equal(open_on(disk, &other), 0);
+	assert_int_equal(test_fault_open(disk, &other), 0);
 	assert_int_equal(add(store_plain(other), "theirs"), 0);
 	assert_int_equal(store_close(other), 0);
 
@@ -253,7 +214,7 @@ another_writer_stops_the_store_for_good(void **state)
 	assert_int_equal(store_sync_wait(store), -EIO);
 	assert_int_equal(store_sync_wait(store), -EIO);
 	assert_int_equal(store_close(store), -EIO);
-	assert_int_equal(open_on(disk, &store), 0);
+	assert_int_equal(test_fault_open(disk, &store), 0);
 	assert_true(has(store, "theirs"));
 	assert_false(has(store, "ours"));
 	store_close(store);

@@ -47,7 +47,7 @@ changes_are_invisible_until_the_commit(void **state)
 	g_autoptr(StoreTxn) txn = NULL;
 
 	test_write(plain, file, "old");
-	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	test_write(txn, file, "new");
 	test_assert_text(plain, file, "old");
 	test_assert_text(txn, file, "new");
@@ -66,7 +66,7 @@ an_abort_leaves_no_trace(void **state)
 	StoreTxn *txn = NULL;
 
 	test_write(plain, file, "old");
-	assert_int_equal(store_txn_begin(test->store, &txn), 0);
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
 	test_write(txn, file, "new");
 	assert_int_equal(store_name_add(txn, STORE_ROOT, "g", &attr, &attr), 0);
 	assert_int_equal(store_name_remove(txn, STORE_ROOT, "f", S_IFREG), 0);
@@ -86,7 +86,7 @@ an_ignored_failure_still_fails_the_commit(void **state)
 	StoreTxn *txn = NULL;
 
 	test_write(store_plain(store), file, "old");
-	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	test_write(txn, file, "half");
 	assert_int_equal(
 		store_file_write(txn, file, STORE_FILE_SIZE_MAX, "x", 1),
@@ -103,7 +103,7 @@ a_refusal_does_not_poison(void **state)
 	StoreAttr attr = { .mode = S_IFREG | 0644 };
 	StoreTxn *txn = NULL;
 
-	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	test_write(txn, file, "new");
 	assert_int_equal(store_name_add(txn, STORE_ROOT, "f", &attr, &attr),
 	                 -EEXIST);
@@ -124,7 +124,7 @@ a_postoffice_made_in_a_transaction_is_one_after_it(void **state)
 	StoreTxn *txn = NULL;
 	LayoutDir role;
 
-	assert_int_equal(store_txn_begin(store, &txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	assert_int_equal(store_name_add(txn, po, "KEY", &key, &key), 0);
 	assert_int_equal(store_name_add(txn, po, "MBG", &mbg, &mbg), 0);
 	assert_int_equal(store_dir_role(store_plain(store), po, &role), 0);
@@ -146,7 +146,7 @@ a_rename_and_a_removal_are_one_in_a_transaction(void **state)
 	test_write(store_plain(test->store),
 	           test_add_file(test->store, dir, "bag"), "long");
 	test_write(store_plain(test->store), copy, "short");
-	assert_int_equal(store_txn_begin(test->store, &txn), 0);
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
 	assert_int_equal(store_name_move(txn, dir, "copy", dir, "bag",
 	                                 STORE_MOVE_REPLACE),
 	                 0);
@@ -173,7 +173,7 @@ a_transaction_changes_the_times_of_its_directories_only(void **state)
 
 	assert_int_equal(
 		store_attr_set(plain, dir, &old, STORE_SET_MTIME, &now), 0);
-	assert_int_equal(store_txn_begin(test->store, &txn), 0);
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
 	assert_int_equal(store_name_add(txn, dir, "f", &attr, &attr), 0);
 	old.mode = 0700;
 	assert_int_equal(store_attr_set(plain, dir, &old, STORE_SET_MODE, &now),
@@ -238,7 +238,7 @@ a_commit_takes_the_plain_changes_before_it_along(void **state)
 	StoreAttr attr = { .mode = S_IFREG | 0644 };
 
 	test_add_file(test->store, STORE_ROOT, "plain");
-	assert_int_equal(store_txn_begin(test->store, &txn), 0);
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
 	assert_int_equal(store_name_add(txn, STORE_ROOT, "t", &attr, &attr), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_true(is_on_disk(test, "plain"));

@@ -165,7 +165,7 @@ write_transactions(Stage *stage)
 		StoreTxn *txn = NULL;
 
 		memset(bytes, i, FILE_SIZE);
-		assert_int_equal(store_txn_begin(stage->test->store, &txn), 0);
+		assert_int_equal(store_txn_begin(stage->test->store, "test", &txn), 0);
 		assert_int_equal(
 			store_file_write(txn, stage->file, 0, bytes, FILE_SIZE),
 			0);

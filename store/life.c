@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How a transaction lives
+ *
+ * - What it changes is staged in a layer of its own, which nobody else sees.
+ * - A checkpoint or the commit hands that layer to the commit queue. After a
+ *   checkpoint the transaction goes on with an empty one; until it has ended,
+ *   the other (flight) lies beneath it. One is under way at a time, so what
+ *   follows waits for it, and fails if it fails.
+ * - The transaction itself is counted, for its owner may let it go while its
+ *   checkpoint is still under way.
+ */
+
+#include <errno.h>
+
+#include "store/internal.h"
+
+int
+store_txn_begin(Store *store, const char *who, StoreTxn **ret_txn)
+{
+	StoreTxn *txn;
+
+	if (store->access == STORE_READ)
+		return -EROFS;
+	txn = g_atomic_rc_box_new0(StoreTxn);
+	txn->store = store;
+	txn->who = g_strdup(who);
+	txn->layer = change_layer_new();
+	*ret_txn = txn;
+	return 0;
+}
+
+static void
+txn_clear(void *data)
+{
+	StoreTxn *txn = data;
+
+	g_free(txn->who);
+	change_layer_free(txn->layer);
+	g_clear_pointer(&txn->touched, g_hash_table_unref);
+}
+
+void
+txn_unref(StoreTxn *txn)
+{
+	g_atomic_rc_box_release_full(txn, txn_clear);
+}
+
+void
+store_txn_abort(StoreTxn *txn)
+{
+	ChangeLayer *layer;
+
+	if (txn == NULL)
+		return;
+	{
+		STORE_LOCK(txn->store);
+		layer = g_steal_pointer(&txn->layer);
+		txn_uncount(txn->store, layer);
+	}
+	/* A checkpoint that is under way keeps the rest. */
+	change_layer_free(layer);
+	txn_unref(txn);
+}
+
+bool
+store_txn_is_empty(const StoreTxn *txn)
+{
+	STORE_LOCK(txn->store);
+	return change_layer_count(txn->layer) == 0;
+}
+
+/* ---- ends ----------------------------------------------------------------*/
+
+/* Marks directory @dir as changed now, unless the transaction or a commit under
+ * way changes its record: that has times of its own. */
+static void
+touch_directory(StoreTxn *txn, StoreNode dir)
+{
+	StoreTxn *plain = &txn->store->plain;
+	RecordKey key = record_key_node(dir);
+	RecordNode node;
+
+	if (change_layer_find(txn->layer, record_slice(&key)) != NULL ||
+	    claim_has_key(txn->store, record_slice(&key)) ||
+	    node_load(plain, dir, &node) < 0)
+		return;
+	node.attr.mtime_ns = node.attr.ctime_ns = store_now_ns();
+	node_save(plain, &node);
+}
+
+/* Directories change their times with what is in them, for everyone, so not
+ * in the transaction's own copy of their records. */
+static void
+touch_directories(StoreTxn *txn)
+{
+	GHashTableIter iter;
+	void *key;
+
+	if (txn->touched == NULL)
+		return;
+	g_hash_table_iter_init(&iter, txn->touched);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		touch_directory(txn, *(StoreNode *)key);
+	g_clear_pointer(&txn->touched, g_hash_table_unref);
+}
+
+/* Gives what @txn has staged, and a reference to it, to the commit queue. */
+static void
+hand_over(StoreTxn *txn, StoreDone *done, void *user_data)
+{
+	ChangeLayer *layer = g_steal_pointer(&txn->layer);
+
+	txn->layer = change_layer_new();
+	if (txn->flight == NULL)
+		txn->flight = layer;
+	commit_enqueue(txn->store, txn, layer, done, user_data);
+}
+
+/* Hands over what a checkpoint of @txn shall commit, if there is something. */
+static bool
+begin_checkpoint(StoreTxn *txn, StoreDone *done, void *user_data, int *ret_r)
+{
+	STORE_LOCK(txn->store);
+	*ret_r = txn->error;
+	if (txn->error < 0 || change_layer_count(txn->layer) == 0)
+		return false;
+	g_assert(txn->flight == NULL);
+	touch_directories(txn);
+	hand_over(g_atomic_rc_box_acquire(txn), done, user_data);
+	return true;
+}
+
+void
+store_txn_checkpoint(StoreTxn *txn, StoreDone *done, void *user_data)
+{
+	int r;
+
+	if (!begin_checkpoint(txn, done, user_data, &r))
+		done(user_data, r);
+}
+
+static int
+begin_commit(StoreTxn *txn, StoreDone *done, void *user_data)
+{
+	STORE_LOCK(txn->store);
+	if (txn->error < 0)
+		return txn->error;
+	touch_directories(txn);
+	hand_over(txn, done, user_data);
+	return 0;
+}
+
+void
+store_txn_commit(StoreTxn **txn, StoreDone *done, void *user_data)
+{
+	StoreTxn *t = g_steal_pointer(txn);
+	int r = begin_commit(t, done, user_data);
+
+	if (r < 0) {
+		store_txn_abort(t);
+		done(user_data, r);
+	}
+}
+
+void
+txn_reveal(Store *store, const ChangeLayer *layer)
+{
+	orphan_queue_layer(store, layer);
+	g_hash_table_remove_all(store->roles);
+	commit_note_change(store);
+}
+
+/* Whether the plain layer may take @layer now. A full disk takes what makes
+ * room. */
+static int
+check_health(const Store *store, const ChangeLayer *layer)
+{
+	static const uint8_t table = RECORD_CHUNK;
+	ChangePlace *place = change_layer_seek(layer, (KvSlice){ &table, 1 });
+	const Change *first = place == NULL ? NULL : change_place_get(place);
+	bool has_content = first != NULL && first->value != NULL &&
+	                   first->key_bytes[0] == table;
+
+	if (store->health == STORE_FULL && !has_content)
+		return 0;
+	return commit_health_error(store);
+}
+
+static int
+publish(StoreTxn *txn)
+{
+	Store *store = txn->store;
+	int r;
+
+	STORE_LOCK(store);
+	if (txn->flight != NULL)
+		return -EBUSY;
+	r = txn->error;
+	if (r == 0)
+		r = check_health(store, txn->layer);
+	if (r == 0 && !claim_is_free(store, txn->layer))
+		r = -ESTALE;
+	if (r == 0)
+		r = claim_verify(store, txn->layer);
+	if (r < 0)
+		return r;
+
+	touch_directories(txn);
+	txn_uncount(store, txn->layer);
+	txn_reveal(store, txn->layer);
+	change_layer_move_over(txn->layer, store->active);
+	return 0;
+}
+
+int
+store_txn_publish(StoreTxn **txn)
+{
+	int r = publish(*txn);
+
+	if (r != -EBUSY)
+		store_txn_abort(g_steal_pointer(txn));
+	return r;
+}

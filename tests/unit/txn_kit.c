@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/txn_kit.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "tests/unit/store_kit.h"
+
+int
+test_txn_setup(void **state)
+{
+	TestTxn *b = g_new0(TestTxn, 1);
+
+	b->disk = kv_fault_disk_new();
+	test_fault_format(b->disk);
+	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
+	b->plain = store_plain(b->store);
+	*state = b;
+	return 0;
+}
+
+static void
+print_finding(void *user_data, const char *sentence)
+{
+	print_error("check: %s\n", sentence);
+}
+
+/* Whatever a test does, the store is whole afterwards. */
+int
+test_txn_teardown(void **state)
+{
+	TestTxn *b = *state;
+	uint64_t count = 1;
+
+	assert_int_equal(store_close(b->store), 0);
+	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
+	assert_int_equal(
+		store_check(b->store, print_finding, NULL, NULL, &count), 0);
+	assert_int_equal(count, 0);
+	store_close(b->store);
+	kv_fault_disk_free(b->disk);
+	g_free(b);
+	return 0;
+}
+
+/* ---- answers -------------------------------------------------------------*/
+
+void
+test_answered(void *user_data, int r)
+{
+	TestAnswer *a = user_data;
+
+	g_mutex_lock(&a->lock);
+	assert_false(a->is_there);
+	a->r = r;
+	a->is_there = true;
+	g_cond_signal(&a->cond);
+	g_mutex_unlock(&a->lock);
+}
+
+int
+test_await(TestAnswer *a)
+{
+	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+
+	g_mutex_lock(&a->lock);
+	while (!a->is_there)
+		assert_true(g_cond_wait_until(&a->cond, &a->lock, deadline));
+	g_mutex_unlock(&a->lock);
+	return a->r;
+}
+
+StoreTxn *
+test_begin(TestTxn *b)
+{
+	StoreTxn *txn = NULL;
+
+	assert_int_equal(store_txn_begin(b->store, "test", &txn), 0);
+	return txn;
+}
+
+int
+test_checkpoint(StoreTxn *txn)
+{
+	TestAnswer a = { .r = 1 };
+
+	store_txn_checkpoint(txn, test_answered, &a);
+	return test_await(&a);
+}
+
+StoreNode
+test_stage_file(StoreTxn *txn, StoreNode dir, const char *name)
+{
+	StoreAttr attr = { .mode = S_IFREG | 0644 };
+
+	assert_int_equal(store_name_add(txn, dir, name, &attr, &attr), 0);
+	return attr.node;
+}
+
+bool
+test_has(StoreTxn *txn, StoreNode dir, const char *name)
+{
+	StoreEntry entry;
+	int r = store_name_find(txn, dir, name, &entry);
+
+	assert_true(r == 0 || r == -ENOENT);
+	return r == 0;
+}

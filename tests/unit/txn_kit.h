@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+#include "store/store.h"
+#include "tests/unit/kv_fault.h"
+
+/** A store on a disk that holds a commit, or fails, as a test wants. */
+typedef struct TestTxn {
+	KvFaultDisk *disk;
+	Store *store;
+	StoreTxn *plain;
+} TestTxn;
+
+/** cmocka's set-up and tear-down: *state is a TestTxn. Whatever a test does,
+ * the store must be whole afterwards. */
+int test_txn_setup(void **state);
+int test_txn_teardown(void **state);
+
+/** What a StoreDone was told, on whatever thread. */
+typedef struct TestAnswer {
+	GMutex lock;
+	GCond cond;
+	bool is_there;
+	int r;
+} TestAnswer;
+
+/** A StoreDone; @user_data is the TestAnswer. */
+void test_answered(void *user_data, int r);
+
+/** Waits for the answer, and returns it. */
+int test_await(TestAnswer *a);
+
+/** Begins a transaction. */
+StoreTxn *test_begin(TestTxn *b);
+
+/** Carries out a checkpoint and returns how it ended. */
+int test_checkpoint(StoreTxn *txn);
+
+/** Creates a file in @txn. */
+StoreNode test_stage_file(StoreTxn *txn, StoreNode dir, const char *name);
+
+/** Whether @txn sees @name. */
+bool test_has(StoreTxn *txn, StoreNode dir, const char *name);
+
+#define TXN_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, test_txn_setup, test_txn_teardown)
