@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "fs/range_tree.h"
+#include "fs/range_table.h"
 
 /*
  * How the table works
@@ -28,189 +28,13 @@
 #define LOCKS_MAX 65536
 #define WAITS_MAX 1024
 
-typedef struct File {
-	uint64_t node;
-	FsLockSpace space;
-	FsRange *held; /* tree of ranges; owned */
-	GQueue line;   /* Wait, in order of arrival; owned by the table */
-	bool changed;  /* is in the table's changed */
-} File;
-
-/* Everything a lock_owner has, so that circles are found by following it. */
-typedef struct Owner {
-	uint64_t id;
-	unsigned held;
-	GQueue waits; /* Wait; a process has one a thread */
-} Owner;
-
-typedef struct Wait {
-	FsLockWait id;
-	File *file; /* borrowed; stays while anybody waits in it */
-	FsLockOwner owner;
-	FsLockRange range;
-	FsLockGrant *grant;
-	void *user_data; /* borrowed */
-	int r;           /* how it ended */
-	uint64_t mark;   /* the last search for a circle that was here */
-} Wait;
-
-struct FsRangeLock {
-	GMutex mutex;                         /* protects everything below */
-	GHashTable *files[FS_LOCK_FLOCK + 1]; /* node -> File, owned */
-	GHashTable *owners;                   /* id -> Owner, owned */
-	GHashTable *waits;                    /* id -> Wait, owned */
-	GQueue changed; /* File: someone in its line may go on */
-	GQueue ended;   /* Wait, owned: to be answered */
-	unsigned held;
-	FsLockWait last_wait;
-	uint64_t mark; /* of the last search for a circle */
-};
-
-/* ---- the table's objects -------------------------------------------------*/
-
-static File *
-table_file(FsRangeLock *table, const FsLockRange *range)
-{
-	GHashTable *files = table->files[range->space];
-	File *file = g_hash_table_lookup(files, &range->node);
-
-	if (file == NULL) {
-		file = g_new0(File, 1);
-		file->node = range->node;
-		file->space = range->space;
-		g_queue_init(&file->line);
-		g_hash_table_insert(files, &file->node, file);
-	}
-	return file;
-}
-
-static void
-table_mark(FsRangeLock *table, File *file)
-{
-	if (file->changed)
-		return;
-
-	file->changed = true;
-	g_queue_push_tail(&table->changed, file);
-}
-
-static Owner *
-table_owner(FsRangeLock *table, uint64_t id)
-{
-	Owner *owner = g_hash_table_lookup(table->owners, &id);
-
-	if (owner == NULL) {
-		owner = g_new0(Owner, 1);
-		owner->id = id;
-		g_queue_init(&owner->waits);
-		g_hash_table_insert(table->owners, &owner->id, owner);
-	}
-	return owner;
-}
-
-static void
-table_forget_owner(FsRangeLock *table, uint64_t id)
-{
-	Owner *owner = g_hash_table_lookup(table->owners, &id);
-
-	if (owner != NULL && owner->held == 0 && owner->waits.length == 0)
-		g_hash_table_remove(table->owners, &id);
-}
-
-/* ---- taking and dropping -------------------------------------------------*/
-
-static void
-file_add(FsRangeLock *table, File *file, const FsLockOwner *owner,
-         uint64_t first, uint64_t last, bool exclusive)
-{
-	fs_range_tree_add(&file->held, owner, first, last, exclusive);
-	table->held++;
-	table_owner(table, owner->owner)->held++;
-}
-
-static void
-file_remove(FsRangeLock *table, File *file, FsRange *held)
-{
-	table->held--;
-	table_owner(table, held->owner.owner)->held--;
-	table_mark(table, file);
-	fs_range_tree_remove(&file->held, held);
-}
-
-/* Leaves of @held what lies outside @first to @last. */
-static void
-file_cut(FsRangeLock *table, File *file, FsRange *held, uint64_t first,
-         uint64_t last)
-{
-	if (held->first < first)
-		file_add(table, file, &held->owner, held->first, first - 1,
-		         held->exclusive);
-	if (held->last > last)
-		file_add(table, file, &held->owner, last + 1, held->last,
-		         held->exclusive);
-	file_remove(table, file, held);
-}
-
-static void
-file_drop(FsRangeLock *table, File *file, const FsLockOwner *owner,
-          uint64_t first, uint64_t last)
-{
-	g_autoptr(GPtrArray) own =
-		fs_range_tree_of_owner(file->held, owner->owner, first, last);
-
-	for (guint i = 0; i < own->len; i++)
-		file_cut(table, file, own->pdata[i], first, last);
-	table_forget_owner(table, owner->owner);
-}
-
-/* Those of the owner's waits that stood back because it held nothing need no
- * longer do so. */
-static void
-table_mark_waits(FsRangeLock *table, uint64_t id)
-{
-	Owner *owner = table_owner(table, id);
-
-	for (GList *l = owner->waits.head; l != NULL; l = l->next)
-		table_mark(table, ((Wait *)l->data)->file);
-}
-
-/* Takes @range, which nobody else's lock is in the way of. What the owner
- * holds there is replaced; what it holds of the same kind beside it becomes
- * one with it, unless it came through another handle, whose end it follows. */
-static void
-file_take(FsRangeLock *table, File *file, const FsLockOwner *owner,
-          const FsLockRange *range)
-{
-	uint64_t first = range->first;
-	uint64_t last = range->last;
-	g_autoptr(GPtrArray) near = fs_range_tree_of_owner(
-		file->held, owner->owner, first == 0 ? 0 : first - 1,
-		last == UINT64_MAX ? last : last + 1);
-
-	for (guint i = 0; i < near->len; i++) {
-		const FsRange *held = near->pdata[i];
-
-		if (held->exclusive == range->exclusive &&
-		    held->owner.handle == owner->handle) {
-			first = MIN(first, held->first);
-			last = MAX(last, held->last);
-		}
-	}
-
-	file_drop(table, file, owner, first, last);
-	file_add(table, file, owner, first, last, range->exclusive);
-	table_mark_waits(table, owner->owner);
-	/* A downgrade lets others in. */
-	table_mark(table, file);
-}
-
 /* ---- waiting -------------------------------------------------------------*/
 
 /* Whether waiting for @range would close a circle: whether somebody in its way
  * waits, directly or not, for @owner. */
 static bool
-table_is_circle(FsRangeLock *table, const File *file, const FsLockOwner *owner,
-                const FsLockRange *range)
+table_is_circle(FsRangeLock *table, const FsRangeFile *file,
+                const FsLockOwner *owner, const FsLockRange *range)
 {
 	g_autoptr(GPtrArray) agenda =
 		fs_range_tree_obstacles(file->held, owner, range);
@@ -218,13 +42,14 @@ table_is_circle(FsRangeLock *table, const File *file, const FsLockOwner *owner,
 	table->mark++;
 	while (agenda->len > 0) {
 		const FsRange *held = g_ptr_array_steal_index_fast(agenda, 0);
-		Owner *holder = table_owner(table, held->owner.owner);
+		FsRangeOwner *holder =
+			fs_range_table_owner(table, held->owner.owner);
 
 		if (holder->id == owner->owner)
 			return true;
 
 		for (GList *l = holder->waits.head; l != NULL; l = l->next) {
-			Wait *wait = l->data;
+			FsRangeWait *wait = l->data;
 
 			if (wait->mark == table->mark)
 				continue;
@@ -238,11 +63,11 @@ table_is_circle(FsRangeLock *table, const File *file, const FsLockOwner *owner,
 	return false;
 }
 
-static Wait *
-table_park(FsRangeLock *table, File *file, const FsLockOwner *owner,
+static FsRangeWait *
+table_park(FsRangeLock *table, FsRangeFile *file, const FsLockOwner *owner,
            const FsLockRange *range)
 {
-	Wait *wait = g_new0(Wait, 1);
+	FsRangeWait *wait = g_new0(FsRangeWait, 1);
 
 	wait->id = ++table->last_wait;
 	wait->file = file;
@@ -250,19 +75,21 @@ table_park(FsRangeLock *table, File *file, const FsLockOwner *owner,
 	wait->range = *range;
 	g_hash_table_insert(table->waits, &wait->id, wait);
 	g_queue_push_tail(&file->line, wait);
-	g_queue_push_tail(&table_owner(table, owner->owner)->waits, wait);
+	g_queue_push_tail(&fs_range_table_owner(table, owner->owner)->waits,
+	                  wait);
 	return wait;
 }
 
 /* Takes @wait out of its line, to be answered with @r. */
 static void
-table_end(FsRangeLock *table, Wait *wait, int r)
+table_end(FsRangeLock *table, FsRangeWait *wait, int r)
 {
 	g_queue_remove(&wait->file->line, wait);
-	g_queue_remove(&table_owner(table, wait->owner.owner)->waits, wait);
+	g_queue_remove(&fs_range_table_owner(table, wait->owner.owner)->waits,
+	               wait);
 	g_hash_table_steal(table->waits, &wait->id);
-	table_forget_owner(table, wait->owner.owner);
-	table_mark(table, wait->file);
+	fs_range_table_forget(table, wait->owner.owner);
+	fs_range_table_mark(table, wait->file);
 
 	wait->r = r;
 	g_queue_push_tail(&table->ended, wait);
@@ -275,10 +102,12 @@ ranges_overlap(const FsLockRange *a, const FsLockRange *b)
 }
 
 static bool
-file_must_wait(FsRangeLock *table, const File *file, const FsLockOwner *owner,
-               const FsLockRange *range, const GList *until)
+file_must_wait(FsRangeLock *table, const FsRangeFile *file,
+               const FsLockOwner *owner, const FsLockRange *range,
+               const GList *until)
 {
-	const Owner *known = g_hash_table_lookup(table->owners, &owner->owner);
+	const FsRangeOwner *known =
+		g_hash_table_lookup(table->owners, &owner->owner);
 
 	if (fs_range_tree_obstacle(file->held, owner, range) != NULL)
 		return true;
@@ -286,7 +115,7 @@ file_must_wait(FsRangeLock *table, const File *file, const FsLockOwner *owner,
 		return false;
 
 	for (GList *l = file->line.head; l != until; l = l->next) {
-		const Wait *before = l->data;
+		const FsRangeWait *before = l->data;
 
 		if (before->owner.owner != owner->owner &&
 		    (before->range.exclusive || range->exclusive) &&
@@ -297,18 +126,18 @@ file_must_wait(FsRangeLock *table, const File *file, const FsLockOwner *owner,
 }
 
 static void
-file_grant(FsRangeLock *table, File *file)
+file_grant(FsRangeLock *table, FsRangeFile *file)
 {
 	GList *next;
 
 	for (GList *l = file->line.head; l != NULL; l = next) {
-		Wait *wait = l->data;
+		FsRangeWait *wait = l->data;
 
 		next = l->next;
 		if (file_must_wait(table, file, &wait->owner, &wait->range, l))
 			continue;
 		table_end(table, wait, 0);
-		file_take(table, file, &wait->owner, &wait->range);
+		fs_range_file_take(table, file, &wait->owner, &wait->range);
 	}
 }
 
@@ -317,8 +146,8 @@ static void
 table_unlock(FsRangeLock *table)
 {
 	GQueue ended;
-	File *file;
-	Wait *wait;
+	FsRangeFile *file;
+	FsRangeWait *wait;
 
 	while ((file = g_queue_pop_head(&table->changed)) != NULL) {
 		file->changed = false;
@@ -371,7 +200,7 @@ fs_range_lock_free(FsRangeLock *table)
 
 		g_hash_table_iter_init(&iter, table->files[i]);
 		while (g_hash_table_iter_next(&iter, NULL, &file))
-			fs_range_tree_free(((File *)file)->held);
+			fs_range_tree_free(((FsRangeFile *)file)->held);
 		g_hash_table_unref(table->files[i]);
 	}
 	g_hash_table_unref(table->owners);
@@ -387,7 +216,7 @@ fs_range_lock_test(FsRangeLock *table, const FsLockOwner *owner,
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
 		g_mutex_locker_new(&table->mutex);
-	const File *file =
+	const FsRangeFile *file =
 		g_hash_table_lookup(table->files[range->space], &range->node);
 	const FsRange *held;
 
@@ -404,6 +233,24 @@ fs_range_lock_test(FsRangeLock *table, const FsLockOwner *owner,
 	return true;
 }
 
+bool
+fs_range_lock_has(FsRangeLock *table, uint64_t node, const void *handle,
+                  uint64_t below)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	bool has = false;
+
+	for (size_t i = 0; !has && i < G_N_ELEMENTS(table->files); i++) {
+		const FsRangeFile *file =
+			g_hash_table_lookup(table->files[i], &node);
+
+		has = file != NULL &&
+		      fs_range_tree_has_handle(file->held, handle, below);
+	}
+	return has;
+}
+
 /* Replacing the middle of a range leaves two more than there were. */
 static int
 table_check_room(const FsRangeLock *table)
@@ -415,20 +262,20 @@ int
 fs_range_lock_try(FsRangeLock *table, const FsLockOwner *owner,
                   const FsLockRange *range)
 {
-	File *file;
+	FsRangeFile *file;
 	int r;
 
 	g_assert(range->first <= range->last);
 
 	g_mutex_lock(&table->mutex);
-	file = table_file(table, range);
+	file = fs_range_table_file(table, range);
 	r = table_check_room(table);
 	if (fs_range_tree_obstacle(file->held, owner, range) != NULL)
 		r = -EAGAIN;
 	if (r == 0)
-		file_take(table, file, owner, range);
+		fs_range_file_take(table, file, owner, range);
 	else
-		table_mark(table, file);
+		fs_range_table_mark(table, file);
 	table_unlock(table);
 	return r;
 }
@@ -436,8 +283,8 @@ fs_range_lock_try(FsRangeLock *table, const FsLockOwner *owner,
 /* Called with @table locked. Parks the request if it must; *@ret_wait is NULL
  * if it was granted. */
 static int
-table_wait(FsRangeLock *table, File *file, const FsLockOwner *owner,
-           const FsLockRange *range, Wait **ret_wait)
+table_wait(FsRangeLock *table, FsRangeFile *file, const FsLockOwner *owner,
+           const FsLockRange *range, FsRangeWait **ret_wait)
 {
 	int r;
 
@@ -448,10 +295,10 @@ table_wait(FsRangeLock *table, File *file, const FsLockOwner *owner,
 	/* As flock(2) converts: two who hold it shared may both ask for more. */
 	if (range->space == FS_LOCK_FLOCK &&
 	    fs_range_tree_obstacle(file->held, owner, range) != NULL)
-		file_drop(table, file, owner, 0, UINT64_MAX);
+		fs_range_file_drop(table, file, owner, 0, UINT64_MAX);
 
 	if (!file_must_wait(table, file, owner, range, NULL)) {
-		file_take(table, file, owner, range);
+		fs_range_file_take(table, file, owner, range);
 		*ret_wait = NULL;
 		return 0;
 	}
@@ -470,15 +317,15 @@ fs_range_lock_wait(FsRangeLock *table, const FsLockOwner *owner,
                    const FsLockRange *range, FsLockGrant *grant,
                    void *user_data, FsLockWait *ret_wait)
 {
-	Wait *wait = NULL;
-	File *file;
+	FsRangeWait *wait = NULL;
+	FsRangeFile *file;
 	int r;
 
 	g_assert(range->first <= range->last);
 
 	g_mutex_lock(&table->mutex);
-	file = table_file(table, range);
-	table_mark(table, file);
+	file = fs_range_table_file(table, range);
+	fs_range_table_mark(table, file);
 	r = table_wait(table, file, owner, range, &wait);
 	if (wait != NULL) {
 		wait->grant = grant;
@@ -496,7 +343,7 @@ fs_range_lock_wait(FsRangeLock *table, const FsLockOwner *owner,
 void
 fs_range_lock_cancel(FsRangeLock *table, FsLockWait id)
 {
-	Wait *wait;
+	FsRangeWait *wait;
 
 	g_mutex_lock(&table->mutex);
 	wait = g_hash_table_lookup(table->waits, &id);
@@ -508,7 +355,7 @@ fs_range_lock_cancel(FsRangeLock *table, FsLockWait id)
 /* Whether dropping @range leaves one more than there were, with no room for
  * it. */
 static bool
-file_is_full(const FsRangeLock *table, const File *file,
+file_is_full(const FsRangeLock *table, const FsRangeFile *file,
              const FsLockOwner *owner, const FsLockRange *range)
 {
 	g_autoptr(GPtrArray) own = NULL;
@@ -528,8 +375,8 @@ int
 fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
                    const FsLockRange *range)
 {
-	const Owner *known;
-	File *file;
+	const FsRangeOwner *known;
+	FsRangeFile *file;
 	int r = 0;
 
 	g_assert(range->first <= range->last);
@@ -542,8 +389,8 @@ fs_range_lock_drop(FsRangeLock *table, const FsLockOwner *owner,
 		if (file_is_full(table, file, owner, range))
 			r = -ENOLCK;
 		else
-			file_drop(table, file, owner, range->first,
-			          range->last);
+			fs_range_file_drop(table, file, owner, range->first,
+			                   range->last);
 	}
 	table_unlock(table);
 	return r;
@@ -562,7 +409,7 @@ fs_range_lock_drop_owner(FsRangeLock *table, uint64_t node, uint64_t owner)
 }
 
 static void
-file_drop_handle(FsRangeLock *table, File *file, const void *handle)
+file_drop_handle(FsRangeLock *table, FsRangeFile *file, const void *handle)
 {
 	g_autoptr(GPtrArray) all = fs_range_tree_of_handle(file->held, handle);
 	GList *next;
@@ -571,12 +418,12 @@ file_drop_handle(FsRangeLock *table, File *file, const void *handle)
 		FsRange *held = all->pdata[i];
 		uint64_t id = held->owner.owner;
 
-		file_remove(table, file, held);
-		table_forget_owner(table, id);
+		fs_range_file_remove(table, file, held);
+		fs_range_table_forget(table, id);
 	}
 
 	for (GList *l = file->line.head; l != NULL; l = next) {
-		Wait *wait = l->data;
+		FsRangeWait *wait = l->data;
 
 		next = l->next;
 		if (wait->owner.handle == handle)
@@ -589,7 +436,7 @@ fs_range_lock_drop_handle(FsRangeLock *table, uint64_t node, const void *handle)
 {
 	g_mutex_lock(&table->mutex);
 	for (size_t i = 0; i < G_N_ELEMENTS(table->files); i++) {
-		File *file = g_hash_table_lookup(table->files[i], &node);
+		FsRangeFile *file = g_hash_table_lookup(table->files[i], &node);
 
 		if (file != NULL)
 			file_drop_handle(table, file, handle);

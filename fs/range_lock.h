@@ -68,6 +68,13 @@ bool fs_range_lock_test(FsRangeLock *table, const FsLockOwner *owner,
                         FsLockOwner *ret_owner);
 
 /**
+ * Whether a lock on @node, of either space, that was taken through @handle and
+ * begins below byte @below is held.
+ */
+bool fs_range_lock_has(FsRangeLock *table, uint64_t node, const void *handle,
+                       uint64_t below);
+
+/**
  * Takes @range for @owner, replacing what it holds there (upgrade, downgrade,
  * split and merge as POSIX says), if no other owner's lock is in the way.
  *

@@ -221,6 +221,14 @@ fs_range_tree_of_handle(FsRange *tree, const void *handle)
 	return found;
 }
 
+bool
+fs_range_tree_has_handle(FsRange *tree, const void *handle, uint64_t below)
+{
+	const Search search = { 0, below - 1, match_handle, handle };
+
+	return below > 0 && tree_find(tree, &search) != NULL;
+}
+
 void
 fs_range_tree_free(FsRange *tree)
 {

@@ -56,5 +56,9 @@ GPtrArray *fs_range_tree_of_owner(FsRange *tree, uint64_t owner, uint64_t first,
 /** All that were taken through @handle, in order; each is borrowed. */
 GPtrArray *fs_range_tree_of_handle(FsRange *tree, const void *handle);
 
+/** Whether one that begins below byte @below was taken through @handle. */
+bool fs_range_tree_has_handle(FsRange *tree, const void *handle,
+                              uint64_t below);
+
 /** Frees every range of @tree. */
 void fs_range_tree_free(FsRange *tree);

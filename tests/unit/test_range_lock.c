@@ -272,6 +272,33 @@ any_sequence_agrees_with_a_model(void **state)
 	}
 }
 
+static void
+a_handle_knows_what_was_locked_through_it(void **state)
+{
+	static const char flock[] = "";
+	const FsLockOwner flocker = { .owner = 3, .handle = flock };
+	const FsLockRange whole = { .node = NODE,
+		                    .space = FS_LOCK_FLOCK,
+		                    .last = UINT64_MAX };
+	const void *handle = owner(1).handle;
+
+	assert_false(fs_range_lock_has(*state, NODE, handle, UINT64_MAX));
+	assert_int_equal(try(*state, 2, 0, 9, SHARED), 0);
+	assert_int_equal(try(*state, 1, 50, 99, SHARED), 0);
+	assert_true(fs_range_lock_has(*state, NODE, handle, 51));
+	assert_false(fs_range_lock_has(*state, NODE, handle, 50));
+	assert_false(fs_range_lock_has(*state, NODE, handle, 0));
+	assert_false(fs_range_lock_has(*state, NODE + 1, handle, 51));
+	assert_int_equal(drop(*state, 1, 50, 98), 0);
+	assert_true(fs_range_lock_has(*state, NODE, handle, 100));
+	assert_false(fs_range_lock_has(*state, NODE, handle, 99));
+	fs_range_lock_drop_handle(*state, NODE, handle);
+	assert_false(fs_range_lock_has(*state, NODE, handle, 100));
+
+	assert_int_equal(fs_range_lock_try(*state, &flocker, &whole), 0);
+	assert_true(fs_range_lock_has(*state, NODE, flock, 1));
+}
+
 int
 main(void)
 {
@@ -290,6 +317,7 @@ main(void)
 		TEST(ranges_are_limited_and_room_comes_back),
 		TEST(unlocking_cannot_exceed_the_limit),
 		TEST(any_sequence_agrees_with_a_model),
+		TEST(a_handle_knows_what_was_locked_through_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
