@@ -105,6 +105,65 @@ find(ModelNode *dir, const char *name)
 	return g_hash_table_lookup(dir->children, key);
 }
 
+StoreNode
+model_find(ModelNode *dir, const char *name)
+{
+	const ModelNode *node = find(dir, name);
+
+	return node == NULL ? 0 : node->node;
+}
+
+ModelNode *
+model_node(const Model *model, StoreNode node)
+{
+	const GPtrArray *all[] = { model->dirs, model->files };
+	guint i;
+
+	for (i = 0; i < all[0]->len + all[1]->len; i++) {
+		ModelNode *n = i < all[0]->len ? all[0]->pdata[i]
+		                               : all[1]->pdata[i - all[0]->len];
+
+		if (n->node == node)
+			return n;
+	}
+	return NULL;
+}
+
+static void
+copy_into(Model *model, ModelNode *to, const ModelNode *from)
+{
+	GHashTableIter iter;
+	void *key;
+	void *value;
+
+	to->node = from->node;
+	g_hash_table_iter_init(&iter, from->xattrs);
+	while (g_hash_table_iter_next(&iter, &key, &value))
+		model_xattr_set(to, key, value);
+	if (from->bytes != NULL)
+		g_byte_array_append(to->bytes, from->bytes->data,
+		                    from->bytes->len);
+	if (from->children == NULL)
+		return;
+	g_hash_table_iter_init(&iter, from->children);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const ModelNode *child = value;
+		ModelNode *copy = node_new(model, to, child->name, child->mode);
+
+		g_hash_table_insert(to->children, g_strdup(key), copy);
+		copy_into(model, copy, child);
+	}
+}
+
+Model *
+model_copy(const Model *model)
+{
+	Model *copy = model_new();
+
+	copy_into(copy, copy->root, model->root);
+	return copy;
+}
+
 static void
 forget(Model *model, ModelNode *node)
 {
@@ -363,7 +422,7 @@ compare_node(const ModelNode *node, StoreTxn *txn)
 }
 
 void
-model_compare(Model *model, Store *store)
+model_compare(Model *model, StoreTxn *txn)
 {
-	compare_node(model->root, store_plain(store));
+	compare_node(model->root, txn);
 }

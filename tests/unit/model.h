@@ -26,6 +26,15 @@ struct ModelNode {
 Model *model_new(void);
 void model_free(Model *model);
 
+/** A model that is the same, and shares nothing with @model. */
+Model *model_copy(const Model *model);
+
+/** The node that the store calls @node, or NULL. */
+ModelNode *model_node(const Model *model, StoreNode node);
+
+/** What @name in @dir stands for, as the store calls it, or 0. */
+StoreNode model_find(ModelNode *dir, const char *name);
+
 /** One at random. A file may be NULL if there is none. */
 ModelNode *model_any_dir(Model *model, GRand *rand);
 ModelNode *model_any_file(Model *model, GRand *rand);
@@ -46,5 +55,5 @@ void model_punch(ModelNode *file, uint64_t offset, uint64_t size);
 size_t model_read(const ModelNode *file, uint64_t offset, void *buf,
                   size_t size);
 
-/** Fails the test unless @store holds exactly what @model does. */
-void model_compare(Model *model, Store *store);
+/** Fails the test unless @txn sees exactly what @model has. */
+void model_compare(Model *model, StoreTxn *txn);

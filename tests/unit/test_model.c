@@ -2,7 +2,9 @@
 
 /*
  * Random operations on the store and on a plain model in memory: after every
- * step the results must be equal, and after every reopening all there is.
+ * step the results must be equal, and after every reopening all there is. A
+ * transaction has a model of its own, which begins as a copy of the other and
+ * takes its place when it is committed.
  * A failure prints the seed and the step; POFS_SEED repeats it.
  */
 
@@ -32,10 +34,27 @@ static const char *const names[] = {
 
 typedef struct Walk {
 	TestStore *test;
-	Model *model;
+	Model *model; /* what the next step sees */
 	GRand *rand;
 	unsigned step;
+
+	StoreTxn *txn;  /* NULL: steps are plain */
+	Model *outside; /* then what all others see */
+	GHashTable
+		*touched; /* StoreNode: what the transaction may have staged */
 } Walk;
+
+static StoreTxn *
+view(const Walk *w)
+{
+	return w->txn != NULL ? w->txn : store_plain(w->test->store);
+}
+
+static void
+touch(Walk *w, StoreNode node)
+{
+	g_hash_table_add(w->touched, g_memdup2(&node, sizeof(node)));
+}
 
 static const char *
 any_name(Walk *w)
@@ -62,8 +81,7 @@ step_add(Walk *w, ModelNode *dir)
 		                                           : S_IFDIR | 0755 };
 	ModelNode *made = NULL;
 	int want = model_add(w->model, dir, name, attr.mode, &made);
-	int r = store_name_add(store_plain(w->test->store), dir->node, name,
-	                       &attr, &attr);
+	int r = store_name_add(view(w), dir->node, name, &attr, &attr);
 
 	assert_int_equal(r, want);
 	if (r == 0)
@@ -76,8 +94,8 @@ step_remove(Walk *w, ModelNode *dir)
 	const char *name = any_name(w);
 	uint32_t type = g_rand_boolean(w->rand) ? S_IFREG : S_IFDIR;
 
-	assert_int_equal(store_name_remove(store_plain(w->test->store),
-	                                   dir->node, name, type),
+	touch(w, model_find(dir, name));
+	assert_int_equal(store_name_remove(view(w), dir->node, name, type),
 	                 model_remove(w->model, dir, name, type));
 }
 
@@ -89,8 +107,10 @@ step_move(Walk *w, ModelNode *dir)
 	const char *new_name = any_name(w);
 	StoreMove how = (StoreMove)g_rand_int_range(w->rand, 0, 3);
 
-	assert_int_equal(store_name_move(store_plain(w->test->store), dir->node,
-	                                 name, to->node, new_name, how),
+	touch(w, model_find(dir, name));
+	touch(w, model_find(to, new_name));
+	assert_int_equal(store_name_move(view(w), dir->node, name, to->node,
+	                                 new_name, how),
 	                 model_move(w->model, dir, name, to, new_name, how));
 }
 
@@ -105,10 +125,10 @@ step_write(Walk *w, ModelNode *file)
 
 	for (i = 0; i < size; i++)
 		data[i] = (uint8_t)(g_rand_int(w->rand) | 1);
-	assert_int_equal(store_file_write(store_plain(w->test->store),
-	                                  file->node, offset, data, size),
-	                 0);
+	assert_int_equal(
+		store_file_write(view(w), file->node, offset, data, size), 0);
 	model_write(file, offset, data, size);
+	touch(w, file->node);
 }
 
 static void
@@ -116,10 +136,9 @@ step_truncate(Walk *w, ModelNode *file)
 {
 	uint64_t size = any_size(w);
 
-	assert_int_equal(store_file_truncate(store_plain(w->test->store),
-	                                     file->node, size),
-	                 0);
+	assert_int_equal(store_file_truncate(view(w), file->node, size), 0);
 	model_truncate(file, size);
+	touch(w, file->node);
 }
 
 static void
@@ -128,10 +147,10 @@ step_punch(Walk *w, ModelNode *file)
 	uint64_t offset = any_size(w);
 	uint64_t size = any_size(w);
 
-	assert_int_equal(store_file_punch(store_plain(w->test->store),
-	                                  file->node, offset, size),
+	assert_int_equal(store_file_punch(view(w), file->node, offset, size),
 	                 0);
 	model_punch(file, offset, size);
+	touch(w, file->node);
 }
 
 static void
@@ -144,8 +163,7 @@ step_read(Walk *w, ModelNode *file)
 	size_t got_size = 0;
 	size_t want_size = model_read(file, offset, want, size);
 
-	assert_int_equal(store_file_read(store_plain(w->test->store),
-	                                 file->node, offset, got, size,
+	assert_int_equal(store_file_read(view(w), file->node, offset, got, size,
 	                                 &got_size),
 	                 0);
 	assert_int_equal(got_size, want_size);
@@ -159,26 +177,129 @@ step_xattr(Walk *w, ModelNode *node)
 		g_strdup_printf("user.%d", g_rand_int_range(w->rand, 0, 4));
 	g_autofree char *value = g_strdup_printf("%u", g_rand_int(w->rand));
 
+	touch(w, node->node);
 	if (g_rand_boolean(w->rand)) {
-		assert_int_equal(store_xattr_set(store_plain(w->test->store),
-		                                 node->node, name, value,
-		                                 strlen(value), 0),
+		assert_int_equal(store_xattr_set(view(w), node->node, name,
+		                                 value, strlen(value), 0),
 		                 0);
 		model_xattr_set(node, name, value);
 	} else {
-		assert_int_equal(store_xattr_remove(store_plain(w->test->store),
-		                                    node->node, name),
+		assert_int_equal(store_xattr_remove(view(w), node->node, name),
 		                 model_xattr_remove(node, name));
+	}
+}
+
+/* ---- transactions --------------------------------------------------------*/
+
+static void
+keep_answer(void *user_data, int r)
+{
+	g_atomic_int_set((int *)user_data, r);
+}
+
+static int
+checkpoint(Walk *w)
+{
+	int r = 1;
+
+	store_txn_checkpoint(w->txn, keep_answer, &r);
+	while (g_atomic_int_get(&r) == 1)
+		(void)store_sync_wait(w->test->store);
+	return r;
+}
+
+/* What the transaction did holds for everybody, or never happened. */
+static void
+settle(Walk *w, bool is_done)
+{
+	g_hash_table_remove_all(w->touched);
+	if (!is_done) {
+		model_free(w->model);
+		w->model = g_steal_pointer(&w->outside);
+		g_clear_pointer(&w->txn, store_txn_abort);
+	} else if (w->txn == NULL) {
+		g_clear_pointer(&w->outside, model_free);
+	} else {
+		model_free(w->outside);
+		w->outside = model_copy(w->model);
+	}
+}
+
+/* A checkpoint, or an end; @want is how it ends unless it is an abort. */
+static void
+step_end(Walk *w, int want)
+{
+	int choice = g_rand_int_range(w->rand, 0, want < 0 ? 3 : 4);
+
+	if (choice == 0)
+		assert_int_equal(checkpoint(w), want);
+	else if (choice == 1)
+		assert_int_equal(store_txn_commit_wait(&w->txn), want);
+	else if (choice == 2)
+		assert_int_equal(store_txn_publish(&w->txn), want);
+	settle(w, want == 0 && choice != 3);
+}
+
+/* A plain change beside the transaction: if that has staged the same node, it
+ * has come to nothing. */
+static void
+step_meddle(Walk *w)
+{
+	ModelNode *file = model_any_file(w->outside, w->rand);
+	ModelNode *inside;
+	bool is_touched;
+
+	if (file == NULL)
+		return;
+	inside = model_node(w->model, file->node);
+	is_touched = g_hash_table_contains(w->touched, &file->node);
+	/* Some touches change nothing: this does. */
+	if (is_touched && inside != NULL)
+		assert_int_equal(store_file_truncate(w->txn, file->node,
+		                                     inside->bytes->len),
+		                 0);
+	assert_int_equal(store_xattr_set(store_plain(w->test->store),
+	                                 file->node, "user.0", "m", 1, 0),
+	                 0);
+	model_xattr_set(file, "user.0", "m");
+	if (is_touched)
+		step_end(w, -ESTALE);
+	else
+		model_xattr_set(inside, "user.0", "m");
+}
+
+static void
+step_transaction(Walk *w)
+{
+	int choice = g_rand_int_range(w->rand, 0, 6);
+
+	if (w->txn == NULL) {
+		g_hash_table_remove_all(w->touched);
+		assert_int_equal(
+			store_txn_begin(w->test->store, "walk", &w->txn), 0);
+		w->outside = w->model;
+		w->model = model_copy(w->outside);
+	} else if (choice == 0) {
+		model_compare(w->outside, store_plain(w->test->store));
+		model_compare(w->model, w->txn);
+	} else if (choice < 4) {
+		step_meddle(w);
+	} else {
+		step_end(w, 0);
 	}
 }
 
 static void
 step_reopen(Walk *w)
 {
+	if (w->txn != NULL)
+		settle(w, false);
 	test_store_reopen(w->test);
-	model_compare(w->model, w->test->store);
+	model_compare(w->model, store_plain(w->test->store));
 	test_store_check(w->test);
 }
+
+/* ---- the walk ------------------------------------------------------------*/
 
 static void
 step(Walk *w)
@@ -191,6 +312,8 @@ step(Walk *w)
 		step_reopen(w);
 	else if (choice < 3)
 		assert_int_equal(store_sync_wait(w->test->store), 0);
+	else if (choice < 8)
+		step_transaction(w);
 	else if (choice < 30 || (choice >= 52 && file == NULL))
 		step_add(w, dir);
 	else if (choice < 42)
@@ -221,13 +344,16 @@ the_store_behaves_like_a_plain_model(void **state)
 		TestStore *test = test_store_new();
 		Walk w = { .test = test,
 			   .model = model_new(),
-			   .rand = g_rand_new_with_seed(seed) };
+			   .rand = g_rand_new_with_seed(seed),
+			   .touched = g_hash_table_new_full(
+				   g_int64_hash, g_int64_equal, g_free, NULL) };
 
 		print_message("POFS_SEED=%u\n", seed);
 		for (w.step = 0; w.step < STEPS; w.step++)
 			step(&w);
 		step_reopen(&w);
 		g_rand_free(w.rand);
+		g_hash_table_unref(w.touched);
 		model_free(w.model);
 		test_store_free(test);
 	}
