@@ -14,10 +14,12 @@
 
 #include <glib.h>
 
-/* How long the loop may wait for /proc, and how many readers may be stuck
- * there: a stuck one ends when the thread it asked about goes on. */
-#define READ_TIMEOUT_US 100000
-#define READERS_MAX     8
+#include "fs/proc_reader.h"
+
+/* Fields of /proc/TID/stat, and the kernel's PF_EXITING. */
+#define STAT_FLAGS         9
+#define STAT_EXIT_CODE     52
+#define STAT_FLAGS_EXITING 0x4
 
 /* From the kernel's pidfd.h; the C library of Debian 12 is older. */
 #define PIDFD_OF_THREAD O_EXCL
@@ -84,159 +86,95 @@ fs_thread_group_is_ending(pid_t pid)
 	return name_end != NULL && g_str_has_prefix(name_end, ") Z");
 }
 
-/* One look at /proc. What it found belongs to the reader until it is done. */
-typedef struct Reading {
-	gatomicrefcount refs;
-	pid_t tid;
-	void (*read)(struct Reading *reading);
-	GMutex mutex; /* guards what follows */
-	GCond cond;
-	bool done;
-	pid_t tgid;                           /* 0 if it was not there */
-	char name[FS_THREAD_GROUP_NAME_SIZE]; /* "" if it was not there */
-} Reading;
-
-static gint readers; /* atomic: at work or stuck */
-
-static void
-reading_unref(Reading *reading)
+static int
+status_look(pid_t tid, void *result)
 {
-	if (!g_atomic_ref_count_dec(&reading->refs))
-		return;
-
-	g_mutex_clear(&reading->mutex);
-	g_cond_clear(&reading->cond);
-	g_free(reading);
-}
-
-static void
-status_read(Reading *reading)
-{
-	g_autofree char *path =
-		g_strdup_printf("/proc/%d/status", reading->tid);
+	g_autofree char *path = g_strdup_printf("/proc/%d/status", tid);
 	char line[128];
 	pid_t tgid = 0;
 	FILE *status = fopen(path, "re");
 
 	if (status == NULL)
-		return;
+		return -ESRCH;
 
 	while (tgid == 0 && fgets(line, sizeof line, status) != NULL)
 		if (g_str_has_prefix(line, "Tgid:"))
 			tgid = (pid_t)strtol(line + strlen("Tgid:"), NULL, 10);
 
 	fclose(status);
-	reading->tgid = tgid;
-}
-
-static void
-comm_read(Reading *reading)
-{
-	g_autofree char *path = g_strdup_printf("/proc/%d/comm", reading->tid);
-	g_autofree char *comm = NULL;
-
-	if (g_file_get_contents(path, &comm, NULL, NULL))
-		g_strlcpy(reading->name, g_strchomp(comm),
-		          sizeof reading->name);
-}
-
-static void *
-reading_run(void *user_data)
-{
-	Reading *reading = user_data;
-
-	reading->read(reading);
-	g_mutex_lock(&reading->mutex);
-	reading->done = true;
-	g_cond_signal(&reading->cond);
-	g_mutex_unlock(&reading->mutex);
-
-	reading_unref(reading);
-	g_atomic_int_add(&readers, -1);
-	return NULL;
-}
-
-static int
-reading_wait(Reading *reading)
-{
-	gint64 end_us = g_get_monotonic_time() + READ_TIMEOUT_US;
-	int r = 0;
-
-	g_mutex_lock(&reading->mutex);
-	while (!reading->done && r == 0)
-		if (!g_cond_wait_until(&reading->cond, &reading->mutex, end_us))
-			r = -ETIMEDOUT;
-
-	if (reading->done)
-		r = 0;
-	g_mutex_unlock(&reading->mutex);
-
-	return r;
-}
-
-/* Ownership: the caller lets go of *@ret_reading. */
-static int
-reading_take(pid_t tid, void (*read)(Reading *), Reading **ret_reading)
-{
-	Reading *reading;
-	int r;
-
-	if (g_atomic_int_add(&readers, 1) >= READERS_MAX) {
-		g_atomic_int_add(&readers, -1);
-		return -ETIMEDOUT;
-	}
-
-	reading = g_new0(Reading, 1);
-	g_atomic_ref_count_init(&reading->refs);
-	g_atomic_ref_count_inc(&reading->refs);
-	reading->tid = tid;
-	reading->read = read;
-	g_mutex_init(&reading->mutex);
-	g_cond_init(&reading->cond);
-	g_thread_unref(g_thread_new("proc-reader", reading_run, reading));
-
-	r = reading_wait(reading);
-	if (r < 0)
-		reading_unref(reading);
-	else
-		*ret_reading = reading;
-	return r;
+	*(pid_t *)result = tgid;
+	return tgid != 0 ? 0 : -ESRCH;
 }
 
 int
 fs_thread_group_read(pid_t tid, pid_t *ret_tgid)
 {
-	Reading *reading;
-	int r;
+	return fs_proc_read(status_look, tid, ret_tgid, sizeof *ret_tgid);
+}
 
-	r = reading_take(tid, status_read, &reading);
-	if (r < 0)
-		return r;
+static int
+comm_look(pid_t pid, void *result)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
+	g_autofree char *comm = NULL;
 
-	if (reading->tgid != 0)
-		*ret_tgid = reading->tgid;
-	else
-		r = -ESRCH;
-	reading_unref(reading);
-	return r;
+	if (!g_file_get_contents(path, &comm, NULL, NULL))
+		return -ESRCH;
+
+	g_strlcpy(result, g_strchomp(comm), FS_THREAD_GROUP_NAME_SIZE);
+	return 0;
 }
 
 int
 fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
 {
-	Reading *reading;
-	int r;
+	return fs_proc_read(comm_look, pid, ret_name,
+	                    FS_THREAD_GROUP_NAME_SIZE);
+}
 
-	r = reading_take(pid, comm_read, &reading);
-	if (r < 0)
-		return r;
+/* Field @number of the line in /proc/TID/stat, as proc(5) counts them; 0 if
+ * there is none. Those from 3 on follow the name, which is in brackets and may
+ * hold anything. */
+static unsigned long
+stat_field(const char *stat, unsigned number)
+{
+	const char *field = strrchr(stat, ')');
 
-	if (reading->name[0] != '\0')
-		g_strlcpy(ret_name, reading->name, FS_THREAD_GROUP_NAME_SIZE);
-	else
-		r = -ESRCH;
-	reading_unref(reading);
-	return r;
+	for (unsigned i = 2; field != NULL && i < number; i++)
+		field = strchr(field + 1, ' ');
+	return field == NULL ? 0 : strtoul(field, NULL, 10);
+}
+
+static int
+end_look(pid_t tid, void *result)
+{
+	g_autofree char *stat_path = g_strdup_printf("/proc/%d/stat", tid);
+	g_autofree char *user_path = g_strdup_printf("/proc/%d/ns/user", tid);
+	g_autofree char *stat = NULL;
+	FsThreadEnd *end = result;
+	char link[32];
+
+	if (!g_file_get_contents(stat_path, &stat, NULL, NULL))
+		return -ESRCH;
+
+	*end = FS_THREAD_GOES_ON;
+	if ((stat_field(stat, STAT_FLAGS) & STAT_FLAGS_EXITING) == 0)
+		return 0;
+
+	/* The kernel shows the exit code to those only who may trace the
+	 * thread, and 0 to others; the same may follow this link. */
+	if (readlink(user_path, link, sizeof link) < 0)
+		return errno == EACCES ? -EACCES : -ESRCH;
+
+	*end = stat_field(stat, STAT_EXIT_CODE) == 0 ? FS_THREAD_EXITS
+	                                             : FS_THREAD_FAILS;
+	return 0;
+}
+
+int
+fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
+{
+	return fs_proc_read(end_look, tid, ret_end, sizeof *ret_end);
 }
 
 int

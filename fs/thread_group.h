@@ -50,3 +50,20 @@ int fs_thread_group_read(pid_t tid, pid_t *ret_tgid);
  * Errors: -ESRCH if there is none; -ETIMEDOUT.
  */
 int fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
+
+/** Whether a thread goes on, or how it ends. */
+typedef enum FsThreadEnd {
+	FS_THREAD_GOES_ON,
+	FS_THREAD_EXITS, /* with exit code 0, and by no signal */
+	FS_THREAD_FAILS, /* killed, or exits with another code */
+} FsThreadEnd;
+
+/**
+ * Finds whether thread @tid, which closes a file now, does so because it ends,
+ * by reading /proc as above. A thread that is about to be killed and has not
+ * noticed yet goes on.
+ *
+ * Errors: -ESRCH if there is none; -EACCES if it ends, and we may not know how,
+ * for it is another user's and we have not CAP_SYS_PTRACE; -ETIMEDOUT.
+ */
+int fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/proc_reader.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <glib.h>
+
+/* How many may be stuck in /proc: each ends when the process that it looks at
+ * goes on. */
+#define READERS_MAX 8
+
+/* One look. What it found belongs to the reader until it is done. */
+typedef struct Reading {
+	gatomicrefcount refs;
+	FsProcLook *look;
+	pid_t pid;
+	void *result; /* owned */
+	GMutex mutex; /* protects what follows */
+	GCond cond;
+	bool is_done;
+	int r;
+} Reading;
+
+static gint readers; /* atomic: at work or stuck */
+
+static void
+reading_unref(Reading *reading)
+{
+	if (!g_atomic_ref_count_dec(&reading->refs))
+		return;
+
+	g_mutex_clear(&reading->mutex);
+	g_cond_clear(&reading->cond);
+	g_free(reading->result);
+	g_free(reading);
+}
+
+static void *
+reading_run(void *user_data)
+{
+	Reading *reading = user_data;
+	int r = reading->look(reading->pid, reading->result);
+
+	g_mutex_lock(&reading->mutex);
+	reading->r = r;
+	reading->is_done = true;
+	g_cond_signal(&reading->cond);
+	g_mutex_unlock(&reading->mutex);
+
+	reading_unref(reading);
+	g_atomic_int_add(&readers, -1);
+	return NULL;
+}
+
+static int
+reading_wait(Reading *reading)
+{
+	gint64 end_us = g_get_monotonic_time() + FS_PROC_TIMEOUT_US;
+	bool is_late = false;
+	int r;
+
+	g_mutex_lock(&reading->mutex);
+	while (!reading->is_done && !is_late)
+		is_late = !g_cond_wait_until(&reading->cond, &reading->mutex,
+		                             end_us);
+	r = reading->is_done ? reading->r : -ETIMEDOUT;
+	g_mutex_unlock(&reading->mutex);
+
+	return r;
+}
+
+int
+fs_proc_read(FsProcLook *look, pid_t pid, void *ret_result, size_t size)
+{
+	Reading *reading;
+	int r;
+
+	if (g_atomic_int_add(&readers, 1) >= READERS_MAX) {
+		g_atomic_int_add(&readers, -1);
+		return -ETIMEDOUT;
+	}
+
+	reading = g_new0(Reading, 1);
+	g_atomic_ref_count_init(&reading->refs);
+	g_atomic_ref_count_inc(&reading->refs);
+	reading->look = look;
+	reading->pid = pid;
+	reading->result = g_malloc0(size);
+	g_mutex_init(&reading->mutex);
+	g_cond_init(&reading->cond);
+	g_thread_unref(g_thread_new("proc-reader", reading_run, reading));
+
+	r = reading_wait(reading);
+	if (r == 0)
+		memcpy(ret_result, reading->result, size);
+	reading_unref(reading);
+	return r;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "fs/proc_reader.h"
+#include "fs/thread_group.h"
+
+#define NOBODY 65534
+
+/* ---- how a thread ends ---------------------------------------------------*/
+
+/* A child that ends so, once it has; it stays until it is reaped. */
+static pid_t
+child_that_ends(int signal, int code)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+
+	if (pid == 0) {
+		/* What reads the line must not stumble over the name. */
+		(void)prctl(PR_SET_NAME, ") R 0 0 (");
+		if (signal != 0)
+			(void)raise(signal);
+		_exit(code);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	return pid;
+}
+
+static void
+assert_end(pid_t pid, FsThreadEnd expected)
+{
+	FsThreadEnd end = FS_THREAD_GOES_ON;
+
+	assert_int_equal(fs_thread_group_read_end(pid, &end), 0);
+	assert_int_equal(end, expected);
+}
+
+static void
+an_end_is_told_from_another(void **state)
+{
+	pid_t killed = child_that_ends(SIGKILL, 0);
+	pid_t failed = child_that_ends(0, 3);
+	pid_t good = child_that_ends(0, 0);
+
+	(void)state;
+	assert_end(killed, FS_THREAD_FAILS);
+	assert_end(failed, FS_THREAD_FAILS);
+	assert_end(good, FS_THREAD_EXITS);
+	assert_int_equal(waitpid(killed, NULL, 0), killed);
+	assert_int_equal(waitpid(failed, NULL, 0), failed);
+	assert_int_equal(waitpid(good, NULL, 0), good);
+}
+
+static void
+who_runs_goes_on(void **state)
+{
+	FsThreadEnd end = FS_THREAD_FAILS;
+
+	(void)state;
+	assert_int_equal(fs_thread_group_read_end(getpid(), &end), 0);
+	assert_int_equal(end, FS_THREAD_GOES_ON);
+}
+
+static void
+nobody_there_is_told(void **state)
+{
+	pid_t gone = child_that_ends(0, 0);
+	FsThreadEnd end;
+
+	(void)state;
+	assert_int_equal(waitpid(gone, NULL, 0), gone);
+	assert_int_equal(fs_thread_group_read_end(gone, &end), -ESRCH);
+}
+
+/* Else a killed program of another user would look like one that ended well. */
+static void
+an_end_that_the_kernel_hides_is_not_guessed(void **state)
+{
+	pid_t killed = child_that_ends(SIGKILL, 0);
+	pid_t stranger = fork();
+	FsThreadEnd end;
+	int status;
+
+	(void)state;
+	if (stranger == 0)
+		_exit(setgid(NOBODY) < 0 || setuid(NOBODY) < 0
+		              ? 99
+		              : -fs_thread_group_read_end(killed, &end));
+	assert_true(stranger > 0);
+	assert_int_equal(waitpid(stranger, &status, 0), stranger);
+	assert_int_equal(waitpid(killed, NULL, 0), killed);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EACCES);
+}
+
+/* ---- the thread that looks -----------------------------------------------*/
+
+#define STUCK_MAX 8
+
+static gint looks; /* atomic */
+
+/* Stuck until the pipe that is told instead of a pid is closed. */
+static int
+look_stuck(pid_t fd, void *result)
+{
+	(void)result;
+	(void)g_atomic_int_add(&looks, 1);
+	while (read(fd, &(char){ 0 }, 1) > 0)
+		;
+	return 0;
+}
+
+static int
+look_well(pid_t pid, void *result)
+{
+	*(int *)result = pid + 1;
+	return pid == 0 ? -ENOENT : 0;
+}
+
+static void
+a_look_answers(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	assert_int_equal(fs_proc_read(look_well, 7, &result, sizeof result), 0);
+	assert_int_equal(result, 8);
+	assert_int_equal(fs_proc_read(look_well, 0, &result, sizeof result),
+	                 -ENOENT);
+	assert_int_equal(result, 8);
+}
+
+static void
+a_stuck_look_holds_nobody_up(void **state)
+{
+	gint64 end_us;
+	int result;
+	int pair[2];
+	int r = -ETIMEDOUT;
+
+	(void)state;
+	assert_int_equal(pipe(pair), 0);
+	for (unsigned i = 0; i < STUCK_MAX + 2; i++)
+		assert_int_equal(fs_proc_read(look_stuck, pair[0], NULL, 0),
+		                 -ETIMEDOUT);
+	assert_int_equal(g_atomic_int_get(&looks), STUCK_MAX);
+
+	assert_int_equal(close(pair[1]), 0);
+	end_us = g_get_monotonic_time() + (gint64)10 * G_USEC_PER_SEC;
+	while (r == -ETIMEDOUT && g_get_monotonic_time() < end_us)
+		r = fs_proc_read(look_well, 7, &result, sizeof result);
+	assert_int_equal(r, 0);
+	(void)close(pair[0]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_end_is_told_from_another),
+		cmocka_unit_test(who_runs_goes_on),
+		cmocka_unit_test(nobody_there_is_told),
+		cmocka_unit_test(an_end_that_the_kernel_hides_is_not_guessed),
+		cmocka_unit_test(a_look_answers),
+		cmocka_unit_test(a_stuck_look_holds_nobody_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
