@@ -34,6 +34,8 @@ typedef struct Check {
 	GHashTable *nodes;       /* StoreNode -> CheckNode, owned */
 	GHashTable *data;        /* data id -> CheckNode, borrowed */
 	GHashTable *orphan_data; /* data ids */
+	GHashTable *undone_data; /* data ids that the quarantine has */
+	uint64_t undone;         /* the entry whose head was read last */
 	uint64_t next_id;
 	uint64_t done;
 	uint64_t total;
@@ -177,7 +179,8 @@ check_chunk(Check *check, KvSlice key, KvSlice value)
 		found(check, "the key of a chunk is malformed");
 		return;
 	}
-	if (g_hash_table_contains(check->orphan_data, &data))
+	if (g_hash_table_contains(check->orphan_data, &data) ||
+	    g_hash_table_contains(check->undone_data, &data))
 		return;
 	node = g_hash_table_lookup(check->data, &data);
 	if (node == NULL) {
@@ -234,6 +237,84 @@ check_orphan(Check *check, KvSlice key, KvSlice value)
 		node->is_orphan = true;
 }
 
+/* Content that goes with an entry belongs to nobody else. */
+static void
+check_undone_content(Check *check, uint64_t id, KvSlice of)
+{
+	uint64_t data;
+
+	if (!record_part_id(of, &data)) {
+		found(check, "undone " ID ": the key of content is malformed",
+		      id);
+		return;
+	}
+	check_id(check, data);
+	if (g_hash_table_contains(check->data, &data))
+		found(check, "undone " ID ": content " ID " is a node's", id,
+		      data);
+	if (g_hash_table_contains(check->orphan_data, &data))
+		found(check, "undone " ID ": content " ID " is an orphan", id,
+		      data);
+	if (!g_hash_table_add(check->undone_data, new_id(data)))
+		found(check, "undone " ID ": content " ID " is another's, too",
+		      id, data);
+}
+
+static bool
+undone_is_sane(uint64_t id, RecordPart part, KvSlice of, KvSlice value)
+{
+	char text[2 * (RECORD_TEXT_MAX + 1)];
+	g_autofree char *path = NULL;
+	StoreUndoneFile file;
+	RecordHead head;
+	RecordNode node;
+	RecordName name;
+	uint64_t node_id;
+	uint8_t table = of.size > 0 ? *(const uint8_t *)of.data : 0;
+
+	switch (part) {
+	case RECORD_PART_HEAD:
+		return of.size == 0 &&
+		       record_head_decode(id, value, &head, text) == 0;
+	case RECORD_PART_FILE:
+		return record_part_id(of, &node_id) &&
+		       record_file_decode(node_id, value, &file, &path) == 0;
+	case RECORD_PART_PUT:
+		if (table == RECORD_NODE)
+			return record_key_id(of, &node_id) &&
+			       record_node_decode(node_id, value, &node) == 0;
+		if (table == RECORD_NAME)
+			return record_name_decode(value, &name) == 0;
+		return table == RECORD_CHUNK || table == RECORD_XATTR;
+	case RECORD_PART_DELETE:
+	case RECORD_PART_CONTENT:
+	default:
+		return value.size == 0;
+	}
+}
+
+static void
+check_undone(Check *check, KvSlice key, KvSlice value)
+{
+	RecordPart part;
+	uint64_t id;
+	KvSlice of;
+
+	if (!record_key_id(key, &id) || !record_key_part_of(key, &part, &of) ||
+	    !undone_is_sane(id, part, of, value)) {
+		found(check, "a record of the quarantine is malformed");
+		return;
+	}
+	if (part == RECORD_PART_HEAD) {
+		check_id(check, id);
+		check->undone = id;
+	}
+	if (check->undone != id)
+		found(check, "undone " ID ": has no head", id);
+	if (part == RECORD_PART_CONTENT)
+		check_undone_content(check, id, of);
+}
+
 static void
 check_record(Check *check, RecordTable table, KvSlice key, KvSlice value)
 {
@@ -249,6 +330,9 @@ check_record(Check *check, RecordTable table, KvSlice key, KvSlice value)
 		break;
 	case RECORD_ORPHAN:
 		check_orphan(check, key, value);
+		break;
+	case RECORD_UNDONE:
+		check_undone(check, key, value);
 		break;
 	case RECORD_META:
 	case RECORD_NODE:
@@ -305,6 +389,7 @@ key_fits(uint8_t table, size_t size)
 		return size == 17;
 	case RECORD_NAME:
 	case RECORD_XATTR:
+	case RECORD_UNDONE:
 		return size > 9;
 	case RECORD_META:
 		return size > 1;
@@ -394,10 +479,12 @@ check_leftovers(Check *check)
 static int
 walk_all(Check *check)
 {
-	/* Orphans before chunks: their content belongs to no node. */
+	/* Orphans and the quarantine before chunks: their content belongs to
+	 * no node. */
 	static const RecordTable tables[] = { RECORD_META,   RECORD_NODE,
-		                              RECORD_ORPHAN, RECORD_NAME,
-		                              RECORD_XATTR,  RECORD_CHUNK };
+		                              RECORD_ORPHAN, RECORD_UNDONE,
+		                              RECORD_NAME,   RECORD_XATTR,
+		                              RECORD_CHUNK };
 	size_t i;
 	int r;
 
@@ -433,10 +520,13 @@ store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
 		g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(GHashTable) orphans = g_hash_table_new_full(
 		g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GHashTable) undone = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(KvSnapshot) snapshot = NULL;
 	Check check = { .nodes = nodes,
 		        .data = data,
 		        .orphan_data = orphans,
+		        .undone_data = undone,
 		        .finding = finding,
 		        .progress = progress,
 		        .user_data = user_data };

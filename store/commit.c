@@ -337,8 +337,8 @@ land(Store *store, CommitWaiter *waiter)
 		txn->flight = NULL;
 	if (waiter->r == 0)
 		txn_reveal(store, waiter->layer);
-	else if (txn->error == 0)
-		txn->error = waiter->r;
+	else
+		txn_fail(txn, &waiter->layer, waiter->r);
 }
 
 /* Lands the group's transactions, then answers, unlocked. */
@@ -416,9 +416,11 @@ commit_group(CommitGroup *group)
 
 	store->frozen = g_steal_pointer(&store->active);
 	store->active = change_layer_new();
+	quarantine_freeze(store);
 	store->dirty_us = 0;
 	store->is_forced = false;
 	r = commit_frozen(group);
+	quarantine_thaw(store, r);
 	if (r == -ENOSPC)
 		relieve(store);
 	return r;

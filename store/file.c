@@ -35,9 +35,8 @@ touch(RecordNode *file)
 
 /* ---- reading -------------------------------------------------------------*/
 
-/* Copies what @from has at @skip, and zeros behind it. */
-static void
-copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip)
+void
+file_copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip)
 {
 	size_t there = skip < from.size ? MIN(size, from.size - skip) : 0;
 
@@ -63,7 +62,7 @@ read_chunks(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 		r = txn_get(txn, record_slice(&key), &value);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		copy_or_zero(buf + done, part, value, skip);
+		file_copy_or_zero(buf + done, part, value, skip);
 		done += part;
 	}
 	return 0;
@@ -88,7 +87,7 @@ store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
 	if (file.data != 0)
 		r = read_chunks(txn, &file, offset, buf, size);
 	else if (size > 0)
-		copy_or_zero(buf, size, file.content, offset);
+		file_copy_or_zero(buf, size, file.content, offset);
 	if (r == 0)
 		*ret_size = size;
 	return r;
@@ -174,7 +173,7 @@ spread(StoreTxn *txn, RecordNode *file)
 	if (r < 0)
 		return r;
 	/* A put may move the record that the content is borrowed from. */
-	copy_or_zero(content, size, file->content, 0);
+	file_copy_or_zero(content, size, file->content, 0);
 	file->content = (KvSlice){ NULL, 0 };
 	file->data = node_new_id(txn->store);
 	file->chunk = layout_is_write_once(role, file->name)
@@ -190,7 +189,7 @@ write_inline(StoreTxn *txn, RecordNode *file, uint64_t offset, const void *data,
 	uint8_t content[RECORD_INLINE_MAX];
 	size_t content_size = MAX(file->content.size, offset + size);
 
-	copy_or_zero(content, content_size, file->content, 0);
+	file_copy_or_zero(content, content_size, file->content, 0);
 	memcpy(content + offset, data, size);
 	file->content = (KvSlice){ content, content_size };
 	node_save(txn, file);
@@ -319,7 +318,7 @@ file_truncate(StoreTxn *txn, StoreNode node, uint64_t size)
 		return r;
 
 	file.content.size = (size_t)MIN(file.content.size, size);
-	copy_or_zero(content, file.content.size, file.content, 0);
+	file_copy_or_zero(content, file.content.size, file.content, 0);
 	file.content.data = content;
 	file.attr.size = size;
 	touch(&file);

@@ -40,6 +40,9 @@ struct StoreTxn {
 	ChangeLayer *flight; /* on its way to the disk; the queue's, or NULL */
 	GHashTable *touched; /* directories to touch at the commit; or NULL */
 	int error;           /* first failed write: poisons the commit */
+	bool has_failed;     /* a checkpoint: what it had is staged again */
+	uint64_t draft;      /* its draft in the quarantine, or 0 */
+	int64_t begun_ns;
 };
 
 /** Why the last commit failed, until one succeeds. */
@@ -72,6 +75,12 @@ struct Store {
 	/* What the commit under way writes for transactions, claim.c's. */
 	GHashTable *claimed;      /* KvSlice, borrowed from their layers */
 	GHashTable *claimed_dirs; /* directories that they put names into */
+
+	/* What was undone, quarantine.c's. */
+	GQueue undone;             /* oldest first; owned */
+	uint64_t undone_bytes;     /* of all of them */
+	GHashTable *undone_fresh;  /* ids of those not on disk, */
+	GHashTable *undone_frozen; /* and of those just being written */
 
 	/* The commit queue, commit.c's. */
 	GThread *committer; /* NULL for a reader */
@@ -167,10 +176,14 @@ int txn_admit(StoreTxn *txn, uint64_t size);
 /** As txn_admit(), for a change of @node, with claim_wait() for its record. */
 int txn_admit_node(StoreTxn *txn, StoreNode node, uint64_t size);
 
+/** Whether there is room for @size bytes more, as far as can be known now. */
+bool txn_has_room(Store *store, uint64_t size);
+
 /** A page of the database, in bytes: the unit in which it takes room. */
 #define TXN_PAGE 4096
 
-/** No longer counts what a transaction has staged in @layer. */
+/** Counts what a transaction has staged in @layer, or no longer. */
+void txn_count(Store *store, const ChangeLayer *layer);
 void txn_uncount(Store *store, const ChangeLayer *layer);
 
 /** Passes @r on; a failure that may leave half a change, or loses what was
@@ -181,7 +194,30 @@ int txn_result(StoreTxn *txn, int r);
 
 /** What a transaction changed in @layer is everybody's now. */
 void txn_reveal(Store *store, const ChangeLayer *layer);
+/** Says that *@layer, a checkpoint or the commit, has failed with @r. */
+void txn_fail(StoreTxn *txn, ChangeLayer **layer, int r);
 void txn_unref(StoreTxn *txn);
+
+/* quarantine.c, undone.c ----------------------------------------------------*/
+
+void quarantine_init(Store *store);
+void quarantine_free(Store *store);
+/** Finds what there is; drafts that were left are entries from now on. */
+int quarantine_load(Store *store);
+/** Keeps what @txn has staged, and logs if it cannot. Errors: -ENOSPC, -EIO. */
+int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
+/** Ends the draft of @txn: now, or with what it has staged. */
+void quarantine_drop_draft(StoreTxn *txn);
+void quarantine_stage_end(StoreTxn *txn);
+/** A batch begins; and how it ended. */
+void quarantine_freeze(Store *store);
+void quarantine_thaw(Store *store, int r);
+/** Reads the head of @id, or of the first entry from @from on, drafts too.
+ * Errors: -ENOENT. Ownership: the texts are in @text. */
+int quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
+                    char text[2 * (RECORD_TEXT_MAX + 1)]);
+int quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
+                    char text[2 * (RECORD_TEXT_MAX + 1)]);
 
 /* claim.c -------------------------------------------------------------------*/
 
@@ -246,6 +282,14 @@ int node_load_any(StoreTxn *txn, StoreNode node, RecordNode *ret_node);
 void node_save(StoreTxn *txn, const RecordNode *node);
 uint64_t node_new_id(Store *store);
 bool node_is_held(const Store *store, StoreNode node);
+
+/** As store_node_path(), locked. */
+int node_path(StoreTxn *txn, StoreNode node, char **ret_path);
+
+/* file.c --------------------------------------------------------------------*/
+
+/** Copies what @from has at @skip, and zeros behind it. */
+void file_copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip);
 
 /* dir.c, role.c -------------------------------------------------------------*/
 

@@ -41,7 +41,8 @@ typedef struct KvChange {
 	KvSlice value;
 } KvChange;
 
-/** Changes that happen all or not at all, in any order of keys. */
+/** Changes that happen all or not at all, in any order of keys; of two of one
+ * key the later one counts. */
 typedef struct KvBatch {
 	const KvChange *changes;
 	size_t count;

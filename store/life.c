@@ -27,6 +27,7 @@ store_txn_begin(Store *store, const char *who, StoreTxn **ret_txn)
 	txn->store = store;
 	txn->who = g_strdup(who);
 	txn->layer = change_layer_new();
+	txn->begun_ns = store_now_ns();
 	*ret_txn = txn;
 	return 0;
 }
@@ -47,21 +48,56 @@ txn_unref(StoreTxn *txn)
 	g_atomic_rc_box_release_full(txn, txn_clear);
 }
 
+/* Ends @txn, without doing what it has staged. */
+static void
+end(StoreTxn *txn)
+{
+	ChangeLayer *layer = g_steal_pointer(&txn->layer);
+
+	txn_uncount(txn->store, layer);
+	change_layer_free(layer);
+	/* A checkpoint that is under way keeps the rest. */
+	txn_unref(txn);
+}
+
+/* Keeps what could not be committed. */
+static void
+keep_failed(StoreTxn *txn, int r)
+{
+	g_autofree char *reason =
+		g_strdup_printf("the commit failed: %s", g_strerror(-r));
+	StoreCause cause = { reason, txn->begun_ns };
+
+	(void)quarantine_keep(txn, &cause);
+}
+
 void
 store_txn_abort(StoreTxn *txn)
 {
-	ChangeLayer *layer;
+	Store *store;
 
 	if (txn == NULL)
 		return;
-	{
-		STORE_LOCK(txn->store);
-		layer = g_steal_pointer(&txn->layer);
-		txn_uncount(txn->store, layer);
-	}
-	/* A checkpoint that is under way keeps the rest. */
-	change_layer_free(layer);
-	txn_unref(txn);
+	store = txn->store;
+	STORE_LOCK(store);
+	if (txn->has_failed)
+		keep_failed(txn, txn->error);
+	else
+		quarantine_drop_draft(txn);
+	end(txn);
+}
+
+int
+store_txn_quarantine(StoreTxn **txn, const StoreCause *cause)
+{
+	StoreTxn *t = g_steal_pointer(txn);
+	Store *store = t->store;
+	int r;
+
+	STORE_LOCK(store);
+	r = quarantine_keep(t, cause);
+	end(t);
+	return r;
 }
 
 bool
@@ -110,9 +146,11 @@ touch_directories(StoreTxn *txn)
 static void
 hand_over(StoreTxn *txn, StoreDone *done, void *user_data)
 {
-	ChangeLayer *layer = g_steal_pointer(&txn->layer);
+	ChangeLayer *layer;
 
-	txn->layer = change_layer_new();
+	touch_directories(txn);
+	quarantine_stage_end(txn);
+	layer = g_steal_pointer(&txn->layer);
 	if (txn->flight == NULL)
 		txn->flight = layer;
 	commit_enqueue(txn->store, txn, layer, done, user_data);
@@ -127,8 +165,8 @@ begin_checkpoint(StoreTxn *txn, StoreDone *done, void *user_data, int *ret_r)
 	if (txn->error < 0 || change_layer_count(txn->layer) == 0)
 		return false;
 	g_assert(txn->flight == NULL);
-	touch_directories(txn);
 	hand_over(g_atomic_rc_box_acquire(txn), done, user_data);
+	txn->layer = change_layer_new();
 	return true;
 }
 
@@ -144,24 +182,53 @@ store_txn_checkpoint(StoreTxn *txn, StoreDone *done, void *user_data)
 static int
 begin_commit(StoreTxn *txn, StoreDone *done, void *user_data)
 {
-	STORE_LOCK(txn->store);
-	if (txn->error < 0)
-		return txn->error;
-	touch_directories(txn);
-	hand_over(txn, done, user_data);
-	return 0;
+	Store *store = txn->store;
+	int r = 0;
+
+	STORE_LOCK(store);
+	r = txn->error;
+	if (r == 0) {
+		hand_over(txn, done, user_data);
+		return 0;
+	}
+	keep_failed(txn, r);
+	end(txn);
+	return r;
 }
 
 void
 store_txn_commit(StoreTxn **txn, StoreDone *done, void *user_data)
 {
-	StoreTxn *t = g_steal_pointer(txn);
-	int r = begin_commit(t, done, user_data);
+	int r = begin_commit(g_steal_pointer(txn), done, user_data);
 
-	if (r < 0) {
-		store_txn_abort(t);
+	if (r < 0)
 		done(user_data, r);
+}
+
+/* Stages again what a checkpoint could not commit: it belongs together with
+ * what has followed. */
+static void
+stage_again(StoreTxn *txn, ChangeLayer *layer)
+{
+	txn_uncount(txn->store, txn->layer);
+	change_layer_move_under(layer, txn->layer);
+	txn_count(txn->store, txn->layer);
+	txn->has_failed = true;
+}
+
+void
+txn_fail(StoreTxn *txn, ChangeLayer **layer, int r)
+{
+	if (txn->error == 0)
+		txn->error = r;
+	if (txn->layer != NULL) {
+		stage_again(txn, *layer);
+		return;
 	}
+	/* It has ended: nobody but the quarantine wants it. */
+	txn->layer = g_steal_pointer(layer);
+	keep_failed(txn, r);
+	*layer = g_steal_pointer(&txn->layer);
 }
 
 void
@@ -192,12 +259,8 @@ static int
 publish(StoreTxn *txn)
 {
 	Store *store = txn->store;
-	int r;
+	int r = txn->error;
 
-	STORE_LOCK(store);
-	if (txn->flight != NULL)
-		return -EBUSY;
-	r = txn->error;
 	if (r == 0)
 		r = check_health(store, txn->layer);
 	if (r == 0 && !claim_is_free(store, txn->layer))
@@ -208,6 +271,7 @@ publish(StoreTxn *txn)
 		return r;
 
 	touch_directories(txn);
+	quarantine_stage_end(txn);
 	txn_uncount(store, txn->layer);
 	txn_reveal(store, txn->layer);
 	change_layer_move_over(txn->layer, store->active);
@@ -217,9 +281,17 @@ publish(StoreTxn *txn)
 int
 store_txn_publish(StoreTxn **txn)
 {
-	int r = publish(*txn);
+	Store *store = (*txn)->store;
+	StoreTxn *t;
+	int r;
 
-	if (r != -EBUSY)
-		store_txn_abort(g_steal_pointer(txn));
+	STORE_LOCK(store);
+	if ((*txn)->flight != NULL)
+		return -EBUSY;
+	t = g_steal_pointer(txn);
+	r = publish(t);
+	if (r < 0)
+		keep_failed(t, r);
+	end(t);
 	return r;
 }

@@ -160,13 +160,12 @@ store_node_release(Store *store, StoreNode node)
 /* ---- paths ---------------------------------------------------------------*/
 
 int
-store_node_path(StoreTxn *txn, StoreNode node, char **ret_path)
+node_path(StoreTxn *txn, StoreNode node, char **ret_path)
 {
 	g_autoptr(GString) path = g_string_new(NULL);
 	RecordNode record;
 	int r;
 
-	STORE_LOCK(txn->store);
 	while (node != STORE_ROOT) {
 		r = node_load(txn, node, &record);
 		if (r < 0)
@@ -181,4 +180,11 @@ store_node_path(StoreTxn *txn, StoreNode node, char **ret_path)
 		g_string_append_c(path, '/');
 	*ret_path = g_string_free(g_steal_pointer(&path), FALSE);
 	return 0;
+}
+
+int
+store_node_path(StoreTxn *txn, StoreNode node, char **ret_path)
+{
+	STORE_LOCK(txn->store);
+	return node_path(txn, node, ret_path);
 }

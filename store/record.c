@@ -23,9 +23,18 @@
  *  40 i64 atime, mtime, ctime, btime
  *  72 u16 bytes of the name
  *  74 the name, then the inline content
+ *
+ * An undone transaction:         A file of it:
+ *   0 u8 1 if a draft              0 u8 StoreUndoneWhat
+ *   1 i64 begun, undone            1 u32 mode
+ *  17 u64 files, bytes             5 u64 size, bytes
+ *  33 u8 bytes of who             21 the path
+ *  34 who, then the reason
  */
 #define NODE_FIXED 74
 #define NAME_FIXED 12
+#define HEAD_FIXED 34
+#define FILE_FIXED 21
 
 /* ---- keys ----------------------------------------------------------------*/
 
@@ -116,6 +125,44 @@ record_key_orphan(uint64_t id)
 	return key_of_id(RECORD_ORPHAN, id);
 }
 
+RecordKey
+record_key_undone(uint64_t id)
+{
+	return key_of_id(RECORD_UNDONE, id);
+}
+
+RecordKey
+record_key_part(uint64_t id, RecordPart part, KvSlice of)
+{
+	RecordKey key = key_of_id(RECORD_UNDONE, id);
+	uint8_t byte = (uint8_t)part;
+
+	key_add(&key, &byte, 1);
+	key_add(&key, of.data, of.size);
+	return key;
+}
+
+RecordKey
+record_key_part_id(uint64_t id, RecordPart part, uint64_t of)
+{
+	RecordKey key = record_key_part(id, part, (KvSlice){ "", 0 });
+
+	key_add_u64(&key, of);
+	return key;
+}
+
+bool
+record_key_part_of(KvSlice key, RecordPart *ret_part, KvSlice *ret_of)
+{
+	const uint8_t *bytes = key.data;
+
+	if (key.size < 10 || bytes[9] > RECORD_PART_FILE)
+		return false;
+	*ret_part = (RecordPart)bytes[9];
+	*ret_of = (KvSlice){ bytes + 10, key.size - 10 };
+	return true;
+}
+
 char *
 record_key_text(KvSlice key)
 {
@@ -136,6 +183,12 @@ key_number(KvSlice key, size_t offset, uint64_t *ret_number)
 	memcpy(&n, (const uint8_t *)key.data + offset, sizeof(n));
 	*ret_number = GUINT64_FROM_BE(n);
 	return true;
+}
+
+bool
+record_part_id(KvSlice of, uint64_t *ret_id)
+{
+	return of.size == 8 && key_number(of, 0, ret_id);
 }
 
 bool
@@ -260,6 +313,96 @@ record_name_decode(KvSlice value, RecordName *ret_name)
 	ret_name->mode = bytes_get_u32(p + 8);
 	memcpy(ret_name->name, p + NAME_FIXED, size);
 	ret_name->name[size] = '\0';
+	return 0;
+}
+
+GByteArray *
+record_head_encode(const RecordHead *head)
+{
+	const StoreUndone *undone = &head->undone;
+	GByteArray *bytes = g_byte_array_new();
+	size_t who = MIN(strlen(undone->who), RECORD_TEXT_MAX);
+	size_t reason = MIN(strlen(undone->reason), RECORD_TEXT_MAX);
+	uint8_t fixed[HEAD_FIXED];
+
+	fixed[0] = head->is_draft;
+	bytes_put_u64(fixed + 1, (uint64_t)undone->begun_ns);
+	bytes_put_u64(fixed + 9, (uint64_t)undone->undone_ns);
+	bytes_put_u64(fixed + 17, undone->files);
+	bytes_put_u64(fixed + 25, undone->bytes);
+	fixed[33] = (uint8_t)who;
+	g_byte_array_append(bytes, fixed, sizeof(fixed));
+	g_byte_array_append(bytes, (const uint8_t *)undone->who, (guint)who);
+	g_byte_array_append(bytes, (const uint8_t *)undone->reason,
+	                    (guint)reason);
+	return bytes;
+}
+
+int
+record_head_decode(uint64_t id, KvSlice value, RecordHead *ret_head,
+                   char text[2 * (RECORD_TEXT_MAX + 1)])
+{
+	const uint8_t *p = value.data;
+	char *reason = text + RECORD_TEXT_MAX + 1;
+	size_t who;
+
+	if (value.size < HEAD_FIXED || p[0] > 1)
+		return -EIO;
+	who = p[33];
+	if (value.size < HEAD_FIXED + who ||
+	    value.size - HEAD_FIXED - who > RECORD_TEXT_MAX)
+		return -EIO;
+	memcpy(text, p + HEAD_FIXED, who);
+	text[who] = '\0';
+	memcpy(reason, p + HEAD_FIXED + who, value.size - HEAD_FIXED - who);
+	reason[value.size - HEAD_FIXED - who] = '\0';
+	*ret_head = (RecordHead){
+		.is_draft = p[0] == 1,
+		.undone = { .id = id,
+		            .who = text,
+		            .reason = reason,
+		            .begun_ns = (int64_t)bytes_get_u64(p + 1),
+		            .undone_ns = (int64_t)bytes_get_u64(p + 9),
+		            .files = bytes_get_u64(p + 17),
+		            .bytes = bytes_get_u64(p + 25) },
+	};
+	return 0;
+}
+
+GByteArray *
+record_file_encode(const StoreUndoneFile *file)
+{
+	GByteArray *bytes = g_byte_array_new();
+	uint8_t fixed[FILE_FIXED];
+
+	fixed[0] = (uint8_t)file->what;
+	bytes_put_u32(fixed + 1, file->mode);
+	bytes_put_u64(fixed + 5, file->size);
+	bytes_put_u64(fixed + 13, file->bytes);
+	g_byte_array_append(bytes, fixed, sizeof(fixed));
+	g_byte_array_append(bytes, (const uint8_t *)file->path,
+	                    (guint)strlen(file->path));
+	return bytes;
+}
+
+int
+record_file_decode(StoreNode node, KvSlice value, StoreUndoneFile *ret_file,
+                   char **ret_path)
+{
+	const uint8_t *p = value.data;
+
+	if (value.size < FILE_FIXED || p[0] > STORE_UNDONE_REMOVED)
+		return -EIO;
+	*ret_path = g_strndup((const char *)p + FILE_FIXED,
+	                      value.size - FILE_FIXED);
+	*ret_file = (StoreUndoneFile){
+		.node = node,
+		.what = (StoreUndoneWhat)p[0],
+		.mode = bytes_get_u32(p + 1),
+		.size = bytes_get_u64(p + 5),
+		.bytes = bytes_get_u64(p + 13),
+		.path = *ret_path,
+	};
 	return 0;
 }
 

@@ -26,10 +26,20 @@ typedef enum RecordTable {
 	RECORD_CHUNK = 'c',  /* data id, chunk number -> bytes */
 	RECORD_XATTR = 'x',  /* node, name -> bytes */
 	RECORD_ORPHAN = 'o', /* node or data id -> RecordOrphan */
+	RECORD_UNDONE = 'q', /* quarantine: id, part, ... -> see RecordPart */
 } RecordTable;
 
 /** The tables of later formats, reserved here so that nobody takes them:
- * 'j' journal, 'q' quarantine, 's' staged. */
+ * 'j' journal, 's' staged. */
+
+/** What the quarantine has of an undone transaction, under its id. */
+typedef enum RecordPart {
+	RECORD_PART_HEAD = 0,    /* -> RecordHead */
+	RECORD_PART_PUT = 1,     /* key -> the value that was staged under it */
+	RECORD_PART_DELETE = 2,  /* key -> nothing: it was to be deleted */
+	RECORD_PART_CONTENT = 3, /* data id -> nothing: its chunks go with it */
+	RECORD_PART_FILE = 4,    /* node -> RecordFile */
+} RecordPart;
 
 /** Content up to this many bytes lives in the node's record. */
 #define RECORD_INLINE_MAX 1024
@@ -74,6 +84,17 @@ RecordKey record_key_content(uint64_t data);
 RecordKey record_key_xattr(StoreNode node, const char *name);
 RecordKey record_key_orphan(uint64_t id);
 
+/** What the keys of all records of @id begin with. */
+RecordKey record_key_undone(uint64_t id);
+/** The key of a part that is of @of, a key, or a node or data id. */
+RecordKey record_key_part(uint64_t id, RecordPart part, KvSlice of);
+RecordKey record_key_part_id(uint64_t id, RecordPart part, uint64_t of);
+/** The part of @key and what it is of. Returns false if it is malformed. */
+bool record_key_part_of(KvSlice key, RecordPart *ret_part, KvSlice *ret_of);
+
+/** The id that a part is of. Returns false if it is of none. */
+bool record_part_id(KvSlice of, uint64_t *ret_id);
+
 /** The part of @key behind its table byte and first number, as text. */
 char *record_key_text(KvSlice key);
 /** The first number of @key. Returns false if it is too short. */
@@ -102,6 +123,15 @@ typedef enum RecordOrphan {
 	RECORD_ORPHAN_DATA = 2, /* chunks without a node */
 } RecordOrphan;
 
+/** An undone transaction. Decoded, the texts are borrowed from the value. */
+typedef struct RecordHead {
+	StoreUndone undone;
+	bool is_draft; /* it may still be going on: store_txn_save() */
+} RecordHead;
+
+/** Longest text that a person is to read of it, in bytes. */
+#define RECORD_TEXT_MAX 255
+
 /** Most bytes record_node_encode() writes. */
 #define RECORD_NODE_MAX (128 + STORE_NAME_MAX + RECORD_INLINE_MAX)
 /** Most bytes record_name_encode() writes. */
@@ -117,6 +147,16 @@ size_t record_name_encode(const RecordName *name, uint8_t buf[RECORD_NAME_MAX]);
  */
 int record_node_decode(StoreNode id, KvSlice value, RecordNode *ret_node);
 int record_name_decode(KvSlice value, RecordName *ret_name);
+
+/** The record, to be freed, as a GByteArray. */
+GByteArray *record_head_encode(const RecordHead *head);
+GByteArray *record_file_encode(const StoreUndoneFile *file);
+/** Ownership: the texts are copied to @text, and end with it. */
+int record_head_decode(uint64_t id, KvSlice value, RecordHead *ret_head,
+                       char text[2 * (RECORD_TEXT_MAX + 1)]);
+/** Ownership: the caller frees *@ret_path, to which the file refers. */
+int record_file_decode(StoreNode node, KvSlice value, StoreUndoneFile *ret_file,
+                       char **ret_path);
 
 /** Little-endian numbers. The slice must have that size: else -EIO. */
 int record_u64_decode(KvSlice value, uint64_t *ret_number);

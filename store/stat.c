@@ -38,6 +38,36 @@ count_nodes(KvSnapshot *snapshot, StoreStat *stat)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* Counts the quarantine of @snapshot; drafts, too. */
+static int
+count_undone(KvSnapshot *snapshot, StoreStat *stat)
+{
+	char text[2 * (RECORD_TEXT_MAX + 1)];
+	RecordHead head = { .undone = { .id = 0 } };
+	int r;
+
+	for (;;) {
+		RecordKey from = record_key_undone(head.undone.id + 1);
+		g_autoptr(KvIter) iter = NULL;
+		KvSlice key;
+		KvSlice value;
+		uint64_t id;
+
+		r = kv_iter(snapshot, record_slice(&from), &iter);
+		if (r == 0)
+			r = kv_iter_next(iter, &key, &value);
+		if (r < 0 || *(const uint8_t *)key.data != RECORD_UNDONE)
+			return r == -ENOENT ? 0 : r;
+		/* The head comes first. */
+		if (!record_key_id(key, &id) ||
+		    record_unseal(key, &value) < 0 ||
+		    record_head_decode(id, value, &head, text) < 0)
+			return -EIO;
+		stat->undone++;
+		stat->undone_bytes += head.undone.bytes;
+	}
+}
+
 static int
 read_meta(StoreTxn *txn, const char *name, KvSlice *ret_value)
 {
@@ -87,6 +117,8 @@ store_stat(Store *store, StoreStat *ret_stat)
 		r = kv_snapshot(store->kv, &snapshot);
 	if (r == 0)
 		r = count_nodes(snapshot, &stat);
+	if (r == 0)
+		r = count_undone(snapshot, &stat);
 	if (r == 0)
 		*ret_stat = stat;
 	return r;

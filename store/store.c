@@ -232,6 +232,9 @@ store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 	g_queue_init(&store->waiters);
 	store->access = access;
 	store->options = options != NULL ? *options : STORE_OPTIONS_DEFAULT;
+	if (store->options.quarantine_max == 0)
+		store->options.quarantine_max =
+			STORE_OPTIONS_DEFAULT.quarantine_max;
 	store->dir = g_strdup(dir);
 	store->active = change_layer_new();
 	store->plain.store = store;
@@ -240,6 +243,7 @@ store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 	store->roles = g_hash_table_new_full(g_int64_hash, g_int64_equal,
 	                                     g_free, NULL);
 	claim_init(store);
+	quarantine_init(store);
 	return store;
 }
 
@@ -254,6 +258,7 @@ store_free(Store *store)
 	g_hash_table_unref(store->holds);
 	g_hash_table_unref(store->roles);
 	claim_free(store);
+	quarantine_free(store);
 	g_mutex_clear(&store->lock);
 	g_cond_clear(&store->wake);
 	g_cond_clear(&store->done);
@@ -327,6 +332,8 @@ store_open_on(Kv *kv, const char *dir, StoreAccess access,
 	r = load_meta(store, ret_reason);
 	if (r == 0 && access == STORE_WRITE) {
 		r = orphan_load(store);
+		if (r == 0)
+			r = quarantine_load(store);
 		put_clean(store, 0);
 		if (r < 0)
 			*ret_reason = g_strdup_printf(

@@ -87,11 +87,15 @@ typedef struct StoreOptions {
 	                       * 0 = as soon as possible */
 	uint64_t dirty_limit; /* bytes changed in memory before writers wait;
 	                       * 0 = each waits for the one before */
+	uint64_t quarantine_max; /* bytes kept of undone transactions;
+	                          * 0 = the default */
 } StoreOptions;
 
 /** What store_open() uses where @options is NULL. */
 #define STORE_OPTIONS_DEFAULT \
-	((StoreOptions){ .sync_ms = 1000, .dirty_limit = 32 << 20 })
+	((StoreOptions){ .sync_ms = 1000,             \
+	                 .dirty_limit = 32 << 20,     \
+	                 .quarantine_max = 1 << 30 })
 
 /**
  * Creates an empty store in directory @dir, which must not exist or be empty.
@@ -199,6 +203,94 @@ void store_sync(Store *store, StoreDone *done, void *user_data);
 
 /** As store_sync(), but waits for the end and returns it. */
 int store_sync_wait(Store *store);
+
+/* ---- what was undone: the quarantine -------------------------------------*/
+
+/** Why a transaction was undone. */
+typedef struct StoreCause {
+	const char *reason; /* one line, of up to 255 bytes */
+	int64_t begun_ns;   /* when what was undone began */
+} StoreCause;
+
+/**
+ * Keeps a draft of what @txn has staged: it is in the quarantine, with @cause,
+ * if the process ends before @txn does. On disk as plain changes are; so
+ * store_sync() makes what a client has written safe without showing it to
+ * anybody. The next draft replaces it; it goes with any end of @txn, and with
+ * its next checkpoint.
+ */
+int store_txn_save(StoreTxn *txn, const StoreCause *cause);
+
+/**
+ * Ends *@txn. What it has staged is not done, but kept in the quarantine, on
+ * disk as plain changes are. Where nothing was staged, nothing is kept. If the
+ * quarantine gets larger than its limit, the oldest are discarded.
+ *
+ * What a checkpoint or a commit that fails had is kept by itself, too; that of
+ * a checkpoint once its transaction ends, however it ends.
+ *
+ * Errors: -ENOSPC, -EIO if it could not be kept.
+ */
+int store_txn_quarantine(StoreTxn **txn, const StoreCause *cause);
+
+/** A transaction that was undone. */
+typedef struct StoreUndone {
+	uint64_t id; /* rises with time */
+	const char *who;
+	const char *reason;
+	int64_t begun_ns;
+	int64_t undone_ns;
+	uint64_t files; /* that it had staged */
+	uint64_t bytes; /* of their content */
+} StoreUndone;
+
+/**
+ * Told of one; returns false to end the listing. It must not call the store.
+ * Ownership: @undone and its texts are borrowed until it returns.
+ */
+typedef bool StoreUndoneVisit(void *user_data, const StoreUndone *undone);
+
+/** Calls @visit for each, oldest first. */
+int store_quarantine_list(Store *store, StoreUndoneVisit *visit,
+                          void *user_data);
+
+typedef enum StoreUndoneWhat {
+	STORE_UNDONE_CREATED,
+	STORE_UNDONE_CHANGED,
+	STORE_UNDONE_RENAMED, /* and perhaps changed */
+	STORE_UNDONE_REMOVED,
+} StoreUndoneWhat;
+
+/** A file or directory that an undone transaction had staged. */
+typedef struct StoreUndoneFile {
+	StoreNode node;
+	uint32_t mode;
+	StoreUndoneWhat what;
+	const char *path; /* as it would be; of a removed one, as it was */
+	uint64_t size;    /* bytes, as it would be */
+	uint64_t bytes;   /* of its content that were staged */
+} StoreUndoneFile;
+
+/** As StoreUndoneVisit, of a file. */
+typedef bool StoreUndoneFileVisit(void *user_data, const StoreUndoneFile *file);
+
+/** Calls @visit for each file of @id. Errors: -ENOENT. */
+int store_quarantine_files(Store *store, uint64_t id,
+                           StoreUndoneFileVisit *visit, void *user_data);
+
+/**
+ * Reads file @node of @id as store_file_read() does: the bytes that were
+ * staged. What the transaction had not written of a file that was there before
+ * is read as it is now; if the file is gone, as zeros.
+ *
+ * Errors: -ENOENT, -EISDIR.
+ */
+int store_quarantine_read(Store *store, uint64_t id, StoreNode node,
+                          uint64_t offset, void *buf, size_t size,
+                          size_t *ret_size);
+
+/** Forgets @id. Errors: -ENOENT. */
+int store_quarantine_discard(Store *store, uint64_t id);
 
 /* ---- nodes ---------------------------------------------------------------*/
 
@@ -381,6 +473,8 @@ typedef struct StoreStat {
 	uint64_t directories; /* counted by a walk */
 	uint64_t bytes;       /* content of all files */
 	uint64_t orphans;     /* removed, but still to be swept */
+	uint64_t undone;      /* transactions in the quarantine */
+	uint64_t undone_bytes; /* of their content */
 	uint64_t commits;     /* since creation */
 	uint64_t map_size;    /* bytes of address space */
 	uint64_t disk_used;   /* bytes of the database file */

@@ -147,6 +147,13 @@ after(StoreTxn *txn, KvSlice key, const Before *b)
 }
 
 void
+txn_count(Store *store, const ChangeLayer *layer)
+{
+	store->staged += change_layer_bytes(layer);
+	store->staged_count += change_layer_count(layer);
+}
+
+void
 txn_uncount(Store *store, const ChangeLayer *layer)
 {
 	store->staged -= change_layer_bytes(layer);
@@ -394,6 +401,16 @@ has_room(Store *store, uint64_t cost, bool *ret_soon)
 	store->room = room.free;
 	*ret_soon = cost <= room.free + room.freed;
 	return cost <= room.free;
+}
+
+bool
+txn_has_room(Store *store, uint64_t size)
+{
+	KvRoom room;
+	bool soon;
+
+	return kv_room(store->kv, &room) < 0 ||
+	       has_room(store, cost_with(store, size), &soon);
 }
 
 static uint64_t

@@ -28,6 +28,8 @@ print_text(const StoreStat *st)
 	g_autofree char *disk = g_format_size_full(
 		st->disk_used,
 		G_FORMAT_SIZE_IEC_UNITS | G_FORMAT_SIZE_LONG_FORMAT);
+	g_autofree char *undone =
+		g_format_size_full(st->undone_bytes, G_FORMAT_SIZE_IEC_UNITS);
 	g_autofree char *state = state_text(st);
 	g_autofree char *map =
 		g_format_size_full(st->map_size, G_FORMAT_SIZE_IEC_UNITS);
@@ -41,9 +43,11 @@ print_text(const StoreStat *st)
 	             "limit        %s\n"
 	             "commits      %" G_GUINT64_FORMAT "\n"
 	             "to be swept  %" G_GUINT64_FORMAT "\n"
+	             "quarantine   %" G_GUINT64_FORMAT " transactions, %s\n"
 	             "state        %s\n",
 	             st->format, st->uuid, st->files, st->directories, bytes,
-	             disk, map, st->commits, st->orphans, state);
+	             disk, map, st->commits, st->orphans, st->undone, undone,
+	             state);
 }
 
 static void
@@ -60,6 +64,8 @@ print_json(const StoreStat *st)
 	tool_json_number(json, "map_size", st->map_size);
 	tool_json_number(json, "commits", st->commits);
 	tool_json_number(json, "orphans", st->orphans);
+	tool_json_number(json, "undone", st->undone);
+	tool_json_number(json, "undone_bytes", st->undone_bytes);
 	tool_json_bool(json, "clean", st->clean);
 	tool_json_number(json, "writer", (uint64_t)st->writer);
 	tool_json_print(&json);

@@ -171,12 +171,19 @@ test_fault_format(KvFaultDisk *disk)
 }
 
 int
-test_fault_open(KvFaultDisk *disk, Store **ret_store)
+test_fault_open_with(KvFaultDisk *disk, const StoreOptions *options,
+                     Store **ret_store)
 {
 	g_autofree char *reason = NULL;
 
-	return store_open_on(kv_fault_open(disk), "fault", STORE_WRITE, NULL,
+	return store_open_on(kv_fault_open(disk), "fault", STORE_WRITE, options,
 	                     ret_store, &reason);
+}
+
+int
+test_fault_open(KvFaultDisk *disk, Store **ret_store)
+{
+	return test_fault_open_with(disk, NULL, ret_store);
 }
 
 static StoreNode

@@ -48,6 +48,8 @@ int test_count_records(TestStore *test, char table);
 /** Puts the first records of an empty store onto @disk; opens it. */
 void test_fault_format(KvFaultDisk *disk);
 int test_fault_open(KvFaultDisk *disk, Store **ret_store);
+int test_fault_open_with(KvFaultDisk *disk, const StoreOptions *options,
+                         Store **ret_store);
 
 /** Creates a file, or a directory, and returns its node. */
 StoreNode test_add_file(Store *store, StoreNode dir, const char *name);

@@ -21,11 +21,14 @@
 #include "store/internal.h"
 #include "tests/unit/kv_fault.h"
 #include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
 
 /* What a run was told, to be compared with what is there in the end. */
 typedef struct Told {
-	int sync;   /* of the file "synced" */
-	int commit; /* of the files "one" and "two" */
+	int sync;       /* of the file "synced" */
+	int commit;     /* of the files "one" and "two" */
+	int checkpoint; /* of the file "checkpointed" */
+	int kept;       /* of the quarantine, and a sync after it */
 } Told;
 
 static int
@@ -40,8 +43,8 @@ add(StoreTxn *txn, const char *name)
 static void
 run(Store *store, Told *told)
 {
+	static const StoreCause cause = { "it was undone", 1 };
 	StoreTxn *txn = NULL;
-
 	StoreAttr attr = { .mode = 0700 };
 
 	told->sync = add(store_plain(store), "synced");
@@ -55,6 +58,25 @@ run(Store *store, Told *told)
 	(void)add(txn, "one");
 	(void)add(txn, "two");
 	told->commit = store_txn_commit_wait(&txn);
+
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
+	(void)add(txn, "checkpointed");
+	told->checkpoint = test_checkpoint(txn);
+	if (add(txn, "undone") == 0 && store_txn_save(txn, &cause) == 0)
+		(void)store_sync_wait(store);
+	told->kept = store_txn_is_empty(txn)
+	                     ? -EIO
+	                     : store_txn_quarantine(&txn, &cause);
+	if (told->kept == 0)
+		told->kept = store_sync_wait(store);
+	store_txn_abort(txn);
+}
+
+static bool
+count_undone(void *user_data, const StoreUndone *undone)
+{
+	*(int *)user_data += g_str_equal(undone->reason, "it was undone");
+	return true;
 }
 
 static bool
@@ -74,6 +96,8 @@ has(Store *store, const char *name)
 static void
 judge(Store *store, const Told *told, KvFaultKind kind)
 {
+	int undone = 0;
+
 	if (told->sync == 0)
 		assert_true(has(store, "synced"));
 	assert_int_equal(has(store, "one"), has(store, "two"));
@@ -81,6 +105,13 @@ judge(Store *store, const Told *told, KvFaultKind kind)
 		assert_true(has(store, "one"));
 	else if (kind != KV_FAULT_UNKNOWN_DONE)
 		assert_false(has(store, "one"));
+	if (told->checkpoint == 0)
+		assert_true(has(store, "checkpointed"));
+	assert_false(has(store, "undone"));
+	assert_int_equal(store_quarantine_list(store, count_undone, &undone),
+	                 0);
+	/* The draft may be left beside it if it cannot be read just then. */
+	assert_in_range(undone, told->kept == 0, 2);
 }
 
 static void
@@ -96,7 +127,7 @@ run_with_fault(KvFaultKind kind, uint64_t at, unsigned bad_reopens)
 {
 	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
 	Store *store = NULL;
-	Told told = { -EIO, -EIO };
+	Told told = { -EIO, -EIO, -EIO, -EIO };
 	uint64_t calls;
 	uint64_t count = 1;
 

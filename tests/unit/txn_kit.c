@@ -50,6 +50,27 @@ test_txn_teardown(void **state)
 	return 0;
 }
 
+void
+test_txn_reopen(TestTxn *b)
+{
+	assert_int_equal(store_close(b->store), 0);
+	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
+	b->plain = store_plain(b->store);
+}
+
+void
+test_txn_crash(TestTxn *b, StoreTxn **txn)
+{
+	Store *crashed = b->store;
+
+	/* Once another has written, the old one cannot any more. */
+	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	b->plain = store_plain(b->store);
+	g_clear_pointer(txn, store_txn_abort);
+	assert_int_equal(store_close(crashed), -EIO);
+}
+
 /* ---- answers -------------------------------------------------------------*/
 
 void

@@ -20,6 +20,13 @@ typedef struct TestTxn {
 int test_txn_setup(void **state);
 int test_txn_teardown(void **state);
 
+/** Closes the store and opens it again. */
+void test_txn_reopen(TestTxn *b);
+
+/** As test_txn_reopen(), but what is not on disk by now is lost, with *@txn,
+ * which may be NULL. */
+void test_txn_crash(TestTxn *b, StoreTxn **txn);
+
 /** What a StoreDone was told, on whatever thread. */
 typedef struct TestAnswer {
 	GMutex lock;

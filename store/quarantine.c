@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How what was undone is kept
+ *
+ * - An entry is a head, a copy of each record that was staged, and a line for
+ *   each file. All of it is written as plain changes, under an id of its own.
+ * - A draft is an entry of a transaction that still goes on: hidden, until a
+ *   store that is opened finds that its process has ended. The commit of the
+ *   transaction deletes it in the same batch.
+ * - Entries that are not on disk yet are fresh. Where they do not fit, they are
+ *   given up, lest they keep everything else from being committed.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/internal.h"
+
+/* An entry that is known to be there. */
+typedef struct Entry {
+	uint64_t id;
+	uint64_t bytes;
+	bool is_draft;
+} Entry;
+
+/* ---- what there is -------------------------------------------------------*/
+
+void
+quarantine_init(Store *store)
+{
+	g_queue_init(&store->undone);
+	store->undone_fresh = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+	                                            g_free, NULL);
+	store->undone_frozen = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, NULL);
+}
+
+void
+quarantine_free(Store *store)
+{
+	g_queue_clear_full(&store->undone, g_free);
+	g_hash_table_unref(store->undone_fresh);
+	g_hash_table_unref(store->undone_frozen);
+}
+
+static void
+note_entry(Store *store, const StoreUndone *undone, bool is_draft)
+{
+	Entry *entry = g_new(Entry, 1);
+
+	*entry = (Entry){ undone->id, undone->bytes, is_draft };
+	g_queue_push_tail(&store->undone, entry);
+	store->undone_bytes += entry->bytes;
+}
+
+static void
+forget_entry(Store *store, uint64_t id)
+{
+	GList *l;
+
+	g_hash_table_remove(store->undone_fresh, &id);
+	g_hash_table_remove(store->undone_frozen, &id);
+	for (l = store->undone.head; l != NULL; l = l->next) {
+		Entry *entry = l->data;
+
+		if (entry->id != id)
+			continue;
+		store->undone_bytes -= entry->bytes;
+		g_free(entry);
+		g_queue_delete_link(&store->undone, l);
+		return;
+	}
+}
+
+static void
+put_head(Store *store, const RecordHead *head)
+{
+	RecordKey key = record_key_part(head->undone.id, RECORD_PART_HEAD,
+	                                (KvSlice){ "", 0 });
+	g_autoptr(GByteArray) bytes = record_head_encode(head);
+
+	txn_put(&store->plain, record_slice(&key),
+	        (KvSlice){ bytes->data, bytes->len });
+}
+
+int
+quarantine_load(Store *store)
+{
+	char text[2 * (RECORD_TEXT_MAX + 1)];
+	RecordHead head = { .undone = { .id = 0 } };
+	int r;
+
+	for (;;) {
+		r = quarantine_next(store, head.undone.id + 1, &head, text);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r;
+		if (head.is_draft) {
+			head.is_draft = false;
+			put_head(store, &head);
+		}
+		note_entry(store, &head.undone, false);
+	}
+}
+
+/* ---- discarding ----------------------------------------------------------*/
+
+/* Content that goes with an entry may be large: it is erased in steps. */
+static void
+discard_key(Store *store, KvSlice key)
+{
+	RecordPart part;
+	uint64_t data;
+	KvSlice of;
+
+	if (record_key_part_of(key, &part, &of) &&
+	    part == RECORD_PART_CONTENT && record_part_id(of, &data))
+		orphan_add(&store->plain, data, RECORD_ORPHAN_DATA);
+	txn_delete(&store->plain, key);
+}
+
+static int
+discard(Store *store, uint64_t id)
+{
+	RecordKey prefix = record_key_undone(id);
+	g_autoptr(GPtrArray) keys = NULL;
+	guint i;
+	int r;
+
+	r = txn_keys(&store->plain, &prefix, &prefix, SIZE_MAX, &keys);
+	if (r < 0)
+		return r;
+	for (i = 0; i < keys->len; i++)
+		discard_key(store, txn_key_at(keys, i));
+	forget_entry(store, id);
+	return keys->len == 0 ? -ENOENT : 0;
+}
+
+int
+store_quarantine_discard(Store *store, uint64_t id)
+{
+	char text[2 * (RECORD_TEXT_MAX + 1)];
+	RecordHead head;
+	int r;
+
+	STORE_LOCK(store);
+	r = txn_admit(&store->plain, 0);
+	if (r == 0)
+		r = quarantine_head(store, id, &head, text);
+	return r < 0 ? r : discard(store, id);
+}
+
+/* The oldest entry that is no draft, other than @id. */
+static const Entry *
+oldest(const Store *store, uint64_t id)
+{
+	GList *l;
+
+	for (l = store->undone.head; l != NULL; l = l->next) {
+		const Entry *entry = l->data;
+
+		if (!entry->is_draft && entry->id != id)
+			return entry;
+	}
+	return NULL;
+}
+
+/* Discards what is beyond the limit; @id has just come and stays. */
+static void
+keep_limit(Store *store, uint64_t id)
+{
+	const Entry *entry;
+
+	while (store->undone_bytes > store->options.quarantine_max) {
+		entry = oldest(store, id);
+		if (entry == NULL)
+			return;
+		g_warning(
+			"quarantine: discarded the oldest entry, id=%" G_GUINT64_FORMAT
+			" bytes=%" G_GUINT64_FORMAT,
+			entry->id, entry->bytes);
+		if (discard(store, entry->id) < 0)
+			return;
+	}
+}
+
+/* ---- what the committer does ---------------------------------------------*/
+
+static void
+move_ids(GHashTable *from, GHashTable *to)
+{
+	GHashTableIter iter;
+	void *id;
+
+	g_hash_table_iter_init(&iter, from);
+	while (g_hash_table_iter_next(&iter, &id, NULL)) {
+		g_hash_table_iter_steal(&iter);
+		g_hash_table_add(to, id);
+	}
+}
+
+void
+quarantine_freeze(Store *store)
+{
+	move_ids(store->undone_fresh, store->undone_frozen);
+}
+
+void
+quarantine_thaw(Store *store, int r)
+{
+	GHashTableIter iter;
+	void *key;
+
+	if (r == 0)
+		g_hash_table_remove_all(store->undone_frozen);
+	move_ids(store->undone_frozen, store->undone_fresh);
+	if (r != -ENOSPC)
+		return;
+	for (;;) {
+		uint64_t id;
+
+		g_hash_table_iter_init(&iter, store->undone_fresh);
+		if (!g_hash_table_iter_next(&iter, &key, NULL))
+			return;
+		id = *(uint64_t *)key;
+		g_warning("quarantine: no room, id=%" G_GUINT64_FORMAT
+		          " is given up",
+		          id);
+		if (discard(store, id) < 0)
+			forget_entry(store, id);
+	}
+}
+
+/* ---- keeping -------------------------------------------------------------*/
+
+/* An entry that is being written. */
+typedef struct Keep {
+	StoreTxn *view; /* the transaction that is undone */
+	uint64_t id;
+	uint64_t files;
+	uint64_t bytes;
+} Keep;
+
+static void
+keep_change(Keep *keep, const Change *change)
+{
+	bool is_put = change->value != NULL;
+	RecordKey key = record_key_part(
+		keep->id, is_put ? RECORD_PART_PUT : RECORD_PART_DELETE,
+		change->key);
+
+	txn_put(&keep->view->store->plain, record_slice(&key),
+	        is_put ? (KvSlice){ change->value, change->size }
+	               : (KvSlice){ "", 0 });
+}
+
+/* Bytes of the content of @node that were staged. */
+static uint64_t
+staged_bytes(const ChangeLayer *layer, const RecordNode *node)
+{
+	RecordKey prefix = record_key_content(node->data);
+	uint64_t bytes = node->content.size;
+	ChangePlace *place;
+
+	if (node->data == 0)
+		return bytes;
+	for (place = change_layer_seek(layer, record_slice(&prefix));
+	     place != NULL; place = change_place_next(place)) {
+		const Change *change = change_place_get(place);
+
+		if (change->key.size < prefix.size ||
+		    memcmp(change->key_bytes, prefix.bytes, prefix.size) != 0)
+			break;
+		bytes += change->value == NULL ? 0 : change->size;
+	}
+	return bytes;
+}
+
+static StoreUndoneWhat
+what_happened(Store *store, const Change *change, const RecordNode *node)
+{
+	RecordNode old;
+
+	if (node->attr.parent == 0)
+		return STORE_UNDONE_REMOVED;
+	if (change->beneath == 0)
+		return STORE_UNDONE_CREATED;
+	if (node_load_any(&store->plain, node->attr.node, &old) == 0 &&
+	    (old.attr.parent != node->attr.parent ||
+	     strcmp(old.name, node->name) != 0))
+		return STORE_UNDONE_RENAMED;
+	return STORE_UNDONE_CHANGED;
+}
+
+/* Writes the line of the node that was staged as @change. */
+static void
+keep_file(Keep *keep, const Change *change)
+{
+	Store *store = keep->view->store;
+	KvSlice value = { change->value, change->size };
+	g_autofree char *path = NULL;
+	g_autoptr(GByteArray) bytes = NULL;
+	StoreUndoneFile file;
+	RecordNode node;
+	RecordKey key;
+	StoreNode id;
+
+	if (change->value == NULL || !record_key_id(change->key, &id) ||
+	    record_node_decode(id, value, &node) < 0)
+		return;
+	/* It came and went within the transaction. */
+	if (node.attr.parent == 0 && change->beneath == 0)
+		return;
+	file = (StoreUndoneFile){
+		.node = id,
+		.mode = node.attr.mode,
+		.what = what_happened(store, change, &node),
+		.size = node.attr.size,
+		.bytes = staged_bytes(keep->view->layer, &node),
+	};
+	if (node_path(file.what == STORE_UNDONE_REMOVED ? &store->plain
+	                                                : keep->view,
+	              id, &path) < 0)
+		path = g_strdup(node.name);
+	file.path = path;
+	key = record_key_part_id(keep->id, RECORD_PART_FILE, id);
+	bytes = record_file_encode(&file);
+	txn_put(&store->plain, record_slice(&key),
+	        (KvSlice){ bytes->data, bytes->len });
+	keep->files += S_ISREG(file.mode);
+	keep->bytes += file.bytes;
+}
+
+static void
+keep_all(Keep *keep)
+{
+	ChangePlace *place =
+		change_layer_seek(keep->view->layer, (KvSlice){ "", 0 });
+
+	for (; place != NULL; place = change_place_next(place)) {
+		const Change *change = change_place_get(place);
+		uint8_t table = change->key_bytes[0];
+
+		if (claim_guards(change->key) || table == RECORD_CHUNK)
+			keep_change(keep, change);
+		if (table == RECORD_NODE)
+			keep_file(keep, change);
+	}
+}
+
+/* What @layer would have deleted of the quarantine, a draft, goes all the
+ * same. */
+static void
+drop_drafts_of(Store *store, const ChangeLayer *layer)
+{
+	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
+	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
+	uint64_t id;
+
+	for (; place != NULL; place = change_place_next(place)) {
+		const Change *change = change_place_get(place);
+
+		if (change->key_bytes[0] != RECORD_UNDONE)
+			break;
+		txn_delete(&store->plain, change->key);
+		if (record_key_id(change->key, &id))
+			forget_entry(store, id);
+	}
+}
+
+void
+quarantine_drop_draft(StoreTxn *txn)
+{
+	if (txn->draft != 0)
+		(void)discard(txn->store, txn->draft);
+	txn->draft = 0;
+	drop_drafts_of(txn->store, txn->layer);
+}
+
+void
+quarantine_stage_end(StoreTxn *txn)
+{
+	RecordKey prefix = record_key_undone(txn->draft);
+	g_autoptr(GPtrArray) keys = NULL;
+	guint i;
+
+	if (txn->draft == 0)
+		return;
+	if (txn_keys(txn, &prefix, &prefix, SIZE_MAX, &keys) < 0)
+		return; /* the commit will not do better */
+	for (i = 0; i < keys->len; i++)
+		txn_delete(txn, txn_key_at(keys, i));
+	forget_entry(txn->store, txn->draft);
+	txn->draft = 0;
+}
+
+/* Writes the entry of @txn; *@ret_id is 0 if there is nothing to keep. */
+static int
+keep(StoreTxn *txn, const StoreCause *cause, bool is_draft, uint64_t *ret_id)
+{
+	Store *store = txn->store;
+	Keep k = { .view = txn };
+	RecordHead head = { .is_draft = is_draft };
+
+	*ret_id = 0;
+	if (change_layer_count(txn->layer) == 0)
+		return 0;
+	if (!txn_has_room(store, change_layer_bytes(txn->layer)))
+		return -ENOSPC;
+
+	k.id = node_new_id(store);
+	keep_all(&k);
+	head.undone = (StoreUndone){
+		.id = k.id,
+		.who = txn->who,
+		.reason = cause->reason,
+		.begun_ns = cause->begun_ns,
+		.undone_ns = store_now_ns(),
+		.files = k.files,
+		.bytes = k.bytes,
+	};
+	put_head(store, &head);
+	note_entry(store, &head.undone, is_draft);
+	g_hash_table_add(store->undone_fresh, g_memdup2(&k.id, sizeof(k.id)));
+	keep_limit(store, k.id);
+	*ret_id = k.id;
+	return 0;
+}
+
+int
+quarantine_keep(StoreTxn *txn, const StoreCause *cause)
+{
+	uint64_t id;
+	int r;
+
+	quarantine_drop_draft(txn);
+	r = keep(txn, cause, false, &id);
+	if (r < 0)
+		g_warning("quarantine: what was undone is lost: %s",
+		          g_strerror(-r));
+	return r;
+}
+
+int
+store_txn_save(StoreTxn *txn, const StoreCause *cause)
+{
+	Store *store = txn->store;
+	uint64_t id;
+	int r;
+
+	STORE_LOCK(store);
+	r = txn_admit(&store->plain, change_layer_bytes(txn->layer));
+	if (r == 0)
+		r = keep(txn, cause, true, &id);
+	if (r < 0)
+		return r;
+	if (txn->draft != 0)
+		(void)discard(store, txn->draft);
+	txn->draft = id;
+	return 0;
+}

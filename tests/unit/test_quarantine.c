@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What was undone is kept, can be read, and goes when it is told to.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+
+static const StoreCause killed = { "the client was killed", 1000 };
+
+/* ---- what a test sees of the quarantine ----------------------------------*/
+
+typedef struct Seen {
+	guint count;
+	uint64_t id; /* of the last */
+	uint64_t files;
+	uint64_t bytes;
+	int64_t begun_ns;
+	char who[32];
+	char reason[128];
+} Seen;
+
+static bool
+see(void *user_data, const StoreUndone *undone)
+{
+	Seen *seen = user_data;
+
+	assert_true(undone->id > seen->id);
+	assert_true(undone->undone_ns > undone->begun_ns);
+	seen->count++;
+	seen->id = undone->id;
+	seen->files = undone->files;
+	seen->bytes = undone->bytes;
+	seen->begun_ns = undone->begun_ns;
+	g_strlcpy(seen->who, undone->who, sizeof(seen->who));
+	g_strlcpy(seen->reason, undone->reason, sizeof(seen->reason));
+	return true;
+}
+
+static Seen
+list(Store *store)
+{
+	Seen seen = { 0 };
+
+	assert_int_equal(store_quarantine_list(store, see, &seen), 0);
+	return seen;
+}
+
+static bool
+note_file(void *user_data, const StoreUndoneFile *file)
+{
+	static const char *const what[] = { "created", "changed", "renamed",
+		                            "removed" };
+
+	g_string_append_printf(user_data, "%s %s %d %d\n", what[file->what],
+	                       file->path, (int)file->size, (int)file->bytes);
+	return true;
+}
+
+static void
+assert_files(Store *store, uint64_t id, const char *want)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	assert_int_equal(store_quarantine_files(store, id, note_file, text), 0);
+	assert_string_equal(text->str, want);
+}
+
+static void
+assert_content(Store *store, uint64_t id, StoreNode node, const char *want)
+{
+	char buf[256] = "";
+	size_t size = 0;
+
+	assert_int_equal(store_quarantine_read(store, id, node, 0, buf,
+	                                       sizeof(buf) - 1, &size),
+	                 0);
+	assert_int_equal(size, strlen(want));
+	assert_string_equal(buf, want);
+}
+
+/* ---- keeping -------------------------------------------------------------*/
+
+static void
+what_is_undone_is_kept(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode box = test_add_dir(b->store, STORE_ROOT, "box");
+	StoreNode changed = test_add_file(b->store, box, "changed");
+	StoreNode created;
+	StoreTxn *txn;
+	Seen seen;
+
+	test_add_file(b->store, box, "old");
+	test_write(b->plain, test_add_file(b->store, box, "removed"), "four");
+	test_write(b->plain, changed, "before");
+	txn = test_begin(b);
+	test_write(txn, changed, "after!!");
+	assert_int_equal(store_name_move(txn, box, "old", box, "new",
+	                                 STORE_MOVE_NOREPLACE),
+	                 0);
+	assert_int_equal(store_name_remove(txn, box, "removed", S_IFREG), 0);
+	created = test_stage_file(txn, box, "created");
+	test_write(txn, created, "mail");
+	(void)test_stage_file(txn, box, "fleeting");
+	assert_int_equal(store_name_remove(txn, box, "fleeting", S_IFREG), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_null(txn);
+
+	test_assert_text(b->plain, changed, "before");
+	assert_false(test_has(b->plain, box, "created"));
+	seen = list(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.who, "test");
+	assert_string_equal(seen.reason, "the client was killed");
+	assert_int_equal(seen.begun_ns, 1000);
+	assert_int_equal(seen.files, 4);
+	assert_int_equal(seen.bytes, 7 + 4 + 4);
+	assert_files(b->store, seen.id,
+	             "changed /box/changed 7 7\n"
+	             "renamed /box/new 0 0\n"
+	             "removed /box/removed 4 4\n"
+	             "created /box/created 4 4\n");
+	assert_content(b->store, seen.id, changed, "after!!");
+	assert_content(b->store, seen.id, created, "mail");
+}
+
+static void
+nothing_staged_keeps_nothing(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_null(txn);
+	assert_int_equal(list(b->store).count, 0);
+}
+
+static void
+an_entry_is_there_after_a_restart(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	Seen seen;
+
+	test_write(txn, file, "kept");
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	test_txn_reopen(b);
+	seen = list(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_content(b->store, seen.id, file, "kept");
+}
+
+/* A file of three chunks: the transaction has changed the second. */
+static void
+what_was_not_written_is_read_as_it_is_now(void **state)
+{
+	enum {
+		CHUNK = 4072,
+		SIZE = 3 * CHUNK
+	};
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	g_autofree char *old = g_strnfill(SIZE, 'o');
+	g_autofree char *buf = g_malloc(SIZE);
+	StoreTxn *txn = test_begin(b);
+	size_t size = 0;
+	uint64_t id;
+
+	assert_int_equal(store_file_write(b->plain, file, 0, old, SIZE), 0);
+	assert_int_equal(store_file_write(txn, file, CHUNK + 1, "n", 1), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_file_write(b->plain, file, 0, "x", 1), 0);
+	assert_int_equal(store_file_write(b->plain, file, CHUNK, "x", 1), 0);
+
+	id = list(b->store).id;
+	assert_int_equal(
+		store_quarantine_read(b->store, id, file, 0, buf, SIZE, &size),
+		0);
+	assert_int_equal(size, SIZE);
+	assert_memory_equal(buf, "xo", 2);
+	assert_memory_equal(buf + CHUNK, "ono", 3);
+	assert_memory_equal(buf + SIZE - 1, "o", 1);
+
+	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "f", S_IFREG),
+	                 0);
+	test_txn_reopen(b);
+	assert_int_equal(
+		store_quarantine_read(b->store, id, file, 0, buf, SIZE, &size),
+		0);
+	assert_int_equal(size, SIZE);
+	assert_memory_equal(buf, "\0\0", 2);
+	assert_memory_equal(buf + CHUNK, "ono", 3);
+}
+
+static void
+an_entry_that_is_discarded_leaves_nothing(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreStat stat;
+	Seen seen;
+
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	seen = list(b->store);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 1);
+	assert_int_equal(store_quarantine_discard(b->store, seen.id), 0);
+	assert_int_equal(store_quarantine_discard(b->store, seen.id), -ENOENT);
+	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 0);
+	assert_int_equal(stat.undone_bytes, 0);
+}
+
+static void
+quarantine_a_kilobyte(TestTxn *b, const char *name)
+{
+	g_autofree char *block = g_strnfill(1000, 'x');
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, name);
+
+	test_write(txn, file, block);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+}
+
+static void
+the_oldest_entries_make_room_for_new_ones(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestTxn b = { 0 };
+	uint64_t first;
+	Seen seen;
+
+	options.quarantine_max = 2500;
+	b.disk = kv_fault_disk_new();
+	test_fault_format(b.disk);
+	assert_int_equal(test_fault_open_with(b.disk, &options, &b.store), 0);
+	quarantine_a_kilobyte(&b, "one");
+	first = list(b.store).id;
+	quarantine_a_kilobyte(&b, "two");
+	assert_int_equal(list(b.store).count, 2);
+	quarantine_a_kilobyte(&b, "three");
+	seen = list(b.store);
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(store_quarantine_discard(b.store, first), -ENOENT);
+	assert_files(b.store, seen.id, "created /three 1000 1000\n");
+	assert_int_equal(store_close(b.store), 0);
+	kv_fault_disk_free(b.disk);
+}
+
+/* ---- what fails by itself ------------------------------------------------*/
+
+static void
+a_commit_that_fails_is_kept(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+	Seen seen;
+
+	test_write(txn, file, "mine");
+	test_write(b->plain, file, "theirs");
+	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
+	seen = list(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_true(g_str_has_prefix(seen.reason, "the commit failed: "));
+	assert_content(b->store, seen.id, file, "mine");
+
+	txn = test_begin(b);
+	test_write(txn, file, "mine again");
+	test_write(b->plain, file, "theirs again");
+	assert_int_equal(store_txn_publish(&txn), -ESTALE);
+	assert_int_equal(list(b->store).count, 2);
+}
+
+static void
+a_checkpoint_that_fails_is_kept_with_what_follows(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+	Seen seen;
+
+	test_write(txn, file, "mine");
+	test_write(b->plain, file, "theirs");
+	assert_int_equal(test_checkpoint(txn), -ESTALE);
+	test_assert_text(txn, file, "mine");
+	assert_int_equal(store_file_write(txn, file, 4, " too", 4), 0);
+	store_txn_abort(txn);
+	seen = list(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_content(b->store, seen.id, file, "mine too");
+	test_assert_text(b->plain, file, "theirs");
+}
+
+static void
+a_checkpoint_that_fails_after_its_transaction_is_kept(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+	TestAnswer a = { .r = 1 };
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_write(txn, file, "mine");
+	kv_fault_limit(b->disk, 1);
+	kv_fault_hold(b->disk, true);
+	store_txn_checkpoint(txn, test_answered, &a);
+	kv_fault_await_held(b->disk);
+	store_txn_abort(txn);
+	kv_fault_hold(b->disk, false);
+	assert_int_equal(test_await(&a), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(list(b->store).count, 1);
+}
+
+static void
+an_abort_keeps_nothing(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	store_txn_abort(txn);
+	assert_int_equal(list(b->store).count, 0);
+}
+
+static void
+an_entry_without_room_is_given_up(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *block = g_strnfill(100000, 'x');
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
+	kv_fault_limit(b->disk, 20000);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	test_add_file(b->store, STORE_ROOT, "plain");
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(list(b->store).count, 0);
+	assert_true(test_has(b->plain, STORE_ROOT, "plain"));
+}
+
+/* ---- drafts --------------------------------------------------------------*/
+
+/* A transaction with a draft on disk. */
+static StoreTxn *
+begin_draft(TestTxn *b, StoreNode *ret_file)
+{
+	StoreTxn *txn = test_begin(b);
+	StoreStat stat;
+
+	*ret_file = test_stage_file(txn, STORE_ROOT, "f");
+	test_write(txn, *ret_file, "first");
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	test_write(txn, *ret_file, "draft");
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 1);
+	assert_int_equal(list(b->store).count, 0);
+	return txn;
+}
+
+static void
+assert_no_entry(TestTxn *b)
+{
+	StoreStat stat;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 0);
+	test_txn_reopen(b);
+	assert_int_equal(list(b->store).count, 0);
+}
+
+static void
+a_draft_is_an_entry_after_a_crash(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_draft(b, &file);
+	Seen seen;
+
+	test_txn_crash(b, &txn);
+	seen = list(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_content(b->store, seen.id, file, "draft");
+	assert_false(test_has(b->plain, STORE_ROOT, "f"));
+}
+
+static void
+a_draft_goes_with_its_commit(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_draft(b, &file);
+	uint64_t commits = kv_fault_commits(b->disk);
+
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(kv_fault_commits(b->disk), commits + 1);
+	test_txn_crash(b, &txn);
+	assert_int_equal(list(b->store).count, 0);
+	test_assert_text(b->plain, file, "draft");
+}
+
+static void
+a_draft_goes_with_a_checkpoint_or_publishing(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_draft(b, &file);
+
+	assert_int_equal(test_checkpoint(txn), 0);
+	assert_int_equal(store_file_write(txn, file, 5, "!", 1), 0);
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_publish(&txn), 0);
+	test_assert_text(b->plain, file, "draft!");
+	assert_no_entry(b);
+}
+
+static void
+a_draft_goes_with_an_abort(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_draft(b, &file);
+
+	store_txn_abort(txn);
+	assert_no_entry(b);
+}
+
+static void
+a_draft_is_replaced_by_the_entry(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_draft(b, &file);
+	StoreStat stat;
+
+	test_write(txn, file, "final");
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 1);
+	assert_content(b->store, list(b->store).id, file, "final");
+}
+
+static void
+a_draft_of_a_failed_commit_is_replaced(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_draft(b, &file);
+	StoreStat stat;
+
+	test_add_file(b->store, STORE_ROOT, "F");
+	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 1);
+	assert_int_equal(list(b->store).count, 1);
+}
+
+/* ---- beside a daemon -----------------------------------------------------*/
+
+static int
+read_beside(void *user_data)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) reader = NULL;
+	g_autoptr(GString) text = g_string_new(NULL);
+	Seen seen = { 0 };
+
+	if (store_open(user_data, STORE_READ, NULL, &reader, &reason) < 0 ||
+	    store_quarantine_list(reader, see, &seen) < 0 ||
+	    store_quarantine_files(reader, seen.id, note_file, text) < 0)
+		return 99;
+	return g_str_equal(text->str, "created /f 4 4\n") ? (int)seen.count
+	                                                  : 98;
+}
+
+static void
+another_process_reads_entries_but_not_drafts(void **state)
+{
+	TestStore *test = test_store_new();
+	StoreTxn *undone = NULL;
+	StoreTxn *txn = NULL;
+
+	assert_int_equal(store_txn_begin(test->store, "test", &undone), 0);
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
+	test_write(undone, test_stage_file(undone, STORE_ROOT, "f"), "mail");
+	assert_int_equal(store_txn_quarantine(&undone, &killed), 0);
+	test_write(txn, test_stage_file(txn, STORE_ROOT, "g"), "draft");
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_sync_wait(test->store), 0);
+	assert_int_equal(test_in_child(read_beside, test->dir), 1);
+	store_txn_abort(txn);
+	test_store_free(test);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TXN_TEST(what_is_undone_is_kept),
+		TXN_TEST(nothing_staged_keeps_nothing),
+		TXN_TEST(an_entry_is_there_after_a_restart),
+		TXN_TEST(what_was_not_written_is_read_as_it_is_now),
+		TXN_TEST(an_entry_that_is_discarded_leaves_nothing),
+		cmocka_unit_test(the_oldest_entries_make_room_for_new_ones),
+		TXN_TEST(a_commit_that_fails_is_kept),
+		TXN_TEST(a_checkpoint_that_fails_is_kept_with_what_follows),
+		TXN_TEST(a_checkpoint_that_fails_after_its_transaction_is_kept),
+		TXN_TEST(an_abort_keeps_nothing),
+		TXN_TEST(an_entry_without_room_is_given_up),
+		TXN_TEST(a_draft_is_an_entry_after_a_crash),
+		TXN_TEST(a_draft_goes_with_its_commit),
+		TXN_TEST(a_draft_goes_with_a_checkpoint_or_publishing),
+		TXN_TEST(a_draft_goes_with_an_abort),
+		TXN_TEST(a_draft_is_replaced_by_the_entry),
+		TXN_TEST(a_draft_of_a_failed_commit_is_replaced),
+		cmocka_unit_test(another_process_reads_entries_but_not_drafts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
