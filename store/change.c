@@ -234,3 +234,36 @@ change_layer_move_over(ChangeLayer *from, ChangeLayer *onto)
 		add(onto, change);
 	}
 }
+
+static bool
+begins_with(KvSlice key, KvSlice prefix)
+{
+	return key.size >= prefix.size &&
+	       memcmp(key.data, prefix.data, prefix.size) == 0;
+}
+
+bool
+change_layer_has_prefix(const ChangeLayer *layer, KvSlice prefix)
+{
+	ChangePlace *place = change_layer_seek(layer, prefix);
+
+	return place != NULL &&
+	       begins_with(change_place_get(place)->key, prefix);
+}
+
+void
+change_layer_move_prefix(ChangeLayer *from, KvSlice prefix, ChangeLayer *onto)
+{
+	ChangePlace *place;
+
+	while ((place = change_layer_seek(from, prefix)) != NULL) {
+		Change *change = g_tree_node_value(place);
+
+		if (!begins_with(change->key, prefix))
+			return;
+		g_tree_steal(from->tree, &change->key);
+		from->bytes -= cost(change);
+		change_layer_forget(onto, change->key);
+		add(onto, change);
+	}
+}

@@ -80,6 +80,13 @@ void change_layer_move_under(ChangeLayer *from, ChangeLayer *onto);
 /** Moves all of @from over what @onto has, and empties it. */
 void change_layer_move_over(ChangeLayer *from, ChangeLayer *onto);
 
+/** Whether a key of @layer begins with @prefix. */
+bool change_layer_has_prefix(const ChangeLayer *layer, KvSlice prefix);
+
+/** Moves what has a key that begins with @prefix over what @onto has. */
+void change_layer_move_prefix(ChangeLayer *from, KvSlice prefix,
+                              ChangeLayer *onto);
+
 /** Orders keys as the database does: memcmp, then the shorter one first. */
 int change_compare_keys(KvSlice a, KvSlice b);
 

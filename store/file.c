@@ -176,6 +176,7 @@ spread(StoreTxn *txn, RecordNode *file)
 	file_copy_or_zero(content, size, file->content, 0);
 	file->content = (KvSlice){ NULL, 0 };
 	file->data = node_new_id(txn->store);
+	spill_note_fresh(txn, file->data);
 	file->chunk = layout_is_write_once(role, file->name)
 	                      ? RECORD_CHUNK_LARGE
 	                      : RECORD_CHUNK_SMALL;

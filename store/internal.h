@@ -43,6 +43,9 @@ struct StoreTxn {
 	bool has_failed;     /* a checkpoint: what it had is staged again */
 	uint64_t draft;      /* its draft in the quarantine, or 0 */
 	int64_t begun_ns;
+	GHashTable *fresh; /* data ids that it has made, spill.c's; or NULL */
+	bool has_spilled;
+	uint64_t spill_at; /* bytes staged, to look again what can spill */
 };
 
 /** Why the last commit failed, until one succeeds. */
@@ -218,6 +221,20 @@ int quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
                     char text[2 * (RECORD_TEXT_MAX + 1)]);
 int quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
                     char text[2 * (RECORD_TEXT_MAX + 1)]);
+
+/* spill.c -------------------------------------------------------------------*/
+
+/** Says that @txn has made the data id @data. */
+void spill_note_fresh(StoreTxn *txn, uint64_t data);
+/**
+ * Makes room for @size bytes more to be staged in @txn. Errors: -ENOSPC if too
+ * much of what is staged has to stay in memory.
+ */
+int spill_admit(StoreTxn *txn, uint64_t size);
+/** Whether content of @data was spilled that @layer would have named. */
+bool spill_has(const ChangeLayer *layer, uint64_t data);
+/** Lets what was spilled go, unless somebody has it now. */
+void spill_release(Store *store, const ChangeLayer *layer);
 
 /* claim.c -------------------------------------------------------------------*/
 

@@ -40,6 +40,7 @@ txn_clear(void *data)
 	g_free(txn->who);
 	change_layer_free(txn->layer);
 	g_clear_pointer(&txn->touched, g_hash_table_unref);
+	g_clear_pointer(&txn->fresh, g_hash_table_unref);
 }
 
 void
@@ -55,6 +56,7 @@ end(StoreTxn *txn)
 	ChangeLayer *layer = g_steal_pointer(&txn->layer);
 
 	txn_uncount(txn->store, layer);
+	spill_release(txn->store, layer);
 	change_layer_free(layer);
 	/* A checkpoint that is under way keeps the rest. */
 	txn_unref(txn);
@@ -150,6 +152,9 @@ hand_over(StoreTxn *txn, StoreDone *done, void *user_data)
 
 	touch_directories(txn);
 	quarantine_stage_end(txn);
+	/* What it has made so far will have a name. */
+	g_clear_pointer(&txn->fresh, g_hash_table_unref);
+	txn->spill_at = 0;
 	layer = g_steal_pointer(&txn->layer);
 	if (txn->flight == NULL)
 		txn->flight = layer;
@@ -229,6 +234,7 @@ txn_fail(StoreTxn *txn, ChangeLayer **layer, int r)
 	txn->layer = g_steal_pointer(layer);
 	keep_failed(txn, r);
 	*layer = g_steal_pointer(&txn->layer);
+	spill_release(txn->store, *layer);
 }
 
 void

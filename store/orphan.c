@@ -57,7 +57,7 @@ orphan_queue_layer(Store *store, const ChangeLayer *layer)
 
 		if (change->key_bytes[0] != RECORD_ORPHAN)
 			break;
-		if (record_key_id(change->key, &id))
+		if (change->value != NULL && record_key_id(change->key, &id))
 			orphan_queue(store, id);
 	}
 }

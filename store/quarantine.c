@@ -8,6 +8,7 @@
  * - A draft is an entry of a transaction that still goes on: hidden, until a
  *   store that is opened finds that its process has ended. The commit of the
  *   transaction deletes it in the same batch.
+ * - Content that was spilled (spill.c) is not copied: it becomes the entry's.
  * - Entries that are not on disk yet are fresh. Where they do not fit, they are
  *   given up, lest they keep everything else from being committed.
  */
@@ -265,6 +266,9 @@ staged_bytes(const ChangeLayer *layer, const RecordNode *node)
 
 	if (node->data == 0)
 		return bytes;
+	/* What was spilled is all of it, but for holes. */
+	if (spill_has(layer, node->data))
+		return node->attr.size;
 	for (place = change_layer_seek(layer, record_slice(&prefix));
 	     place != NULL; place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
@@ -275,6 +279,21 @@ staged_bytes(const ChangeLayer *layer, const RecordNode *node)
 		bytes += change->value == NULL ? 0 : change->size;
 	}
 	return bytes;
+}
+
+/* Makes content of @node that was spilled the entry's. */
+static void
+keep_content(Keep *keep, const RecordNode *node)
+{
+	StoreTxn *plain = &keep->view->store->plain;
+	RecordKey key =
+		record_key_part_id(keep->id, RECORD_PART_CONTENT, node->data);
+	RecordKey orphan = record_key_orphan(node->data);
+
+	if (node->data == 0 || !spill_has(keep->view->layer, node->data))
+		return;
+	txn_delete(plain, record_slice(&orphan));
+	txn_put(plain, record_slice(&key), (KvSlice){ "", 0 });
 }
 
 static StoreUndoneWhat
@@ -309,6 +328,7 @@ keep_file(Keep *keep, const Change *change)
 	if (change->value == NULL || !record_key_id(change->key, &id) ||
 	    record_node_decode(id, value, &node) < 0)
 		return;
+	keep_content(keep, &node);
 	/* It came and went within the transaction. */
 	if (node.attr.parent == 0 && change->beneath == 0)
 		return;
@@ -396,7 +416,7 @@ quarantine_stage_end(StoreTxn *txn)
 }
 
 /* Writes the entry of @txn; *@ret_id is 0 if there is nothing to keep. */
-static int
+static void
 keep(StoreTxn *txn, const StoreCause *cause, bool is_draft, uint64_t *ret_id)
 {
 	Store *store = txn->store;
@@ -405,9 +425,7 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft, uint64_t *ret_id)
 
 	*ret_id = 0;
 	if (change_layer_count(txn->layer) == 0)
-		return 0;
-	if (!txn_has_room(store, change_layer_bytes(txn->layer)))
-		return -ENOSPC;
+		return;
 
 	k.id = node_new_id(store);
 	keep_all(&k);
@@ -425,38 +443,36 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft, uint64_t *ret_id)
 	g_hash_table_add(store->undone_fresh, g_memdup2(&k.id, sizeof(k.id)));
 	keep_limit(store, k.id);
 	*ret_id = k.id;
-	return 0;
 }
 
 int
 quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 {
+	bool has_room =
+		txn_has_room(txn->store, change_layer_bytes(txn->layer));
 	uint64_t id;
-	int r;
 
 	quarantine_drop_draft(txn);
-	r = keep(txn, cause, false, &id);
-	if (r < 0)
-		g_warning("quarantine: what was undone is lost: %s",
-		          g_strerror(-r));
-	return r;
+	if (has_room) {
+		keep(txn, cause, false, &id);
+		return 0;
+	}
+	g_warning("quarantine: no room, what %s had staged is lost", txn->who);
+	return -ENOSPC;
 }
 
 int
 store_txn_save(StoreTxn *txn, const StoreCause *cause)
 {
 	Store *store = txn->store;
-	uint64_t id;
 	int r;
 
 	STORE_LOCK(store);
 	r = txn_admit(&store->plain, change_layer_bytes(txn->layer));
-	if (r == 0)
-		r = keep(txn, cause, true, &id);
 	if (r < 0)
 		return r;
-	if (txn->draft != 0)
-		(void)discard(store, txn->draft);
-	txn->draft = id;
+	/* The old one first: it may have content that the new one needs. */
+	quarantine_drop_draft(txn);
+	keep(txn, cause, true, &txn->draft);
 	return 0;
 }

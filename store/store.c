@@ -220,6 +220,25 @@ store_create(const char *dir, const StoreOptions *options, char **ret_reason)
 
 /* ---- opening -------------------------------------------------------------*/
 
+static StoreOptions
+full_options(const StoreOptions *options)
+{
+	StoreOptions full = STORE_OPTIONS_DEFAULT;
+
+	if (options == NULL)
+		return full;
+	full.map_size = options->map_size;
+	full.sync_ms = options->sync_ms;
+	full.dirty_limit = options->dirty_limit;
+	if (options->quarantine_max > 0)
+		full.quarantine_max = options->quarantine_max;
+	if (options->staged_limit > 0)
+		full.staged_limit = options->staged_limit;
+	if (options->staged_max > 0)
+		full.staged_max = options->staged_max;
+	return full;
+}
+
 static Store *
 store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 {
@@ -231,10 +250,7 @@ store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 	g_queue_init(&store->orphans);
 	g_queue_init(&store->waiters);
 	store->access = access;
-	store->options = options != NULL ? *options : STORE_OPTIONS_DEFAULT;
-	if (store->options.quarantine_max == 0)
-		store->options.quarantine_max =
-			STORE_OPTIONS_DEFAULT.quarantine_max;
+	store->options = full_options(options);
 	store->dir = g_strdup(dir);
 	store->active = change_layer_new();
 	store->plain.store = store;

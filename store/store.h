@@ -66,6 +66,9 @@ typedef struct Store Store;
  * writes. Where a function takes a transaction, store_plain() stands for "no
  * transaction": what it changes is seen by everyone at once.
  *
+ * It may be as large as the disk allows, but of files that were there before
+ * only as much may change as fits into memory: -ENOSPC beyond staged_max.
+ *
  * A write that fails with -EIO, -ENOSPC, -EFBIG or -EROFS poisons it: the commit
  * returns that error. A refusal (-EEXIST, -ENOENT, ...) does not.
  *
@@ -82,20 +85,26 @@ typedef enum StoreAccess {
 } StoreAccess;
 
 typedef struct StoreOptions {
-	uint64_t map_size;    /* bytes; 0 = as created, or the default */
-	unsigned sync_ms;     /* plain changes are on disk this long after;
+	uint64_t map_size;       /* bytes; 0 = as created, or the default */
+	unsigned sync_ms;        /* plain changes are on disk this long after;
 	                       * 0 = as soon as possible */
-	uint64_t dirty_limit; /* bytes changed in memory before writers wait;
+	uint64_t dirty_limit;    /* bytes changed in memory before writers wait;
 	                       * 0 = each waits for the one before */
 	uint64_t quarantine_max; /* bytes kept of undone transactions;
 	                          * 0 = the default */
+	uint64_t staged_limit;   /* bytes that a transaction stages in memory
+	                        * before content goes to disk; 0 = the default */
+	uint64_t staged_max;     /* most bytes it may, of what cannot go there;
+	                        * 0 = the default */
 } StoreOptions;
 
 /** What store_open() uses where @options is NULL. */
-#define STORE_OPTIONS_DEFAULT \
-	((StoreOptions){ .sync_ms = 1000,             \
-	                 .dirty_limit = 32 << 20,     \
-	                 .quarantine_max = 1 << 30 })
+#define STORE_OPTIONS_DEFAULT                       \
+	((StoreOptions){ .sync_ms = 1000,           \
+	                 .dirty_limit = 32 << 20,   \
+	                 .quarantine_max = 1 << 30, \
+	                 .staged_limit = 4 << 20,   \
+	                 .staged_max = 32 << 20 })
 
 /**
  * Creates an empty store in directory @dir, which must not exist or be empty.
@@ -468,18 +477,18 @@ int store_xattr_remove(StoreTxn *txn, StoreNode node, const char *name);
 
 typedef struct StoreStat {
 	unsigned format;
-	char uuid[37];        /* of this store, set at creation */
-	uint64_t files;       /* counted by a walk */
-	uint64_t directories; /* counted by a walk */
-	uint64_t bytes;       /* content of all files */
-	uint64_t orphans;     /* removed, but still to be swept */
-	uint64_t undone;      /* transactions in the quarantine */
+	char uuid[37];         /* of this store, set at creation */
+	uint64_t files;        /* counted by a walk */
+	uint64_t directories;  /* counted by a walk */
+	uint64_t bytes;        /* content of all files */
+	uint64_t orphans;      /* removed, but still to be swept */
+	uint64_t undone;       /* transactions in the quarantine */
 	uint64_t undone_bytes; /* of their content */
-	uint64_t commits;     /* since creation */
-	uint64_t map_size;    /* bytes of address space */
-	uint64_t disk_used;   /* bytes of the database file */
-	bool clean;           /* closed cleanly; of no meaning with a writer */
-	pid_t writer;         /* has it open for writing; 0 = nobody */
+	uint64_t commits;      /* since creation */
+	uint64_t map_size;     /* bytes of address space */
+	uint64_t disk_used;    /* bytes of the database file */
+	bool clean;            /* closed cleanly; of no meaning with a writer */
+	pid_t writer;          /* has it open for writing; 0 = nobody */
 } StoreStat;
 
 int store_stat(Store *store, StoreStat *ret_stat);

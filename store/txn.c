@@ -446,12 +446,19 @@ find_room(Store *store, uint64_t size)
 	return false;
 }
 
-/* Plain changes are slowed down to what the disk takes. */
+/* Plain changes are slowed down to what the disk takes; so is who spills, and
+ * more so, to be small in memory. */
 static void
-throttle(Store *store)
+throttle(StoreTxn *txn)
 {
-	while (commit_pending(store) - store->staged >
-	               store->options.dirty_limit &&
+	Store *store = txn->store;
+	uint64_t limit = store->options.dirty_limit;
+
+	if (txn->layer != NULL && !txn->has_spilled)
+		return;
+	if (txn->layer != NULL)
+		limit = MIN(limit, 2 * store->options.staged_limit);
+	while (commit_pending(store) - store->staged > limit &&
 	       store->health == STORE_HEALTHY)
 		commit_wait_round(store, false);
 }
@@ -470,11 +477,16 @@ txn_admit(StoreTxn *txn, uint64_t size)
 {
 	Store *store = txn->store;
 	bool has_found;
+	int r;
 
 	if (store->access == STORE_READ)
 		return -EROFS;
-	if (txn->layer == NULL)
-		throttle(store);
+	if (txn->layer != NULL && size > 0) {
+		r = spill_admit(txn, size);
+		if (r < 0)
+			return r;
+	}
+	throttle(txn);
 	if (!is_open_for(store, size))
 		commit_wait_round(store, false);
 	if (!is_open_for(store, size))

@@ -243,25 +243,22 @@ static void
 the_oldest_entries_make_room_for_new_ones(void **state)
 {
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
-	TestTxn b = { 0 };
+	TestTxn *b;
 	uint64_t first;
 	Seen seen;
 
 	options.quarantine_max = 2500;
-	b.disk = kv_fault_disk_new();
-	test_fault_format(b.disk);
-	assert_int_equal(test_fault_open_with(b.disk, &options, &b.store), 0);
-	quarantine_a_kilobyte(&b, "one");
-	first = list(b.store).id;
-	quarantine_a_kilobyte(&b, "two");
-	assert_int_equal(list(b.store).count, 2);
-	quarantine_a_kilobyte(&b, "three");
-	seen = list(b.store);
+	b = test_txn_new(&options);
+	quarantine_a_kilobyte(b, "one");
+	first = list(b->store).id;
+	quarantine_a_kilobyte(b, "two");
+	assert_int_equal(list(b->store).count, 2);
+	quarantine_a_kilobyte(b, "three");
+	seen = list(b->store);
 	assert_int_equal(seen.count, 2);
-	assert_int_equal(store_quarantine_discard(b.store, first), -ENOENT);
-	assert_files(b.store, seen.id, "created /three 1000 1000\n");
-	assert_int_equal(store_close(b.store), 0);
-	kv_fault_disk_free(b.disk);
+	assert_int_equal(store_quarantine_discard(b->store, first), -ENOENT);
+	assert_files(b->store, seen.id, "created /three 1000 1000\n");
+	test_txn_free(b);
 }
 
 /* ---- what fails by itself ------------------------------------------------*/

@@ -186,9 +186,8 @@ what_is_published_is_seen_at_once_and_synced_later(void **state)
 	assert_int_equal(kv_fault_commits(b->disk), commits);
 
 	assert_int_equal(store_sync_wait(b->store), 0);
-	store_close(b->store);
-	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
-	test_assert_text(store_plain(b->store), file, "mail");
+	test_txn_reopen(b);
+	test_assert_text(b->plain, file, "mail");
 }
 
 static void

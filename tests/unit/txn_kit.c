@@ -13,17 +13,24 @@
 
 #include "tests/unit/store_kit.h"
 
-int
-test_txn_setup(void **state)
+static void
+open_store(TestTxn *b)
+{
+	assert_int_equal(test_fault_open_with(b->disk, &b->options, &b->store),
+	                 0);
+	b->plain = store_plain(b->store);
+}
+
+TestTxn *
+test_txn_new(const StoreOptions *options)
 {
 	TestTxn *b = g_new0(TestTxn, 1);
 
 	b->disk = kv_fault_disk_new();
+	b->options = *options;
 	test_fault_format(b->disk);
-	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
-	b->plain = store_plain(b->store);
-	*state = b;
-	return 0;
+	open_store(b);
+	return b;
 }
 
 static void
@@ -32,21 +39,31 @@ print_finding(void *user_data, const char *sentence)
 	print_error("check: %s\n", sentence);
 }
 
-/* Whatever a test does, the store is whole afterwards. */
-int
-test_txn_teardown(void **state)
+void
+test_txn_free(TestTxn *b)
 {
-	TestTxn *b = *state;
 	uint64_t count = 1;
 
-	assert_int_equal(store_close(b->store), 0);
-	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
+	test_txn_reopen(b);
 	assert_int_equal(
 		store_check(b->store, print_finding, NULL, NULL, &count), 0);
 	assert_int_equal(count, 0);
 	store_close(b->store);
 	kv_fault_disk_free(b->disk);
 	g_free(b);
+}
+
+int
+test_txn_setup(void **state)
+{
+	*state = test_txn_new(&STORE_OPTIONS_DEFAULT);
+	return 0;
+}
+
+int
+test_txn_teardown(void **state)
+{
+	test_txn_free(*state);
 	return 0;
 }
 
@@ -54,8 +71,7 @@ void
 test_txn_reopen(TestTxn *b)
 {
 	assert_int_equal(store_close(b->store), 0);
-	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
-	b->plain = store_plain(b->store);
+	open_store(b);
 }
 
 void
@@ -64,9 +80,8 @@ test_txn_crash(TestTxn *b, StoreTxn **txn)
 	Store *crashed = b->store;
 
 	/* Once another has written, the old one cannot any more. */
-	assert_int_equal(test_fault_open(b->disk, &b->store), 0);
+	open_store(b);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	b->plain = store_plain(b->store);
 	g_clear_pointer(txn, store_txn_abort);
 	assert_int_equal(store_close(crashed), -EIO);
 }

@@ -13,10 +13,15 @@ typedef struct TestTxn {
 	KvFaultDisk *disk;
 	Store *store;
 	StoreTxn *plain;
+	StoreOptions options;
 } TestTxn;
 
-/** cmocka's set-up and tear-down: *state is a TestTxn. Whatever a test does,
- * the store must be whole afterwards. */
+/** Such a store, with @options; and its end: whatever a test did, the store must
+ * be whole. */
+TestTxn *test_txn_new(const StoreOptions *options);
+void test_txn_free(TestTxn *b);
+
+/** cmocka's set-up and tear-down: *state is a TestTxn. */
 int test_txn_setup(void **state);
 int test_txn_teardown(void **state);
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How a transaction stays small in memory
+ *
+ * - Content under a data id that the transaction has made itself is named by
+ *   nobody else. When too much is staged, such chunks move to the plain layer,
+ *   and so to the disk; the transaction still reads them there.
+ * - An orphan record says that nobody names them: after a crash they are swept.
+ *   It is not queued, so nobody erases them meanwhile. What the transaction
+ *   has staged deletes that record; so the commit that names the content ends
+ *   its being an orphan.
+ * - Whatever else becomes of the transaction, what is still an orphan then is
+ *   queued.
+ */
+
+#include <errno.h>
+
+#include "store/internal.h"
+
+void
+spill_note_fresh(StoreTxn *txn, uint64_t data)
+{
+	if (txn->layer == NULL)
+		return;
+	if (txn->fresh == NULL)
+		txn->fresh = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+		                                   g_free, NULL);
+	g_hash_table_add(txn->fresh, g_memdup2(&data, sizeof(data)));
+}
+
+bool
+spill_has(const ChangeLayer *layer, uint64_t data)
+{
+	RecordKey key = record_key_orphan(data);
+	const Change *change = change_layer_find(layer, record_slice(&key));
+
+	return change != NULL && change->value == NULL;
+}
+
+/* Where content of @data goes that need not stay in memory. */
+static ChangeLayer *
+destination(StoreTxn *txn, uint64_t data, ChangeLayer *nowhere)
+{
+	uint8_t kind = RECORD_ORPHAN_DATA;
+	RecordKey key = record_key_orphan(data);
+	const Change *change =
+		change_layer_find(txn->layer, record_slice(&key));
+
+	/* The transaction has dropped it since: nobody will read it. */
+	if (change != NULL && change->value != NULL)
+		return nowhere;
+	if (change == NULL) {
+		txn_put(&txn->store->plain, record_slice(&key),
+		        (KvSlice){ &kind, 1 });
+		txn_delete(txn, record_slice(&key));
+	}
+	return txn->store->active;
+}
+
+static void
+spill(StoreTxn *txn)
+{
+	g_autoptr(ChangeLayer) nowhere = change_layer_new();
+	Store *store = txn->store;
+	GHashTableIter iter;
+	void *key;
+
+	if (txn->fresh == NULL)
+		return;
+	g_hash_table_iter_init(&iter, txn->fresh);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		uint64_t data = *(uint64_t *)key;
+		RecordKey prefix = record_key_content(data);
+		ChangeLayer *to;
+
+		if (!change_layer_has_prefix(txn->layer, record_slice(&prefix)))
+			continue;
+		to = destination(txn, data, nowhere);
+		txn_uncount(store, txn->layer);
+		change_layer_move_prefix(txn->layer, record_slice(&prefix), to);
+		txn_count(store, txn->layer);
+		txn->has_spilled = true;
+	}
+	commit_note_change(store);
+}
+
+int
+spill_admit(StoreTxn *txn, uint64_t size)
+{
+	const StoreOptions *options = &txn->store->options;
+	uint64_t bytes = change_layer_bytes(txn->layer);
+
+	if (bytes + size > MAX(options->staged_limit, txn->spill_at)) {
+		spill(txn);
+		/* What cannot be spilled is not looked at each time. */
+		bytes = change_layer_bytes(txn->layer);
+		txn->spill_at = bytes + options->staged_limit / 4;
+	}
+	return bytes + size > options->staged_max ? -ENOSPC : 0;
+}
+
+void
+spill_release(Store *store, const ChangeLayer *layer)
+{
+	RecordKey prefix = { .size = 1, .bytes = { RECORD_ORPHAN } };
+	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
+
+	for (; place != NULL; place = change_place_next(place)) {
+		const Change *change = change_place_get(place);
+		KvSlice value;
+		uint64_t id;
+
+		if (change->key_bytes[0] != RECORD_ORPHAN)
+			break;
+		if (record_key_id(change->key, &id) &&
+		    txn_get(&store->plain, change->key, &value) == 0) {
+			orphan_queue(store, id);
+			commit_note_change(store);
+		}
+	}
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Transactions that are larger than the memory they may take.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+
+/* Bytes: what is staged in memory, of how much in all. */
+#define LIMIT ((size_t)64 << 10)
+#define BLOCK ((size_t)16 << 10)
+#define LARGE (128 * BLOCK)
+
+static int
+setup(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.staged_limit = LIMIT;
+	options.staged_max = 4 * LIMIT;
+	*state = test_txn_new(&options);
+	return 0;
+}
+
+/* Fills @block with what belongs at @offset. */
+static void
+fill(char block[BLOCK], uint64_t offset)
+{
+	size_t i;
+
+	for (i = 0; i < BLOCK; i += sizeof(offset)) {
+		uint64_t n = offset + i + 1;
+
+		memcpy(block + i, &n, sizeof(n));
+	}
+}
+
+static void
+write_blocks(StoreTxn *txn, StoreNode file, uint64_t from, uint64_t to)
+{
+	char block[BLOCK];
+	uint64_t offset;
+
+	for (offset = from; offset < to; offset += BLOCK) {
+		fill(block, offset);
+		assert_int_equal(
+			store_file_write(txn, file, offset, block, BLOCK), 0);
+		assert_true(txn->store->staged < 2 * LIMIT);
+	}
+}
+
+static void
+assert_blocks(StoreTxn *txn, StoreNode file, uint64_t to)
+{
+	char want[BLOCK];
+	char got[BLOCK];
+	uint64_t offset;
+	size_t size = 0;
+
+	for (offset = 0; offset < to; offset += BLOCK) {
+		fill(want, offset);
+		assert_int_equal(
+			store_file_read(txn, file, offset, got, BLOCK, &size),
+			0);
+		assert_int_equal(size, BLOCK);
+		assert_memory_equal(got, want, BLOCK);
+	}
+}
+
+/* A transaction that has written a large file, most of it spilled. */
+static StoreTxn *
+begin_large(TestTxn *b, StoreNode *ret_file)
+{
+	StoreTxn *txn = test_begin(b);
+
+	*ret_file = test_stage_file(txn, STORE_ROOT, "large");
+	write_blocks(txn, *ret_file, 0, LARGE);
+	return txn;
+}
+
+/* The records of table @table on the disk. */
+static int
+count_records(TestTxn *b, char table)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key = { &table, 1 };
+	KvSlice value;
+	int count = 0;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(kv_snapshot(b->store->kv, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
+	while (kv_iter_next(iter, &key, &value) == 0 &&
+	       *(const char *)key.data == table)
+		count++;
+	return count;
+}
+
+/* Nothing is left of what was spilled, not even to be swept. */
+static void
+assert_swept(TestTxn *b)
+{
+	assert_int_equal(count_records(b, 'c'), 0);
+	assert_int_equal(count_records(b, 'o'), 0);
+}
+
+static void
+a_large_file_is_one_transaction(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_true(count_records(b, 'c') > 100);
+	assert_int_equal(count_records(b, 'o'), 1);
+	assert_blocks(txn, file, LARGE);
+	assert_false(test_has(b->plain, STORE_ROOT, "large"));
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(count_records(b, 'o'), 0);
+	assert_blocks(b->plain, file, LARGE);
+	test_txn_reopen(b);
+	assert_blocks(b->plain, file, LARGE);
+}
+
+static void
+a_large_file_is_published(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(store_txn_publish(&txn), 0);
+	assert_blocks(b->plain, file, LARGE);
+	assert_int_equal(count_records(b, 'o'), 0);
+}
+
+static void
+a_large_file_goes_on_after_a_checkpoint(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(test_checkpoint(txn), 0);
+	write_blocks(txn, file, LARGE, LARGE + 4 * BLOCK);
+	assert_blocks(b->plain, file, LARGE);
+	assert_blocks(txn, file, LARGE + 4 * BLOCK);
+	store_txn_abort(txn);
+	assert_blocks(b->plain, file, LARGE);
+	assert_int_equal(count_records(b, 'o'), 0);
+}
+
+static void
+what_was_spilled_can_be_changed(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+	char buf[4] = "";
+	size_t size = 0;
+
+	assert_int_equal(store_file_write(txn, file, 0, "new", 3), 0);
+	assert_int_equal(store_file_truncate(txn, file, LARGE / 2), 0);
+	assert_int_equal(store_file_truncate(txn, file, LARGE), 0);
+	assert_int_equal(store_file_read(txn, file, 0, buf, 3, &size), 0);
+	assert_string_equal(buf, "new");
+	write_blocks(txn, file, 0, LARGE);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_blocks(b->plain, file, LARGE);
+}
+
+static void
+what_was_spilled_is_erased_when_it_is_cut_or_removed(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(store_file_truncate(txn, file, 0), 0);
+	write_blocks(txn, file, 0, LARGE);
+	assert_int_equal(store_name_remove(txn, STORE_ROOT, "large", S_IFREG),
+	                 0);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_swept(b);
+}
+
+static void
+an_abort_erases_what_was_spilled(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+
+	store_txn_abort(begin_large(b, &file));
+	assert_swept(b);
+}
+
+static void
+a_crash_leaves_nothing_of_what_was_spilled(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_true(count_records(b, 'c') > 100);
+	test_txn_crash(b, &txn);
+	assert_swept(b);
+}
+
+static bool
+keep_id(void *user_data, const StoreUndone *undone)
+{
+	*(uint64_t *)user_data = undone->id;
+	assert_int_equal(undone->bytes, LARGE);
+	return true;
+}
+
+/* The only entry of the quarantine has the large file; then it goes. */
+static void
+assert_kept(TestTxn *b, StoreNode file)
+{
+	g_autofree char *got = g_malloc(LARGE);
+	char want[BLOCK];
+	uint64_t id = 0;
+	uint64_t offset;
+	size_t size = 0;
+
+	assert_int_equal(store_quarantine_list(b->store, keep_id, &id), 0);
+	assert_int_equal(
+		store_quarantine_read(b->store, id, file, 0, got, LARGE, &size),
+		0);
+	assert_int_equal(size, LARGE);
+	for (offset = 0; offset < LARGE; offset += BLOCK) {
+		fill(want, offset);
+		assert_memory_equal(got + offset, want, BLOCK);
+	}
+	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(store_quarantine_discard(b->store, id), 0);
+	assert_swept(b);
+	assert_int_equal(count_records(b, 'q'), 0);
+}
+
+static void
+the_quarantine_takes_what_was_spilled(void **state)
+{
+	static const StoreCause cause = { "broken", 1 };
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
+	test_txn_reopen(b);
+	assert_kept(b, file);
+}
+
+static void
+a_failed_commit_keeps_what_was_spilled(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	test_add_file(b->store, STORE_ROOT, "LARGE");
+	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
+	assert_kept(b, file);
+}
+
+static void
+a_draft_keeps_what_was_spilled_over_a_crash(void **state)
+{
+	static const StoreCause cause = { "the power failed", 1 };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "large");
+
+	write_blocks(txn, file, 0, LARGE / 2);
+	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	write_blocks(txn, file, LARGE / 2, LARGE);
+	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_blocks(txn, file, LARGE);
+	test_txn_crash(b, &txn);
+	assert_kept(b, file);
+}
+
+static void
+a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
+{
+	static const StoreCause cause = { "the power failed", 1 };
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_blocks(b->plain, file, LARGE);
+	assert_int_equal(count_records(b, 'q'), 0);
+	assert_int_equal(
+		store_name_remove(b->plain, STORE_ROOT, "large", S_IFREG), 0);
+
+	txn = begin_large(b, &file);
+	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	store_txn_abort(txn);
+	assert_swept(b);
+	assert_int_equal(count_records(b, 'q'), 0);
+}
+
+static void
+too_much_in_place_has_no_room(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	char block[BLOCK];
+	StoreTxn *txn;
+	uint64_t offset = 0;
+	int r = 0;
+
+	write_blocks(b->plain, file, 0, LARGE);
+	txn = test_begin(b);
+	memset(block, 'x', sizeof(block));
+	while (r == 0) {
+		assert_true(offset < LARGE);
+		r = store_file_write(txn, file, offset, block, BLOCK);
+		offset += BLOCK;
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_true(offset > 4 * LIMIT / 2);
+	assert_int_equal(store_txn_commit_wait(&txn), -ENOSPC);
+	assert_blocks(b->plain, file, LARGE);
+}
+
+/* ---- memory --------------------------------------------------------------*/
+
+#define HUGE_SIZE ((uint64_t)128 << 20)
+#define HUGE_PART ((size_t)1 << 20)
+
+/* Anonymous memory of this process, in KiB. */
+static unsigned
+anonymous_kib(void)
+{
+	g_autofree char *text = NULL;
+	const char *line;
+	unsigned kib = 0;
+
+	if (!g_file_get_contents("/proc/self/status", &text, NULL, NULL))
+		return UINT_MAX;
+	line = strstr(text, "RssAnon:");
+	if (line != NULL)
+		kib = (unsigned)g_ascii_strtoull(line + 8, NULL, 10);
+	return kib;
+}
+
+static void
+a_transaction_of_any_size_takes_little_memory(void **state)
+{
+	TestStore *test = test_store_new();
+	StoreAttr attr = { .mode = S_IFREG | 0644 };
+	g_autofree char *part = g_malloc0(HUGE_PART);
+	StoreTxn *txn = NULL;
+	unsigned most = 0;
+	unsigned least = anonymous_kib();
+	uint64_t offset;
+
+	assert_true(least > 0);
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
+	assert_int_equal(store_name_add(txn, STORE_ROOT, "huge", &attr, &attr),
+	                 0);
+	for (offset = 0; offset < HUGE_SIZE; offset += HUGE_PART) {
+		assert_int_equal(store_file_write(txn, attr.node, offset, part,
+		                                  HUGE_PART),
+		                 0);
+		most = MAX(most, anonymous_kib());
+	}
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	most = MAX(most, anonymous_kib());
+	print_message("%u KiB more\n", most - least);
+	assert_true(most - least < 48 * 1024);
+	test_store_check(test);
+	test_store_free(test);
+}
+
+static int
+teardown(void **state)
+{
+	return test_txn_teardown(state);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_large_file_is_one_transaction),
+		TEST(a_large_file_is_published),
+		TEST(a_large_file_goes_on_after_a_checkpoint),
+		TEST(what_was_spilled_can_be_changed),
+		TEST(what_was_spilled_is_erased_when_it_is_cut_or_removed),
+		TEST(an_abort_erases_what_was_spilled),
+		TEST(a_crash_leaves_nothing_of_what_was_spilled),
+		TEST(the_quarantine_takes_what_was_spilled),
+		TEST(a_failed_commit_keeps_what_was_spilled),
+		TEST(a_draft_keeps_what_was_spilled_over_a_crash),
+		TEST(a_draft_of_what_was_spilled_goes_with_its_transaction),
+		TEST(too_much_in_place_has_no_room),
+		cmocka_unit_test(a_transaction_of_any_size_takes_little_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
