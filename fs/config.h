@@ -31,7 +31,9 @@ typedef struct FsConfig {
 	int64_t dos_sharing; /* 0 or 1 */
 	int64_t lock_wait_s; /* 0: nobody waits */
 	int64_t smbd_park_ms;
-	int64_t truncate_guard; /* 0 or 1 */
+	int64_t idle_open_s;         /* 0: never */
+	int64_t transaction_limit_s; /* 0: none */
+	int64_t truncate_guard;      /* 0 or 1 */
 } FsConfig;
 
 #define FS_CONFIG_ERROR (fs_config_error_quark())

@@ -77,6 +77,8 @@ fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node)
 		.table = table,
 		.session = fs_session_ref(session),
 		.node = node,
+		.epoch = fs_session_epoch(session),
+		.used_us = g_get_monotonic_time(),
 	};
 
 	if (handles == NULL) {
@@ -111,6 +113,7 @@ fs_handle_close(FsHandle *handle)
 	store_node_release(table->store, handle->node);
 	fs_session_unref(handle->session);
 	fs_listing_free(handle->listing);
+	g_free(handle->key);
 	g_free(handle);
 }
 
@@ -132,6 +135,62 @@ fs_handle_is_elsewhere(FsHandleTable *table, StoreNode node,
 			return true;
 
 	return false;
+}
+
+GPtrArray *
+fs_handle_list(FsHandleTable *table, StoreNode node)
+{
+	return g_hash_table_lookup(table->by_node, GSIZE_TO_POINTER(node));
+}
+
+bool
+fs_handle_is_used(FsHandleTable *table, StoreNode node,
+                  const FsSession *session)
+{
+	const GPtrArray *handles = fs_handle_list(table, node);
+
+	for (guint i = 0; handles != NULL && i < handles->len; i++) {
+		const FsHandle *handle = handles->pdata[i];
+
+		if (handle->session == session && !handle->is_closed)
+			return true;
+	}
+
+	return false;
+}
+
+static bool
+handle_has_key(const FsHandle *handle, const FsSession *session,
+               const char *key)
+{
+	return handle->session == session && handle->hold == FS_HOLD_HAS &&
+	       g_strcmp0(handle->key, key) == 0;
+}
+
+GPtrArray *
+fs_handle_of_key(FsHandleTable *table, const FsSession *session,
+                 const char *key)
+{
+	GPtrArray *found = g_ptr_array_new();
+	GHashTableIter iter;
+	gpointer handles;
+
+	g_hash_table_iter_init(&iter, table->by_node);
+	while (g_hash_table_iter_next(&iter, NULL, &handles))
+		for (guint i = 0; i < ((GPtrArray *)handles)->len; i++) {
+			FsHandle *handle = ((GPtrArray *)handles)->pdata[i];
+
+			if (handle_has_key(handle, session, key))
+				g_ptr_array_add(found, handle);
+		}
+
+	return found;
+}
+
+unsigned
+fs_handle_count(FsHandleTable *table, const FsSession *session)
+{
+	return (unsigned)session_count(table, session);
 }
 
 FsHandle *

@@ -6,6 +6,7 @@
 #include <glib.h>
 
 #include "fs/listing.h"
+#include "fs/lock_key.h"
 #include "fs/session.h"
 #include "store/store.h"
 
@@ -21,7 +22,7 @@ typedef struct FsHandleTable FsHandleTable;
 /** Most open files and directories of one session. */
 #define FS_HANDLES_MAX 16384
 
-/** Whether a lock comes with an open file; see op_open.c. */
+/** Whether a lock comes with an open file; see op_hold.c. */
 typedef enum FsHold {
 	FS_HOLD_NONE,
 	FS_HOLD_HAS,
@@ -32,8 +33,20 @@ typedef struct FsHandle {
 	FsHandleTable *table; /* borrowed */
 	FsSession *session;   /* a reference */
 	StoreNode node;
+	unsigned epoch;  /* of the session when it was opened */
+	LayoutKind kind; /* what it was when it was opened */
+	bool is_writable;
+	bool is_closed;  /* it was, but may live on in a copy */
+	int64_t used_us; /* monotonic: the last read, write or lock */
+
+	/* What it keeps others from; op_hold.c. */
+	char *key; /* of its file's lock, owned; NULL: it has none */
+	FsLockPurpose purpose;
 	FsHold hold;
-	int64_t left_ctime_ns; /* of the file, when the lock was left */
+	bool has_range;               /* a byte range keeps the lock, too */
+	bool is_writer;               /* it holds up its session's commit */
+	int64_t left_ctime_ns;        /* of the file, when the lock was left */
+	struct FsLockFile *lock_file; /* held; NULL for other files */
 
 	/* Of a directory that is being read. */
 	FsListing *listing;    /* owned; NULL until then */
@@ -62,6 +75,24 @@ bool fs_handle_is_open(FsHandleTable *table, StoreNode node);
 /** Whether a session other than @session has @node open. */
 bool fs_handle_is_elsewhere(FsHandleTable *table, StoreNode node,
                             const FsSession *session);
+
+/** Whether @session has @node open and has not closed it, as far as we know. */
+bool fs_handle_is_used(FsHandleTable *table, StoreNode node,
+                       const FsSession *session);
+
+/** The handles of @node, of type FsHandle; NULL if there is none. Ownership:
+ * borrowed until one is opened or closed. */
+GPtrArray *fs_handle_list(FsHandleTable *table, StoreNode node);
+
+/**
+ * The handles through which @session has the lock @key, of type FsHandle.
+ * Ownership: the caller unrefs the array, not what is in it.
+ */
+GPtrArray *fs_handle_of_key(FsHandleTable *table, const FsSession *session,
+                            const char *key);
+
+/** How many files and directories @session has open. */
+unsigned fs_handle_count(FsHandleTable *table, const FsSession *session);
 
 /** Any open handle, or NULL. */
 FsHandle *fs_handle_any(FsHandleTable *table);

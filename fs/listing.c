@@ -17,8 +17,9 @@ struct FsListing {
 	GByteArray *names; /* each with its NUL */
 };
 
-static void
-listing_add(FsListing *listing, StoreNode node, uint32_t mode, const char *name)
+void
+fs_listing_add(FsListing *listing, StoreNode node, uint32_t mode,
+               const char *name)
 {
 	Item item = {
 		.node = node,
@@ -34,7 +35,7 @@ listing_add(FsListing *listing, StoreNode node, uint32_t mode, const char *name)
 static bool
 listing_visit(void *user_data, const StoreEntry *entry)
 {
-	listing_add(user_data, entry->node, entry->mode, entry->name);
+	fs_listing_add(user_data, entry->node, entry->mode, entry->name);
 	return true;
 }
 
@@ -49,8 +50,8 @@ fs_listing_take(StoreTxn *txn, StoreNode dir, StoreNode parent,
 		.items = g_array_new(FALSE, FALSE, sizeof(Item)),
 		.names = g_byte_array_new(),
 	};
-	listing_add(listing, dir, S_IFDIR, ".");
-	listing_add(listing, parent, S_IFDIR, "..");
+	fs_listing_add(listing, dir, S_IFDIR, ".");
+	fs_listing_add(listing, parent, S_IFDIR, "..");
 
 	r = store_name_list(txn, dir, listing_visit, listing);
 	if (r < 0)

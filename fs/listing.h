@@ -26,6 +26,10 @@ typedef struct FsListingEntry {
 int fs_listing_take(StoreTxn *txn, StoreNode dir, StoreNode parent,
                     FsListing **ret_listing);
 
+/** Adds an entry at the end. */
+void fs_listing_add(FsListing *listing, StoreNode node, uint32_t mode,
+                    const char *name);
+
 /** NULL is a no-op. */
 void fs_listing_free(FsListing *listing);
 

@@ -117,6 +117,10 @@ void fs_mailbag_lock_cancel(FsMailbagLock *table, FsMailbagWait wait);
 void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session,
                           const char *key, int64_t now_us);
 
+/** Ends all waits of @session: it has ended. What it has it keeps. */
+void fs_mailbag_lock_leave(FsMailbagLock *table, uint64_t session,
+                           int64_t now_us);
+
 /** Drops all that @session has and waits for: it has ended. */
 void fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session,
                          int64_t now_us);

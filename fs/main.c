@@ -143,7 +143,7 @@ waits_due(void *user_data)
 	Server *server = user_data;
 
 	g_mutex_lock(&server->turn);
-	fs_open_expire(&server->mount);
+	fs_turn_expire(&server->mount);
 	g_mutex_unlock(&server->turn);
 }
 
@@ -153,13 +153,13 @@ session_ended(void *user_data, uint64_t serial)
 	Server *server = user_data;
 
 	g_mutex_lock(&server->turn);
-	fs_open_session_ended(&server->mount, serial);
+	fs_turn_session_ended(&server->mount, serial);
 	g_mutex_unlock(&server->turn);
 }
 
 /* What watches time and clients. */
 static int
-server_open_liveness(Server *server, FsTimer **ret_timer)
+server_open_liveness(Server *server, FsTimer **ret_timer, FsLater **ret_later)
 {
 	int r;
 
@@ -167,6 +167,8 @@ server_open_liveness(Server *server, FsTimer **ret_timer)
 	if (r == 0)
 		r = fs_timer_open(server->liveness, waits_due, server,
 		                  ret_timer);
+	if (r == 0)
+		r = fs_later_open(server->liveness, ret_later);
 	if (r < 0)
 		fprintf(stderr, "pofs: epoll: %s\n", g_strerror(-r));
 
@@ -177,30 +179,37 @@ static int
 server_open(Server *server)
 {
 	FsTimer *timer = NULL;
+	FsLater *later = NULL;
+	FsMailbagLock *mailbags;
 	int r;
 
 	r = server_open_store(server);
 	if (r < 0)
 		return r;
 
-	r = server_open_liveness(server, &timer);
+	r = server_open_liveness(server, &timer, &later);
+	server->mount.wait_timer = timer;
+	server->mount.later = later;
 	if (r < 0)
 		return r;
 
-	server->mount.wait_timer = timer;
 	r = server_open_fuse(server);
 	if (r < 0)
 		return r;
 
+	mailbags = fs_open_locks_new(&server->config);
 	server->mount = (FsMount){
 		.store = server->store,
 		.config = &server->config,
 		.sessions = fs_session_table_new(server->liveness),
 		.handles = fs_handle_table_new(server->store),
 		.locks = fs_range_lock_new(),
-		.mailbags = fs_open_locks_new(&server->config),
+		.mailbags = mailbags,
+		.transactions = fs_transaction_table_new(mailbags),
+		.lock_files = fs_lock_files_new(),
 		.creators = fs_creators_new(),
 		.wait_timer = timer,
+		.later = later,
 		.turn = &server->turn,
 		.notify = fs_notify_new(server->fuse),
 		.verbose = server->options->verbose,
@@ -226,6 +235,9 @@ server_close(Server *server)
 	if (r < 0)
 		g_critical("the last changes are lost: %s", g_strerror(-r));
 
+	fs_later_close(mount->later);
+	fs_transaction_table_free(mount->transactions);
+	fs_lock_files_free(mount->lock_files);
 	fs_notify_free(mount->notify);
 	fs_range_lock_free(mount->locks);
 	fs_mailbag_lock_free(mount->mailbags);
@@ -269,6 +281,7 @@ loop_turn(Server *server, struct fuse_buf *request)
 		return r == -EINTR;
 
 	fuse_session_process_buf(server->fuse, request);
+	fs_turn_end(&server->mount);
 	g_mutex_unlock(&server->turn);
 	return true;
 }
@@ -349,7 +362,7 @@ handles_close(const FsMount *mount)
 
 	while ((handle = fs_handle_any(mount->handles)) != NULL) {
 		fs_range_lock_drop_handle(mount->locks, handle->node, handle);
-		fs_handle_close(handle);
+		fs_open_close(mount, handle);
 	}
 }
 
@@ -377,6 +390,7 @@ server_run(Server *server, FsLaunch *launch)
 	fs_notify_stop(server->mount.notify);
 	loop_stop(server, LOOPS);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
+	fs_commit_stop(&server->mount, "the server ended");
 	handles_close(&server->mount);
 	g_message("unmounted mountpoint=%s", server->options->mount_point);
 	return 0;

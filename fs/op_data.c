@@ -11,12 +11,19 @@ fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
            struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "read", ino);
+	FsHandle *handle = fs_call_handle(&call, fi);
 	g_autofree char *buf = g_malloc(size);
 	size_t got = 0;
 	int r;
 
-	r = store_file_read(call.txn, call.node, (uint64_t)offset, buf, size,
-	                    &got);
+	r = fs_hold_use(&call, handle);
+	if (r == 0 && handle->lock_file != NULL)
+		got = fs_lock_file_read(handle->lock_file, (uint64_t)offset,
+		                        buf, size);
+	else if (r == 0)
+		r = store_file_read(call.txn, call.node, (uint64_t)offset, buf,
+		                    size, &got);
+
 	fs_reply_data(&call, r, buf, got);
 }
 
@@ -28,7 +35,7 @@ append_offset(const FsCall *call, uint64_t *ret_offset)
 	StoreAttr attr;
 	int r;
 
-	r = store_attr_get(call->txn, call->node, &attr);
+	r = fs_call_attr(call, call->node, &attr);
 	if (r < 0)
 		return r;
 
@@ -36,21 +43,71 @@ append_offset(const FsCall *call, uint64_t *ret_offset)
 	return 0;
 }
 
+static int
+file_write(FsCall *call, FsHandle *handle, const char *data, size_t size,
+           uint64_t offset)
+{
+	StorePlace place;
+	int r;
+
+	if (handle->lock_file != NULL)
+		return fs_lock_file_write(handle->lock_file, offset, data, size,
+		                          g_get_real_time() * 1000);
+
+	r = fs_stage_node(call, handle->session, call->node, &place);
+	if (r == 0)
+		r = store_file_write(call->txn, call->node, offset, data, size);
+	if (r == 0)
+		fs_stage_note_write(call, call->node, &place, offset, size);
+	return r;
+}
+
 void
 fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
             off_t offset, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "write", ino);
+	FsHandle *handle = fs_call_handle(&call, fi);
 	uint64_t at = (uint64_t)offset;
 	int r;
 
-	r = fs_open_use(&call, fs_handle_of(fi));
+	r = fs_hold_use(&call, handle);
 	if (r == 0 && (fi->flags & O_APPEND) != 0 && fs_view_is_own(ino))
 		r = append_offset(&call, &at);
 	if (r == 0)
-		r = store_file_write(call.txn, call.node, at, data, size);
+		r = file_write(&call, handle, data, size, at);
+	if (r == 0)
+		r = fs_commit_settle(call.mount, handle->session);
 
 	fs_reply_written(&call, r, size);
+}
+
+/*
+ * Who closes, and how? An smbd closes as root when its client is gone, and as
+ * the share's user when the client says so; a process that is killed closes as
+ * it exits. So is told what is done from what was broken off. Returns the
+ * reason to undo it, or NULL.
+ */
+static const char *
+close_fault(const FsCall *call, FsSession *session)
+{
+	bool is_smbd = fs_session_is_smbd(session);
+	FsThreadEnd end;
+
+	if (is_smbd && call->caller.uid == 0)
+		return "its client disconnected";
+	if (fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end) < 0)
+		return "it is not known how its process ended";
+
+	switch (end) {
+	case FS_THREAD_GOES_ON:
+		return NULL;
+	case FS_THREAD_EXITS:
+		return is_smbd ? "its smbd ended" : NULL;
+	case FS_THREAD_FAILS:
+	default:
+		return "its process was killed or failed";
+	}
 }
 
 /* One close(2) of perhaps many. POSIX locks of the process end here, and what it
@@ -59,21 +116,45 @@ void
 fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "flush", ino);
+	const FsMount *mount = call.mount;
+	FsHandle *handle = fs_call_handle(&call, fi);
+	g_autoptr(FsSession) session = NULL;
+	const FsTransaction *transaction;
+	const char *fault = NULL;
 
-	fs_range_lock_drop_owner(call.mount->locks, call.node, fi->lock_owner);
-	fs_open_let_go(&call, fs_handle_of(fi));
-	fs_reply_status(&call, 0);
+	/* Another process that inherited the file may close it. */
+	if (handle->key == NULL || fs_call_session(&call, &session) < 0 ||
+	    session != handle->session) {
+		fs_range_lock_drop_owner(mount->locks, call.node,
+		                         fi->lock_owner);
+		fs_reply_status(&call, 0);
+		return;
+	}
+
+	transaction = fs_transaction_find(mount->transactions, session);
+	if (transaction != NULL && fs_transaction_is_staged(transaction))
+		fault = close_fault(&call, session);
+	if (fault != NULL)
+		fs_commit_abort(mount, session, fault);
+
+	fs_range_lock_drop_owner(mount->locks, call.node, fi->lock_owner);
+	fs_hold_ranges(mount, handle);
+	fs_hold_leave(mount, handle);
+	fs_commit_reply(&call, session, 0);
 }
 
 void
 fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "release", ino);
-	FsHandle *handle = fs_handle_of(fi);
+	FsHandle *handle = fs_call_handle(&call, fi);
+	g_autoptr(FsSession) session = fs_session_ref(handle->session);
 
 	fs_range_lock_drop_handle(call.mount->locks, call.node, handle);
-	fs_open_close(&call, handle);
+	fs_hold_ranges(call.mount, handle);
+	fs_open_close(call.mount, handle);
 	fs_reply_status(&call, 0);
+	(void)fs_commit_settle(call.mount, session);
 }
 
 static void
@@ -84,13 +165,35 @@ fsync_done(void *user_data, int r)
 	fs_reply_status(call, r);
 }
 
+/* What is staged is not published by a sync, but found in the quarantine should
+ * the server end before the transaction. */
+static int
+staged_save(const FsMount *mount, const FsSession *session)
+{
+	const FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+	StoreCause cause = { .reason = "the server ended" };
+
+	if (transaction == NULL || !fs_transaction_is_staged(transaction))
+		return 0;
+
+	cause.begun_ns = transaction->begun_ns;
+	return store_txn_save(transaction->txn, &cause);
+}
+
 void
 fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
             struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "fsync", ino);
+	const FsHandle *handle = fs_call_handle(&call, fi);
+	int r;
 
-	store_sync(call.mount->store, fsync_done, fs_call_keep(&call));
+	r = staged_save(call.mount, handle->session);
+	if (r < 0)
+		fs_reply_status(&call, r);
+	else
+		store_sync(call.mount->store, fsync_done, fs_call_keep(&call));
 }
 
 static int
@@ -156,14 +259,21 @@ fs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
                 off_t length, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "fallocate", ino);
+	FsHandle *handle = fs_call_handle(&call, fi);
+	StorePlace place;
 	int r;
 
-	r = fs_open_use(&call, fs_handle_of(fi));
+	r = handle->lock_file != NULL ? -EOPNOTSUPP
+	                              : fs_hold_use(&call, handle);
+	if (r == 0)
+		r = fs_stage_node(&call, handle->session, call.node, &place);
 	if (r == 0)
 		r = file_allocate(&call, mode, (uint64_t)offset,
 		                  (uint64_t)length);
+	if (r == 0)
+		(void)fs_stage_note(&call, call.node, &place, false);
 
-	fs_reply_status(&call, r);
+	fs_commit_reply(&call, handle->session, r);
 }
 
 void
@@ -174,6 +284,7 @@ fs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
 	uint64_t found = 0;
 	int r = -EINVAL;
 
+	(void)fs_call_handle(&call, fi);
 	/* The kernel answers all other kinds itself. */
 	if (whence == SEEK_DATA || whence == SEEK_HOLE)
 		r = store_file_seek(call.txn, call.node, (uint64_t)offset,

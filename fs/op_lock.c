@@ -57,17 +57,33 @@ fs_op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 	fs_reply_lock(&call, &answer);
 }
 
-static void
-parked_granted(void *user_data, int r)
-{
-	g_autofree FsCall *call = user_data;
+/* A request to lock that may have to wait, for the mailbag and then the range. */
+typedef struct Locking {
+	FsCall call;
+	FsHandle *handle; /* borrowed: it is not released while we answer */
+	FsLockOwner owner;
+	FsLockRange range;
+	bool is_form; /* it is one of the mailbag's lock */
+} Locking;
 
+static void
+locking_ended(void *user_data, int r)
+{
+	g_autofree Locking *locking = user_data;
+	const FsCall *call = &locking->call;
+	FsHandle *handle = locking->handle;
+
+	if (locking->is_form && (r < 0 || handle->has_range))
+		fs_hold_undo(call->mount, handle->session, handle->key);
+	if (locking->is_form && r == 0)
+		fs_hold_range(handle);
 	fs_reply_status(call, r);
+	(void)fs_commit_settle(call->mount, handle->session);
 }
 
 /* The wait is named by a number and not by a pointer, for it may have ended. */
 static void
-parked_interrupted(fuse_req_t req, void *wait)
+range_interrupted(fuse_req_t req, void *wait)
 {
 	const FsMount *mount = fuse_req_userdata(req);
 
@@ -75,24 +91,134 @@ parked_interrupted(fuse_req_t req, void *wait)
 }
 
 static void
-lock_wait(const FsCall *call, const FsLockOwner *owner,
-          const FsLockRange *range)
+mailbag_interrupted(fuse_req_t req, void *wait)
 {
-	FsCall *parked = fs_call_keep(call);
+	const FsMount *mount = fuse_req_userdata(req);
+
+	fs_mailbag_lock_cancel(mount->mailbags, GPOINTER_TO_SIZE(wait));
+}
+
+/* Called when the mailbag is had, if the range is a form of its lock. */
+static void
+range_wait(Locking *locking)
+{
+	const FsCall *call = &locking->call;
+	fuse_req_t req = call->req;
 	FsLockWait wait;
 	int r;
 
-	r = fs_range_lock_wait(call->mount->locks, owner, range, parked_granted,
-	                       parked, &wait);
+	r = fs_range_lock_wait(call->mount->locks, &locking->owner,
+	                       &locking->range, locking_ended, locking, &wait);
+	if (r < 0)
+		locking_ended(locking, r);
+	else if (wait != 0)
+		fuse_req_interrupt_func(req, range_interrupted,
+		                        GSIZE_TO_POINTER(wait));
+}
+
+static void
+mailbag_granted(void *user_data, int r)
+{
+	Locking *locking = user_data;
+	const FsHandle *handle = locking->handle;
+
 	if (r < 0) {
-		g_free(parked);
-		fs_reply_status(call, r);
+		locking->is_form = false;
+		locking_ended(locking, r == -ETXTBSY ? -EDEADLK : r);
 		return;
 	}
 
-	if (wait != 0)
-		fuse_req_interrupt_func(call->req, parked_interrupted,
+	fs_hold_taken(&locking->call, handle->session, handle->key,
+	              handle->purpose);
+	range_wait(locking);
+}
+
+static void
+mailbag_wait(Locking *locking)
+{
+	const FsMount *mount = locking->call.mount;
+	const FsHandle *handle = locking->handle;
+	g_autofree char *key = g_strdup(handle->key);
+	fuse_req_t req = locking->call.req;
+	FsMailbagAsk ask = {
+		.key = key,
+		.session = fs_session_serial(handle->session),
+		.now_us = g_get_monotonic_time(),
+		.park_us = FS_MAILBAG_STAYS,
+	};
+	FsMailbagWait wait;
+	int r;
+
+	r = fs_mailbag_lock_wait(mount->mailbags, &ask, mailbag_granted,
+	                         locking, &wait);
+	if (r < 0)
+		mailbag_granted(locking, r);
+	else if (wait != 0)
+		fuse_req_interrupt_func(req, mailbag_interrupted,
 		                        GSIZE_TO_POINTER(wait));
+	fs_commit_press(mount, key);
+}
+
+static void
+lock_take(const FsCall *call, const FsLockOwner *owner,
+          const FsLockRange *range, FsHandle *handle, bool waits)
+{
+	Locking *locking = g_new(Locking, 1);
+	int r = 0;
+
+	*locking = (Locking){
+		.call = *call,
+		.handle = handle,
+		.owner = *owner,
+		.range = *range,
+		.is_form = fs_hold_is_range(handle, range),
+	};
+
+	if (locking->is_form)
+		r = fs_hold_take(call, handle->session, handle->key,
+		                 handle->purpose);
+	if (r == -ETXTBSY && waits) {
+		mailbag_wait(locking);
+	} else if (r < 0) {
+		locking->is_form = false;
+		locking_ended(locking, r == -ETXTBSY ? -EAGAIN : r);
+	} else if (waits) {
+		range_wait(locking);
+	} else {
+		locking_ended(locking, fs_range_lock_try(call->mount->locks,
+		                                         owner, range));
+	}
+}
+
+static void
+lock_drop(const FsCall *call, const FsLockOwner *owner,
+          const FsLockRange *range, const FsHandle *handle)
+{
+	int r = fs_range_lock_drop(call->mount->locks, owner, range);
+
+	fs_hold_ranges(call->mount, handle);
+	fs_commit_reply(call, handle->session, r);
+}
+
+/* Answers a request to lock or unlock through @fi's handle. */
+static void
+lock_change(FsCall *call, const struct fuse_file_info *fi,
+            const FsLockRange *range, bool is_unlock, bool waits)
+{
+	FsLockOwner owner = owner_of(call, fi);
+	FsHandle *handle = fs_call_handle(call, fi);
+	int r;
+
+	if (is_unlock) {
+		lock_drop(call, &owner, range, handle);
+		return;
+	}
+
+	r = fs_hold_use(call, handle);
+	if (r < 0)
+		fs_reply_status(call, r);
+	else
+		lock_take(call, &owner, range, handle, waits);
 }
 
 void
@@ -100,25 +226,15 @@ fs_op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
             struct flock *lock, int sleep)
 {
 	FsCall call = fs_call_begin(req, "setlk", ino);
-	FsLockOwner owner = owner_of(&call, fi);
 	FsLockRange range = range_decode(&call, lock);
 
-	if (lock->l_type == F_UNLCK) {
-		fs_reply_status(&call, fs_range_lock_drop(call.mount->locks,
-		                                          &owner, &range));
-	} else if (sleep) {
-		lock_wait(&call, &owner, &range);
-	} else {
-		fs_reply_status(&call, fs_range_lock_try(call.mount->locks,
-		                                         &owner, &range));
-	}
+	lock_change(&call, fi, &range, lock->l_type == F_UNLCK, sleep != 0);
 }
 
 void
 fs_op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 {
 	FsCall call = fs_call_begin(req, "flock", ino);
-	FsLockOwner owner = owner_of(&call, fi);
 	FsLockRange range = {
 		.node = call.node,
 		.space = FS_LOCK_FLOCK,
@@ -126,13 +242,6 @@ fs_op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, int op)
 		.exclusive = (op & LOCK_EX) != 0,
 	};
 
-	if ((op & LOCK_UN) != 0) {
-		fs_reply_status(&call, fs_range_lock_drop(call.mount->locks,
-		                                          &owner, &range));
-	} else if ((op & LOCK_NB) == 0) {
-		lock_wait(&call, &owner, &range);
-	} else {
-		fs_reply_status(&call, fs_range_lock_try(call.mount->locks,
-		                                         &owner, &range));
-	}
+	lock_change(&call, fi, &range, (op & LOCK_UN) != 0,
+	            (op & LOCK_NB) == 0);
 }

@@ -51,6 +51,27 @@ name_find(const FsCall *call, StoreNode dir, const char *name, Found *ret_found)
 	return 0;
 }
 
+/* Finds whatever is at @place, as @session sees it. */
+static int
+place_find(const FsCall *call, const FsSession *session,
+           const StorePlace *place, Found *ret_found)
+{
+	int r;
+
+	if (place->kind != LAYOUT_LOCK_FILE)
+		return name_find(call, place->dir, place->name, ret_found);
+
+	r = fs_call_lock_find(call, session, place, &ret_found->attr);
+	if (r < 0)
+		return r;
+
+	ret_found->entry.node = ret_found->attr.node;
+	ret_found->entry.mode = S_IFREG;
+	g_strlcpy(ret_found->entry.name, place->name,
+	          sizeof ret_found->entry.name);
+	return 0;
+}
+
 static void
 name_forget(const FsCall *call, fuse_ino_t dir, const char *name)
 {
@@ -108,15 +129,18 @@ fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	FsCall call = fs_call_begin(req, "lookup", parent);
 	g_autoptr(FsSession) session = NULL;
 	struct fuse_entry_param entry;
+	StorePlace place;
 	StoreAttr dir;
 	Found found;
 	int r;
 
-	r = fs_call_check(&call, call.node, X_OK, &dir);
+	r = fs_call_session(&call, &session);
 	if (r == 0)
-		r = name_find(&call, call.node, name, &found);
+		r = fs_call_check(&call, call.node, X_OK, &dir);
 	if (r == 0)
-		r = fs_call_session(&call, &session);
+		r = store_place_in(call.txn, call.node, name, &place);
+	if (r == 0)
+		r = place_find(&call, session, &place, &found);
 	if (r == 0)
 		r = fs_call_entry(&call, session, &dir, name, found.entry.name,
 		                  &found.attr, &entry);
@@ -124,36 +148,67 @@ fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fs_reply_entry(&call, r, &entry);
 }
 
-/* Adds @name to the directory of @call and says what the kernel is told. */
+/* Creates a file or directory at @place, in the directory of @call. */
 static int
-name_add(const FsCall *call, const FsSession *session, const char *name,
-         mode_t mode, struct fuse_entry_param *ret_entry)
+place_create(FsCall *call, FsSession *session, const StorePlace *place,
+             mode_t mode, StoreAttr *ret_attr)
 {
 	StoreAttr wanted = {
 		.mode = mode,
 		.uid = call->caller.uid,
 		.gid = call->caller.gid,
 	};
+	int r;
+
+	if (place->kind == LAYOUT_LOCK_FILE)
+		return fs_call_lock_create(call, session, place, mode,
+		                           ret_attr);
+
+	r = fs_stage(call, session, place);
+	if (r == 0)
+		r = store_name_add(call->txn, call->node, place->name, &wanted,
+		                   ret_attr);
+	if (r == 0)
+		fs_stage_note_name(call, ret_attr->node, place, true);
+	return r;
+}
+
+/* Adds @name to the directory of @call and says what the kernel is told. */
+static int
+name_add(FsCall *call, FsSession *session, const char *name, mode_t mode,
+         StorePlace *ret_place, struct fuse_entry_param *ret_entry)
+{
+	StorePlace place;
 	StoreAttr dir;
 	Found found;
 	int r;
 
 	r = fs_call_check(call, call->node, W_OK | X_OK, &dir);
+	if (r == 0)
+		r = store_place_in(call->txn, call->node, name, &place);
 	if (r < 0)
 		return r;
 
-	r = store_name_add(call->txn, call->node, name, &wanted, &found.attr);
+	/* Directories are plain, and a lock is a file. */
+	if (S_ISDIR(mode) && place.kind == LAYOUT_LOCK_FILE)
+		return -EPERM;
+	if (S_ISDIR(mode))
+		place.kind = LAYOUT_PLAIN;
+
+	r = place_create(call, session, &place, mode, &found.attr);
 	if (r < 0)
 		return r;
 
 	++*call->mount->names_serial;
-	r = name_find(call, call->node, name, &found);
+	r = place_find(call, session, &place, &found);
 	if (r == 0)
 		r = fs_call_entry(call, session, &dir, name, found.entry.name,
 		                  &found.attr, ret_entry);
-	if (r == 0 && fs_view_is_own(ret_entry->ino))
+	if (r == 0 && place.kind == LAYOUT_MESSAGE)
 		fs_creators_add(call->mount->creators,
 		                fs_session_serial(session), found.attr.node);
+	if (r == 0)
+		*ret_place = place;
 
 	return r;
 }
@@ -165,11 +220,14 @@ fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	FsCall call = fs_call_begin(req, "mknod", parent);
 	g_autoptr(FsSession) session = NULL;
 	struct fuse_entry_param entry;
+	StorePlace place;
 	int r;
 
 	r = S_ISREG(mode) ? fs_call_session(&call, &session) : -EPERM;
 	if (r == 0)
-		r = name_add(&call, session, name, mode, &entry);
+		r = name_add(&call, session, name, mode, &place, &entry);
+	if (r == 0)
+		r = fs_commit_settle(call.mount, session);
 
 	fs_reply_entry(&call, r, &entry);
 }
@@ -180,6 +238,7 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	FsCall call = fs_call_begin(req, "mkdir", parent);
 	g_autoptr(FsSession) session = NULL;
 	struct fuse_entry_param entry;
+	StorePlace place;
 	LayoutDir role;
 	int r;
 
@@ -188,7 +247,7 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		r = store_dir_role(call.txn, call.node, &role);
 	if (r == 0)
 		r = name_add(&call, session, name, S_IFDIR | (mode & 07777),
-		             &entry);
+		             &place, &entry);
 	if (r == 0)
 		role_settle(&call, parent, role);
 
@@ -196,13 +255,13 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 }
 
 /* The kernel asks to create what it did not find, but another spelling, or
- * another process, may have been first. */
+ * another process, may have been first. Nobody waits here. */
 static int
-create_existing(const FsCall *call, const FsSession *session, const char *name,
-                const struct fuse_file_info *fi, FsHold *ret_hold,
+create_existing(FsCall *call, FsSession *session, const char *name,
+                const struct fuse_file_info *fi, FsOpening *ret_opening,
                 struct fuse_entry_param *ret_entry)
 {
-	FsHold hold;
+	StorePlace place;
 	StoreAttr dir;
 	Found found;
 	int r;
@@ -211,10 +270,10 @@ create_existing(const FsCall *call, const FsSession *session, const char *name,
 		return -EEXIST;
 
 	r = fs_call_check(call, call->node, X_OK, &dir);
-	if (r < 0)
-		return r;
-
-	r = name_find(call, call->node, name, &found);
+	if (r == 0)
+		r = store_place_in(call->txn, call->node, name, &place);
+	if (r == 0)
+		r = place_find(call, session, &place, &found);
 	if (r < 0)
 		return r;
 
@@ -222,10 +281,18 @@ create_existing(const FsCall *call, const FsSession *session, const char *name,
 		return -EISDIR;
 
 	r = fs_open_check(call, session, &found.attr, fi);
-	if (r == 0)
-		r = fs_open_take(call, session, &found.attr, fi, &hold);
+	if (r == 0 && place.kind == LAYOUT_LOCK_FILE)
+		r = fs_call_lock_open(call, session, found.attr.node, &place);
 	if (r < 0)
 		return r;
+
+	fs_opening_init(&place, fi->flags, ret_opening);
+	if (ret_opening->wants_lock) {
+		r = fs_hold_take(call, session, ret_opening->key,
+		                 ret_opening->purpose);
+		if (r < 0)
+			return r;
+	}
 
 	r = fs_open_truncate(call, session, &found.attr, fi);
 	if (r == 0)
@@ -233,27 +300,23 @@ create_existing(const FsCall *call, const FsSession *session, const char *name,
 	if (r == 0)
 		r = fs_call_entry(call, session, &dir, name, found.entry.name,
 		                  &found.attr, ret_entry);
-	if (r < 0)
-		fs_open_undo(call, session, found.attr.node, hold);
-	else
-		*ret_hold = hold;
+	if (r < 0 && ret_opening->wants_lock)
+		fs_hold_undo(call->mount, session, ret_opening->key);
 
 	return r;
 }
 
-/* Called after the file of @entry was made in the directory of @call. */
+/* Called after a file was made at @place: takes the lock of an open one. */
 static int
-create_new(const FsCall *call, const FsSession *session,
-           const struct fuse_entry_param *entry,
-           const struct fuse_file_info *fi, FsHold *ret_hold)
+create_new(const FsCall *call, FsSession *session, const StorePlace *place,
+           const struct fuse_file_info *fi, FsOpening *ret_opening)
 {
-	const StoreAttr attr = {
-		.node = fs_view_node(entry->ino),
-		.parent = call->node,
-		.mode = S_IFREG,
-	};
+	fs_opening_init(place, fi->flags, ret_opening);
+	if (!ret_opening->wants_lock)
+		return 0;
 
-	return fs_open_take(call, session, &attr, fi, ret_hold);
+	return fs_hold_take(call, session, ret_opening->key,
+	                    ret_opening->purpose);
 }
 
 void
@@ -262,8 +325,9 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	FsCall call = fs_call_begin(req, "create", parent);
 	g_autoptr(FsSession) session = NULL;
-	FsHold hold = FS_HOLD_NONE;
+	FsOpening opening = { .key = NULL };
 	struct fuse_entry_param entry;
+	StorePlace place;
 	FsHandle *handle;
 	int r;
 
@@ -272,19 +336,22 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		r = fs_handle_check(call.mount->handles, session);
 	if (r == 0)
 		r = name_add(&call, session, name, S_IFREG | (mode & 07777),
-		             &entry);
+		             &place, &entry);
 	if (r == 0)
-		r = create_new(&call, session, &entry, fi, &hold);
+		r = create_new(&call, session, &place, fi, &opening);
 	else if (r == -EEXIST)
-		r = create_existing(&call, session, name, fi, &hold, &entry);
+		r = create_existing(&call, session, name, fi, &opening, &entry);
+
 	if (r < 0) {
 		fs_reply_status(&call, r);
-		return;
+	} else {
+		handle = fs_open_into(&call, session, entry.ino, &opening, fi);
+		if (fs_reply_create(&call, &entry, fi) < 0)
+			fs_open_close(call.mount, handle);
 	}
-
-	handle = fs_open_into(&call, session, entry.ino, hold, fi);
-	if (fs_reply_create(&call, &entry, fi) < 0)
-		fs_open_close(&call, handle);
+	fs_opening_clear(&opening);
+	if (session != NULL)
+		(void)fs_commit_settle(call.mount, session);
 }
 
 /* Whether the caller may take @attr's node away. DOS does not delete or replace
@@ -303,24 +370,50 @@ node_check_removable(const FsCall *call, const FsSession *session,
 	                           attr->node);
 }
 
+/* Takes away @found, a file at @place. */
+static int
+place_remove(FsCall *call, FsSession *session, const StorePlace *place,
+             const Found *found)
+{
+	int r;
+
+	if (place->kind == LAYOUT_LOCK_FILE)
+		return fs_call_lock_delete(call, session, place);
+
+	r = node_check_removable(call, session, &found->attr);
+	if (r == 0)
+		r = fs_stage(call, session, place);
+	if (r == 0)
+		r = store_name_remove(call->txn, place->dir, place->name,
+		                      S_IFREG);
+	if (r == 0)
+		fs_stage_note_name(call, found->attr.node, place, false);
+	return r;
+}
+
 void
 fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	FsCall call = fs_call_begin(req, "unlink", parent);
 	g_autoptr(FsSession) session = NULL;
+	StorePlace place;
 	StoreAttr dir;
 	Found found;
 	int r;
 
 	r = fs_call_session(&call, &session);
+	if (r < 0) {
+		fs_reply_status(&call, r);
+		return;
+	}
+
+	r = fs_call_check(&call, call.node, W_OK | X_OK, &dir);
 	if (r == 0)
-		r = fs_call_check(&call, call.node, W_OK | X_OK, &dir);
+		r = store_place_in(call.txn, call.node, name, &place);
 	if (r == 0)
-		r = name_find(&call, call.node, name, &found);
+		r = place_find(&call, session, &place, &found);
 	if (r == 0)
-		r = node_check_removable(&call, session, &found.attr);
-	if (r == 0)
-		r = store_name_remove(call.txn, call.node, name, S_IFREG);
+		r = place_remove(&call, session, &place, &found);
 	if (r == 0) {
 		g_hash_table_remove(call.mount->own_nodes,
 		                    GSIZE_TO_POINTER(found.attr.node));
@@ -328,7 +421,7 @@ fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		spelling_forget(&call, parent, &found, name);
 	}
 
-	fs_reply_status(&call, r);
+	fs_commit_reply(&call, session, r);
 }
 
 void
@@ -363,8 +456,8 @@ typedef struct Move {
 	fuse_ino_t new_dir;
 	const char *new_name;
 	StoreMove how;
-	LayoutDir role;
-	LayoutDir new_role;
+	StorePlace place;
+	StorePlace new_place;
 	Found source;
 	Found target; /* with node 0 if there is none */
 } Move;
@@ -399,13 +492,22 @@ move_find(const FsCall *call, Move *move)
 	if (r == 0)
 		r = fs_call_check(call, new_dir, W_OK | X_OK, &attr);
 	if (r == 0)
-		r = store_dir_role(call->txn, dir, &move->role);
+		r = store_place_in(call->txn, dir, move->name, &move->place);
 	if (r == 0)
-		r = store_dir_role(call->txn, new_dir, &move->new_role);
+		r = store_place_in(call->txn, new_dir, move->new_name,
+		                   &move->new_place);
+	/* A lock file is what it is called. */
+	if (r == 0 && (move->place.kind == LAYOUT_LOCK_FILE ||
+	               move->new_place.kind == LAYOUT_LOCK_FILE))
+		r = -EPERM;
 	if (r == 0)
 		r = name_find(call, dir, move->name, &move->source);
 	if (r < 0)
 		return r;
+
+	/* Directories are plain, whatever they are called. */
+	if (S_ISDIR(move->source.attr.mode))
+		move->place.kind = move->new_place.kind = LAYOUT_PLAIN;
 
 	r = name_find(call, new_dir, move->new_name, &move->target);
 	return r == -ENOENT ? 0 : r;
@@ -463,19 +565,50 @@ move_settle(const FsCall *call, const Move *move)
 
 	++*call->mount->names_serial;
 	spelling_forget(call, move->dir, &move->source, move->name);
-	moved_settle(call, &move->source, layout_kind(move->role, old_name),
-	             move->new_dir, move->new_role, move->new_name);
+	moved_settle(call, &move->source,
+	             layout_kind(move->place.role, old_name), move->new_dir,
+	             move->new_place.role, move->new_name);
 
 	if (move->target.attr.node != 0)
 		spelling_forget(call, move->new_dir, &move->target,
 		                move->new_name);
 	if (move->how == STORE_MOVE_EXCHANGE)
 		moved_settle(call, &move->target,
-		             layout_kind(move->new_role, target_name),
-		             move->dir, move->role, move->name);
+		             layout_kind(move->new_place.role, target_name),
+		             move->dir, move->place.role, move->name);
 
-	role_settle(call, move->dir, move->role);
-	role_settle(call, move->new_dir, move->new_role);
+	role_settle(call, move->dir, move->place.role);
+	role_settle(call, move->new_dir, move->new_place.role);
+}
+
+/* Readies the change at both places. What is plain at one end only is staged,
+ * too: the move is one change. */
+static int
+move_stage(FsCall *call, FsSession *session, const Move *move)
+{
+	const StorePlace *first = &move->place;
+	const StorePlace *last = &move->new_place;
+	int r;
+
+	if (last->kind == LAYOUT_PLAIN) {
+		first = &move->new_place;
+		last = &move->place;
+	}
+	r = fs_stage(call, session, first);
+	if (r == 0)
+		r = fs_stage(call, session, last);
+	return r;
+}
+
+static void
+move_note(const FsCall *call, const Move *move)
+{
+	fs_stage_note_name(call, move->source.attr.node, &move->place, false);
+	if (move->target.attr.node != 0)
+		fs_stage_note_name(call, move->target.attr.node,
+		                   &move->new_place, false);
+	fs_stage_note_name(call, move->source.attr.node, &move->new_place,
+	                   false);
 }
 
 void
@@ -492,20 +625,28 @@ fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	};
 	int r;
 
+	r = fs_call_session(&call, &session);
+	if (r < 0) {
+		fs_reply_status(&call, r);
+		return;
+	}
+
 	r = move_how(flags, &move.how);
-	if (r == 0)
-		r = fs_call_session(&call, &session);
 	if (r == 0)
 		r = move_find(&call, &move);
 	if (r == 0)
 		r = move_check(&call, session, &move);
 	if (r == 0)
+		r = move_stage(&call, session, &move);
+	if (r == 0)
 		r = store_name_move(call.txn, fs_view_node(parent), name,
 		                    fs_view_node(newparent), newname, move.how);
-	if (r == 0)
+	if (r == 0) {
+		move_note(&call, &move);
 		move_settle(&call, &move);
+	}
 
-	fs_reply_status(&call, r);
+	fs_commit_reply(&call, session, r);
 }
 
 /* DOS knows no links. */

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fs/ops.h"
 
 /*
- * Opening, and the files that one program at a time may write
+ * Opening
  *
- * - A session that opens CONTROL.GLB or one of its kin for writing has it to
- *   itself until it closes it; readers are not kept out. The lock is the
- *   node's, in mailbag_lock.h.
- * - Others wait: their request is parked, an smbd's for a moment at a time, as
- *   its client hears nothing until it is answered. Only opening an existing
- *   file may wait; a create holds the directory's lock in the kernel.
- * - The FLUSH of a close lets go, for it is what the client is answered by; a
- *   RELEASE comes later, or with a process that inherited the file much later.
- *   If the open file lives on in a copy, its next write takes the lock again,
- *   unless somebody else has changed the file.
+ * - An open that takes a lock (op_hold.c) which another session has waits: the
+ *   request is parked, an smbd's for a moment at a time, as its client hears
+ *   nothing until it is answered. Only opening an existing file may wait; a
+ *   create holds the directory's lock in the kernel.
+ * - An open alone changes nothing: smbd opens, compares deny modes, and may
+ *   close again up to six times for one refusal.
  * - Whatever truncates does so after the lock is had.
  */
 
@@ -56,61 +51,27 @@ fs_open_check(const FsCall *call, const FsSession *session,
 	r = fs_handle_check(mount->handles, session);
 	if (r == 0)
 		r = fs_access_check(&call->caller, attr, mask);
-	if (r == 0 && (mask & W_OK) != 0)
+	if (r == 0 && (mask & W_OK) != 0 && !fs_lock_file_is_node(attr->node))
 		r = fs_access_check_dos(mount->config, &call->caller, call->txn,
 		                        attr->node);
 
 	return r;
 }
 
-/* The part that the directory of @attr's file plays, its path in *@ret_path and
- * its name, the end of that, in *@ret_name. */
-static int
-file_place(const FsCall *call, const StoreAttr *attr, LayoutDir *ret_role,
-           char **ret_path, const char **ret_name)
-{
-	g_autofree char *path = NULL;
-	LayoutDir role;
-	int r;
-
-	r = store_dir_role(call->txn, attr->parent, &role);
-	if (r == 0)
-		r = store_node_path(call->txn, attr->node, &path);
-	if (r < 0)
-		return r;
-
-	*ret_role = role;
-	*ret_name = strrchr(path, '/') + 1;
-	*ret_path = g_steal_pointer(&path);
-	return 0;
-}
-
-bool
-fs_open_is_one_owner(const FsCall *call, const StoreAttr *attr)
-{
-	g_autofree char *path = NULL;
-	const char *name;
-	LayoutDir role;
-
-	if (!S_ISREG(attr->mode) || attr->parent == 0 ||
-	    store_dir_role(call->txn, attr->parent, &role) < 0 ||
-	    role != LAYOUT_DIR_GLB)
-		return false;
-
-	return file_place(call, attr, &role, &path, &name) == 0 &&
-	       layout_is_one_owner(role, name);
-}
-
 /* ---- truncation ---------------------------------------------------------- */
 
 static void
-refusal_log(const FsCall *call, const FsSession *session, const char *path)
+refusal_log(const FsCall *call, const FsSession *session, StoreNode node)
 {
-	g_autofree char *escaped = g_strescape(path, NULL);
+	g_autofree char *path = NULL;
+	g_autofree char *escaped = NULL;
 
+	if (store_node_path(call->txn, node, &path) == 0)
+		escaped = g_strescape(path, NULL);
 	g_warning("refused=truncate op=%s path=\"%s\" pid=%d "
 	          "session=%" G_GUINT64_FORMAT,
-	          call->op, escaped, (int)fuse_req_ctx(call->req)->pid,
+	          call->op, escaped != NULL ? escaped : "",
+	          (int)fuse_req_ctx(call->req)->pid,
 	          fs_session_serial(session));
 }
 
@@ -118,321 +79,280 @@ refusal_log(const FsCall *call, const FsSession *session, const char *path)
  * second would empty the first's (Q99204). */
 static int
 truncate_guard(const FsCall *call, const FsSession *session,
-               const StoreAttr *attr)
+               const StoreAttr *attr, const StorePlace *place)
 {
 	const FsMount *mount = call->mount;
-	g_autofree char *path = NULL;
-	const char *name;
-	LayoutDir role;
 
 	if (!mount->config->truncate_guard || attr->size == 0 ||
-	    attr->parent == 0 ||
 	    fs_creators_has(mount->creators, fs_session_serial(session),
 	                    attr->node) ||
-	    file_place(call, attr, &role, &path, &name) < 0 ||
-	    !layout_is_body(role, name))
+	    !layout_is_body(place->role, place->name))
 		return 0;
 
-	refusal_log(call, session, path);
+	refusal_log(call, session, attr->node);
 	return -ETXTBSY;
 }
 
 int
-fs_open_resize(const FsCall *call, const FsSession *session,
-               const StoreAttr *attr, uint64_t size)
+fs_open_resize(FsCall *call, FsSession *session, const StoreAttr *attr,
+               uint64_t size)
 {
-	int r = 0;
+	StorePlace place;
+	int r;
 
-	if (size == 0)
-		r = truncate_guard(call, session, attr);
+	r = fs_stage_node(call, session, attr->node, &place);
+	if (r == 0 && size == 0)
+		r = truncate_guard(call, session, attr, &place);
 	if (r == 0)
 		r = store_file_truncate(call->txn, attr->node, size);
+	if (r == 0)
+		fs_stage_note_size(call, attr->node, &place, size);
 
 	return r;
 }
 
 int
-fs_open_truncate(const FsCall *call, const FsSession *session,
-                 const StoreAttr *attr, const struct fuse_file_info *fi)
+fs_open_truncate(FsCall *call, FsSession *session, const StoreAttr *attr,
+                 const struct fuse_file_info *fi)
 {
-	if ((fi->flags & O_TRUNC) == 0)
+	if ((fi->flags & O_TRUNC) == 0 || fs_lock_file_is_node(attr->node))
 		return 0;
 
 	return fs_open_resize(call, session, attr, 0);
 }
 
-/* ---- locks of handles ---------------------------------------------------- */
+/* ---- open files ---------------------------------------------------------- */
+
+void
+fs_opening_init(const StorePlace *place, int flags, FsOpening *ret_opening)
+{
+	*ret_opening = (FsOpening){
+		.place = *place,
+		.key = fs_lock_key(place),
+		.purpose = fs_lock_key_purpose(place),
+		.wants_lock = place->kind != LAYOUT_LOCK_FILE &&
+		              fs_hold_is_wanted(place, flags),
+	};
+}
+
+void
+fs_opening_clear(FsOpening *opening)
+{
+	g_clear_pointer(&opening->key, g_free);
+}
 
 FsHandle *
 fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
-             FsHold hold, struct fuse_file_info *fi)
+             FsOpening *opening, struct fuse_file_info *fi)
 {
+	const FsMount *mount = call->mount;
 	bool is_own = fs_view_is_own(nodeid);
-	FsHandle *handle = fs_handle_open(call->mount->handles, session,
-	                                  fs_view_node(nodeid));
+	FsHandle *handle =
+		fs_handle_open(mount->handles, session, fs_view_node(nodeid));
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
 
 	/* What is the same for everybody changes only through the kernel,
 	 * whose cache is then right however often the file is opened. */
 	fi->direct_io = is_own;
 	fi->keep_cache = !is_own;
 	fi->fh = (uintptr_t)handle;
-	handle->hold = hold;
+
+	handle->kind = opening->place.kind;
+	handle->is_writable = (fi->flags & O_ACCMODE) != O_RDONLY;
+	handle->key = g_steal_pointer(&opening->key);
+	handle->purpose = opening->purpose;
+	handle->hold = opening->wants_lock ? FS_HOLD_HAS : FS_HOLD_NONE;
+	if (handle->kind == LAYOUT_LOCK_FILE) {
+		handle->lock_file =
+			fs_lock_file_find_node(mount->lock_files, handle->node);
+		fs_lock_file_hold(handle->lock_file);
+	}
+	if (handle->kind == LAYOUT_MESSAGE && handle->is_writable &&
+	    transaction != NULL &&
+	    fs_transaction_file(transaction, handle->node) != NULL) {
+		handle->is_writer = true;
+		transaction->writers++;
+	}
 	return handle;
 }
 
-char *
-fs_open_key(StoreNode node)
-{
-	return g_strdup_printf("N:%" G_GUINT64_FORMAT, node);
-}
-
-static bool
-wants_lock(const FsCall *call, const StoreAttr *attr,
-           const struct fuse_file_info *fi)
-{
-	return (access_mask(fi->flags) & W_OK) != 0 &&
-	       fs_open_is_one_owner(call, attr);
-}
-
-int
-fs_open_take(const FsCall *call, const FsSession *session,
-             const StoreAttr *attr, const struct fuse_file_info *fi,
-             FsHold *ret_hold)
-{
-	g_autofree char *key = NULL;
-	FsHold hold = FS_HOLD_NONE;
-	int r;
-
-	if (wants_lock(call, attr, fi)) {
-		key = fs_open_key(attr->node);
-		r = fs_mailbag_lock_try(call->mount->mailbags,
-		                        fs_session_serial(session), key,
-		                        g_get_monotonic_time());
-		if (r < 0)
-			return r;
-		hold = FS_HOLD_HAS;
-	}
-
-	*ret_hold = hold;
-	return 0;
-}
-
 void
-fs_open_undo(const FsCall *call, const FsSession *session, StoreNode node,
-             FsHold hold)
+fs_open_close(const FsMount *mount, FsHandle *handle)
 {
-	g_autofree char *key = NULL;
-
-	if (hold != FS_HOLD_HAS)
-		return;
-
-	key = fs_open_key(node);
-	fs_mailbag_lock_drop(call->mount->mailbags, fs_session_serial(session),
-	                     key, g_get_monotonic_time());
-}
-
-void
-fs_open_close(const FsCall *call, FsHandle *handle)
-{
-	FsHold hold = handle->hold;
-
-	handle->hold = FS_HOLD_NONE;
-	fs_open_undo(call, handle->session, handle->node, hold);
+	fs_hold_leave(mount, handle);
+	if (handle->lock_file != NULL)
+		fs_lock_file_release(handle->lock_file);
 	fs_handle_close(handle);
-}
-
-void
-fs_open_let_go(const FsCall *call, FsHandle *handle)
-{
-	g_autoptr(FsSession) session = NULL;
-	StoreAttr attr;
-
-	if (handle->hold != FS_HOLD_HAS)
-		return;
-
-	/* Another process that inherited the file may close it. */
-	if (fs_call_session(call, &session) < 0 || session != handle->session)
-		return;
-
-	handle->left_ctime_ns =
-		store_attr_get(call->txn, handle->node, &attr) == 0
-			? attr.ctime_ns
-			: 0;
-	fs_open_undo(call, session, handle->node, FS_HOLD_HAS);
-	handle->hold = FS_HOLD_LEFT;
-}
-
-/* A handle that was closed, and lives on in a copy, is written again. */
-static int
-lock_renew(const FsCall *call, FsHandle *handle)
-{
-	g_autofree char *key = fs_open_key(handle->node);
-	StoreAttr attr;
-	int r;
-
-	r = store_attr_get(call->txn, handle->node, &attr);
-	if (r < 0)
-		return r;
-	if (attr.ctime_ns != handle->left_ctime_ns)
-		return -ETXTBSY;
-
-	r = fs_mailbag_lock_try(call->mount->mailbags,
-	                        fs_session_serial(handle->session), key,
-	                        g_get_monotonic_time());
-	if (r == 0)
-		handle->hold = FS_HOLD_HAS;
-	return r;
-}
-
-/* Its session may have ended while a child still writes. */
-static int
-lock_check(const FsCall *call, const FsHandle *handle)
-{
-	g_autofree char *key = fs_open_key(handle->node);
-
-	return fs_mailbag_lock_is_held(call->mount->mailbags,
-	                               fs_session_serial(handle->session), key)
-	               ? 0
-	               : -ETXTBSY;
-}
-
-int
-fs_open_use(const FsCall *call, FsHandle *handle)
-{
-	switch (handle->hold) {
-	case FS_HOLD_NONE:
-		return 0;
-	case FS_HOLD_LEFT:
-		return lock_renew(call, handle);
-	case FS_HOLD_HAS:
-	default:
-		return lock_check(call, handle);
-	}
 }
 
 /* ---- opening ------------------------------------------------------------- */
 
-/* An open that may have to wait. */
-typedef struct Opening {
+/* An open that waits for its lock. */
+typedef struct Parked {
 	FsCall call;
 	FsSession *session; /* a reference */
-	StoreNode dir;      /* where its name was found */
+	FsOpening opening;
 	struct fuse_file_info fi;
 	bool comes_back; /* asks again when it is told EAGAIN */
-} Opening;
+} Parked;
 
 static void
-opening_free(Opening *opening)
+parked_free(Parked *parked)
 {
-	fs_session_unref(opening->session);
-	g_free(opening);
+	fs_opening_clear(&parked->opening);
+	fs_session_unref(parked->session);
+	g_free(parked);
+}
+
+/* Answers an open whose lock is had, if it wants one. */
+static void
+open_finish(FsCall *call, FsSession *session, const StoreAttr *attr,
+            FsOpening *opening, struct fuse_file_info *fi)
+{
+	const FsMount *mount = call->mount;
+	FsHandle *handle;
+	int r;
+
+	r = fs_open_truncate(call, session, attr, fi);
+	if (r < 0) {
+		if (opening->wants_lock)
+			fs_hold_undo(mount, session, opening->key);
+		fs_reply_status(call, r);
+	} else {
+		handle = fs_open_into(call, session, call->nodeid, opening, fi);
+		if (fs_reply_open(call, fi) < 0)
+			fs_open_close(mount, handle);
+	}
+	(void)fs_commit_settle(mount, session);
 }
 
 /* Called when the lock is had. While it waited, the file may have been removed
  * or replaced: then its name must be looked up again, which a local program's
  * kernel does upon ESTALE. */
 static int
-opening_check(const Opening *opening)
+parked_check(Parked *parked, StoreAttr *ret_attr)
 {
-	const FsCall *call = &opening->call;
-	StoreAttr attr;
+	FsCall *call = &parked->call;
+	g_autofree char *key = NULL;
+	StorePlace place;
 	int r;
 
-	r = fs_call_attr(call, call->node, &attr);
-	if (r == 0 &&
-	    (attr.parent != opening->dir || !fs_open_is_one_owner(call, &attr)))
-		r = -ESTALE;
-	if (r == -ESTALE && opening->comes_back)
+	fs_call_node(call);
+	r = store_place_of(call->txn, call->node, &place);
+	if (r == 0) {
+		key = fs_lock_key(&place);
+		if (g_strcmp0(key, parked->opening.key) != 0)
+			r = -ESTALE;
+	}
+	if (r == 0)
+		r = fs_call_attr(call, call->node, ret_attr);
+	if (r == -ESTALE && parked->comes_back)
 		r = -EAGAIN;
 	if (r == 0)
-		r = fs_open_check(call, opening->session, &attr, &opening->fi);
-	if (r == 0)
-		r = fs_open_truncate(call, opening->session, &attr,
-		                     &opening->fi);
+		r = fs_open_check(call, parked->session, ret_attr, &parked->fi);
 
 	return r;
 }
 
 static void
-opening_ended(void *user_data, int r)
+parked_ended(void *user_data, int r)
 {
-	Opening *opening = user_data;
-	const FsCall *call = &opening->call;
-	FsHandle *handle;
+	Parked *parked = user_data;
+	const FsMount *mount = parked->call.mount;
+	FsOpening *opening = &parked->opening;
+	StoreAttr attr;
 
 	if (r == 0) {
-		r = opening_check(opening);
+		fs_hold_taken(&parked->call, parked->session, opening->key,
+		              opening->purpose);
+		r = parked_check(parked, &attr);
 		if (r < 0)
-			fs_open_undo(call, opening->session, call->node,
-			             FS_HOLD_HAS);
+			fs_hold_undo(mount, parked->session, opening->key);
 	}
 
 	if (r == 0) {
-		handle = fs_open_into(call, opening->session, call->nodeid,
-		                      FS_HOLD_HAS, &opening->fi);
-		if (fs_reply_open(call, &opening->fi) < 0)
-			fs_open_close(call, handle);
+		open_finish(&parked->call, parked->session, &attr, opening,
+		            &parked->fi);
 	} else {
-		fs_reply_status(call, r);
+		fs_reply_status(&parked->call, r);
+		(void)fs_commit_settle(mount, parked->session);
 	}
 
-	opening_free(opening);
+	parked_free(parked);
 }
 
 /* The wait is named by a number and not by a pointer, for it may have ended. */
 static void
-opening_interrupted(fuse_req_t req, void *wait)
+parked_interrupted(fuse_req_t req, void *wait)
 {
 	const FsMount *mount = fuse_req_userdata(req);
 
 	fs_mailbag_lock_cancel(mount->mailbags, GPOINTER_TO_SIZE(wait));
 }
 
-/* Takes the lock of @attr's file, at once or later, and answers then. */
+/* Waits for the lock, and answers then. Takes @opening's key. */
 static void
-opening_begin(const FsCall *call, FsSession *session, const StoreAttr *attr,
-              const struct fuse_file_info *fi)
+open_park(const FsCall *call, FsSession *session, FsOpening *opening,
+          const struct fuse_file_info *fi)
 {
 	const FsMount *mount = call->mount;
-	g_autofree char *key = fs_open_key(attr->node);
-	uint64_t serial = fs_session_serial(session);
-	int64_t now_us = g_get_monotonic_time();
-	Opening *opening = g_new(Opening, 1);
+	Parked *parked = g_new(Parked, 1);
+	g_autofree char *key = g_strdup(opening->key);
 	FsMailbagWait wait;
 	FsMailbagAsk ask;
 	int r;
 
-	*opening = (Opening){
+	*parked = (Parked){
 		.call = *call,
 		.session = fs_session_ref(session),
-		.dir = attr->parent,
+		.opening = *opening,
 		.fi = *fi,
+		.comes_back = fs_session_is_smbd(session),
 	};
-	if (fs_mailbag_lock_is_elsewhere(mount->mailbags, serial, key, now_us))
-		opening->comes_back = fs_session_is_smbd(session);
+	opening->key = NULL;
 
 	ask = (FsMailbagAsk){
 		.key = key,
-		.session = serial,
-		.now_us = now_us,
-		.park_us = opening->comes_back
+		.session = fs_session_serial(session),
+		.now_us = g_get_monotonic_time(),
+		.park_us = parked->comes_back
 		                   ? mount->config->smbd_park_ms * US_PER_MS
 		                   : FS_MAILBAG_STAYS,
 	};
-	r = fs_mailbag_lock_wait(mount->mailbags, &ask, opening_ended, opening,
+	r = fs_mailbag_lock_wait(mount->mailbags, &ask, parked_ended, parked,
 	                         &wait);
 	if (r < 0) {
-		opening_free(opening);
+		parked_free(parked);
 		fs_reply_status(call, r);
-		return;
-	}
-
-	if (wait != 0) {
-		fs_timer_set(mount->wait_timer,
-		             fs_mailbag_lock_due_us(mount->mailbags));
-		fuse_req_interrupt_func(call->req, opening_interrupted,
+	} else if (wait != 0) {
+		fuse_req_interrupt_func(call->req, parked_interrupted,
 		                        GSIZE_TO_POINTER(wait));
 	}
+	fs_commit_press(mount, key);
+}
+
+/* Whether the lock is had without waiting. */
+static bool
+open_try(const FsCall *call, FsSession *session, const FsOpening *opening)
+{
+	return !opening->wants_lock ||
+	       fs_hold_take(call, session, opening->key, opening->purpose) == 0;
+}
+
+static int
+open_begin(FsCall *call, FsSession *session, int flags, FsOpening *ret_opening)
+{
+	StorePlace place;
+	int r;
+
+	if (fs_lock_file_is_node(call->node))
+		r = fs_call_lock_open(call, session, call->node, &place);
+	else
+		r = store_place_of(call->txn, call->node, &place);
+	if (r == 0)
+		fs_opening_init(&place, flags, ret_opening);
+	return r;
 }
 
 void
@@ -440,7 +360,7 @@ fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "open", ino);
 	g_autoptr(FsSession) session = NULL;
-	FsHandle *handle;
+	FsOpening opening = { .key = NULL };
 	StoreAttr attr;
 	int r;
 
@@ -452,37 +372,81 @@ fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = -ESTALE;
 	if (r == 0)
 		r = fs_open_check(&call, session, &attr, fi);
-	if (r == 0 && wants_lock(&call, &attr, fi)) {
-		opening_begin(&call, session, &attr, fi);
-		return;
-	}
 	if (r == 0)
-		r = fs_open_truncate(&call, session, &attr, fi);
-	if (r < 0) {
+		r = open_begin(&call, session, fi->flags, &opening);
+
+	if (r < 0)
 		fs_reply_status(&call, r);
-		return;
+	else if (open_try(&call, session, &opening))
+		open_finish(&call, session, &attr, &opening, fi);
+	else
+		open_park(&call, session, &opening, fi);
+	fs_opening_clear(&opening);
+}
+
+/* ---- idle handles -------------------------------------------------------- */
+
+/* A mailbag that a client has left open, with nothing done to it for a while,
+ * keeps others out no longer (Q92439). */
+static bool
+transaction_is_idle(const FsMount *mount, const FsTransaction *transaction,
+                    const char *key, int64_t before_us)
+{
+	g_autoptr(GPtrArray) handles = NULL;
+
+	if (fs_transaction_is_staged(transaction) || transaction->is_flying)
+		return false;
+
+	handles = fs_handle_of_key(mount->handles, transaction->session, key);
+	for (guint i = 0; i < handles->len; i++) {
+		const FsHandle *handle = handles->pdata[i];
+
+		if (handle->has_range || handle->used_us > before_us)
+			return false;
 	}
-
-	handle = fs_open_into(&call, session, ino, FS_HOLD_NONE, fi);
-	if (fs_reply_open(&call, fi) < 0)
-		fs_open_close(&call, handle);
+	return true;
 }
 
-/* ---- what happens between requests --------------------------------------- */
-
-void
-fs_open_expire(const FsMount *mount)
+static void
+key_leave(const FsMount *mount, const FsTransaction *transaction,
+          const char *key)
 {
-	fs_mailbag_lock_expire(mount->mailbags, g_get_monotonic_time());
-	fs_timer_set(mount->wait_timer,
-	             fs_mailbag_lock_due_us(mount->mailbags));
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_key(mount->handles, transaction->session, key);
+
+	for (guint i = 0; i < handles->len; i++)
+		fs_hold_leave(mount, handles->pdata[i]);
 }
 
 void
-fs_open_session_ended(const FsMount *mount, uint64_t serial)
+fs_open_expire_idle(const FsMount *mount, int64_t now_us)
 {
-	fs_mailbag_lock_end(mount->mailbags, serial, g_get_monotonic_time());
-	fs_creators_end(mount->creators, serial);
+	int64_t before_us = now_us - mount->config->idle_open_s * US_PER_S;
+	g_autoptr(GList) all = NULL;
+
+	if (mount->config->idle_open_s == 0)
+		return;
+
+	all = fs_transaction_list(mount->transactions);
+	for (GList *l = all; l != NULL; l = l->next) {
+		FsTransaction *transaction = l->data;
+		g_autoptr(GList) keys =
+			g_hash_table_get_keys(transaction->locks);
+		const FsSession *session = transaction->session;
+
+		for (GList *k = keys; k != NULL; k = k->next) {
+			const FsTransactionLock *lock = g_hash_table_lookup(
+				transaction->locks, k->data);
+
+			if (lock->purpose == FS_LOCK_UPDATE &&
+			    fs_mailbag_lock_is_wanted(mount->mailbags,
+			                              lock->key) &&
+			    transaction_is_idle(mount, transaction, lock->key,
+			                        before_us))
+				key_leave(mount, transaction, lock->key);
+		}
+		(void)fs_commit_settle(mount, session);
+	}
 }
 
 FsMailbagLock *

@@ -49,6 +49,7 @@ fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	StoreAttr attr;
 	int r;
 
+	fs_call_node(&call);
 	r = fs_call_attr(&call, call.node, &attr);
 	attr_reply(&call, r, &attr);
 }
@@ -143,36 +144,37 @@ path_check_size(const FsCall *call, const FsSession *session,
                 const StoreAttr *attr)
 {
 	const FsMount *mount = call->mount;
-	g_autofree char *key = fs_open_key(attr->node);
+	g_autofree char *key = NULL;
+	StorePlace place;
 	int r;
 
 	r = fs_access_check(&call->caller, attr, W_OK);
 	if (r == 0)
 		r = fs_access_check_dos(mount->config, &call->caller, call->txn,
 		                        call->node);
-	if (r == 0 && fs_open_is_one_owner(call, attr) &&
-	    fs_mailbag_lock_is_elsewhere(mount->mailbags,
-	                                 fs_session_serial(session), key,
-	                                 g_get_monotonic_time()))
-		r = -ETXTBSY;
-
-	return r;
-}
-
-static int
-size_change(const FsCall *call, const StoreAttr *attr, uint64_t size,
-            const struct fuse_file_info *fi)
-{
-	g_autoptr(FsSession) session = NULL;
-	int r;
-
-	r = fs_call_session(call, &session);
+	if (r == 0)
+		r = store_place_of(call->txn, call->node, &place);
 	if (r < 0)
 		return r;
 
+	key = fs_lock_key(&place);
+	return key != NULL && fs_mailbag_lock_is_elsewhere(
+				      mount->mailbags,
+				      fs_session_serial(session), key,
+				      g_get_monotonic_time())
+	               ? -ETXTBSY
+	               : 0;
+}
+
+static int
+size_change(FsCall *call, FsSession *session, const StoreAttr *attr,
+            uint64_t size, const struct fuse_file_info *fi)
+{
+	int r;
+
 	/* Through an open file the kernel has checked that it is writable. */
 	r = fi == NULL ? path_check_size(call, session, attr)
-	               : fs_open_use(call, fs_handle_of(fi));
+	               : fs_hold_use(call, fs_call_handle(call, fi));
 	if (r < 0)
 		return r;
 
@@ -205,9 +207,30 @@ names_settle(FsCall *call, const StoreAttr *before, const StoreAttr *after)
 	(void)store_name_list(call->txn, call->node, entry_forget, call);
 }
 
+/* What @call's session changes of @attr, now that it may. */
 static int
-attr_change(FsCall *call, const struct stat *wanted, int to_set,
-            const struct fuse_file_info *fi, StoreAttr *ret_attr)
+attr_apply(FsCall *call, FsSession *session, const StoreAttr *attr,
+           const StoreAttr *change, unsigned set)
+{
+	StorePlace place;
+	StoreAttr after;
+	int r;
+
+	set = change_trim(call->mount->config, set);
+	if (set == 0)
+		return 0;
+
+	r = fs_stage_node(call, session, attr->node, &place);
+	if (r == 0)
+		r = store_attr_set(call->txn, attr->node, change, set, &after);
+	if (r == 0)
+		(void)fs_stage_note(call, attr->node, &place, false);
+	return r;
+}
+
+static int
+attr_change(FsCall *call, FsSession *session, const struct stat *wanted,
+            int to_set, const struct fuse_file_info *fi, StoreAttr *ret_attr)
 {
 	StoreAttr change;
 	StoreAttr after;
@@ -221,23 +244,13 @@ attr_change(FsCall *call, const struct stat *wanted, int to_set,
 
 	set = change_decode(wanted, to_set, &change);
 	r = change_check(call, &attr, &change, set, to_set);
-	if (r < 0)
-		return r;
-
-	if ((to_set & FUSE_SET_ATTR_SIZE) != 0) {
-		r = size_change(call, &attr, (uint64_t)wanted->st_size, fi);
-		if (r < 0)
-			return r;
-	}
-
-	set = change_trim(call->mount->config, set);
-	if (set != 0) {
-		r = store_attr_set(call->txn, call->node, &change, set, &after);
-		if (r < 0)
-			return r;
-	}
-
-	r = fs_call_attr(call, call->node, &after);
+	if (r == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0)
+		r = size_change(call, session, &attr, (uint64_t)wanted->st_size,
+		                fi);
+	if (r == 0)
+		r = attr_apply(call, session, &attr, &change, set);
+	if (r == 0)
+		r = fs_call_attr(call, call->node, &after);
 	if (r < 0)
 		return r;
 
@@ -246,15 +259,57 @@ attr_change(FsCall *call, const struct stat *wanted, int to_set,
 	return 0;
 }
 
+/* A lock file has a size and times of its own, and nobody cares. */
+static int
+lock_file_change(const FsCall *call, const struct stat *wanted, int to_set,
+                 StoreAttr *ret_attr)
+{
+	int64_t now_ns = g_get_real_time() * 1000;
+	FsLockFile *file =
+		fs_lock_file_find_node(call->mount->lock_files, call->node);
+	StoreAttr change;
+	unsigned set = change_decode(wanted, to_set, &change);
+	int r = 0;
+
+	if (file == NULL)
+		return -ETXTBSY;
+
+	if ((to_set & FUSE_SET_ATTR_SIZE) != 0)
+		r = fs_lock_file_truncate(file, (uint64_t)wanted->st_size,
+		                          now_ns);
+	if (r < 0)
+		return r;
+
+	fs_lock_file_set_attr(file, &change, set, now_ns);
+	fs_call_lock_attr(call, call->node, ret_attr);
+	return 0;
+}
+
 void
 fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int to_set,
               struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "setattr", ino);
+	g_autoptr(FsSession) session = NULL;
 	StoreAttr attr;
 	int r;
 
-	r = attr_change(&call, wanted, to_set, fi, &attr);
+	r = fs_call_session(&call, &session);
+	if (r < 0) {
+		fs_reply_status(&call, r);
+		return;
+	}
+
+	/* Through an open file it is that file's session who does it. */
+	if (fi != NULL) {
+		g_clear_pointer(&session, fs_session_unref);
+		session = fs_session_ref(fs_call_handle(&call, fi)->session);
+	}
+	r = fs_lock_file_is_node(call.node)
+	            ? lock_file_change(&call, wanted, to_set, &attr)
+	            : attr_change(&call, session, wanted, to_set, fi, &attr);
+	if (r == 0)
+		r = fs_commit_settle(call.mount, session);
 	attr_reply(&call, r, &attr);
 }
 
@@ -264,6 +319,7 @@ fs_op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	FsCall call = fs_call_begin(req, "access", ino);
 	StoreAttr attr;
 
+	fs_call_node(&call);
 	fs_reply_status(&call, fs_call_check(&call, call.node, mask, &attr));
 }
 
@@ -322,6 +378,8 @@ listing_take(const FsCall *call, const StoreAttr *attr, FsHandle *handle)
 	if (r < 0)
 		return r;
 
+	fs_call_lock_list(call, handle->session, attr->node, listing);
+
 	fs_listing_free(handle->listing);
 	handle->listing = g_steal_pointer(&listing);
 	handle->names_serial = *call->mount->names_serial;
@@ -350,7 +408,7 @@ reading_lookup(const Reading *reading, const FsListingEntry *item,
 	StoreAttr attr;
 	int r;
 
-	if (!reading->is_fresh) {
+	if (!reading->is_fresh && !fs_lock_file_is_node(item->node)) {
 		r = store_name_find(call->txn, reading->dir.node, item->name,
 		                    &found);
 		if (r < 0)
@@ -399,8 +457,8 @@ reading_add(Reading *reading, const FsListing *listing, guint index)
 }
 
 static int
-directory_read(const FsCall *call, FsHandle *handle, FsSession *session,
-               off_t offset, Reading *reading)
+directory_read(FsCall *call, FsHandle *handle, FsSession *session, off_t offset,
+               Reading *reading)
 {
 	int r;
 
@@ -432,7 +490,8 @@ fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	Reading reading = { .call = &call, .buf = buf, .size = size };
 	int r;
 
-	r = directory_read(&call, fs_handle_of(fi), NULL, offset, &reading);
+	r = directory_read(&call, fs_call_handle(&call, fi), NULL, offset,
+	                   &reading);
 	fs_reply_data(&call, r, buf, reading.used);
 }
 
@@ -451,8 +510,8 @@ fs_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	if (r == 0 && fs_call_check(&call, call.node, X_OK, &attr) < 0)
 		g_clear_pointer(&session, fs_session_unref);
 	if (r == 0)
-		r = directory_read(&call, fs_handle_of(fi), session, offset,
-		                   &reading);
+		r = directory_read(&call, fs_call_handle(&call, fi), session,
+		                   offset, &reading);
 	fs_reply_data(&call, r, buf, reading.used);
 }
 

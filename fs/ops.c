@@ -12,6 +12,9 @@
  * as open and cannot be deleted by other sessions. */
 #define BACKGROUND_MAX 256
 
+/* How often handles are looked at that keep others waiting, in microseconds. */
+#define IDLE_LOOK_US 500000
+
 /* What we want of the kernel. Not its writeback cache, ever: a write must be
  * ours when the caller's write(2) returns. Not its splice either, as every
  * byte is copied out of the store anyway. */
@@ -35,6 +38,11 @@ fs_call_attr(const FsCall *call, StoreNode node, StoreAttr *ret_attr)
 {
 	StoreAttr attr;
 	int r;
+
+	if (fs_lock_file_is_node(node)) {
+		fs_call_lock_attr(call, node, ret_attr);
+		return 0;
+	}
 
 	r = store_attr_get(call->txn, node, &attr);
 	if (r < 0)
@@ -68,13 +76,6 @@ fs_call_check(const FsCall *call, StoreNode node, int mask, StoreAttr *ret_attr)
 }
 
 int
-fs_call_session(const FsCall *call, FsSession **ret_session)
-{
-	return fs_session_find(call->mount->sessions,
-	                       fuse_req_ctx(call->req)->pid, ret_session);
-}
-
-int
 fs_call_nodeid(const FsCall *call, const FsSession *session, StoreNode dir,
                const char *name, const StoreAttr *attr, fuse_ino_t *ret_nodeid)
 {
@@ -96,6 +97,52 @@ fs_call_nodeid(const FsCall *call, const FsSession *session, StoreNode dir,
 	*ret_nodeid =
 		fs_view_nodeid(fs_session_slot(session), kind, attr->node);
 	return 0;
+}
+
+/* ---- between requests ---------------------------------------------------- */
+
+/* When to look next; the same however often it is asked for. */
+static int64_t
+idle_look_us(void)
+{
+	return (g_get_monotonic_time() / IDLE_LOOK_US + 1) * IDLE_LOOK_US;
+}
+
+void
+fs_turn_end(const FsMount *mount)
+{
+	int64_t due_us = fs_mailbag_lock_due_us(mount->mailbags);
+
+	/* While somebody waits, handles are looked at that may be idle. */
+	if (due_us != INT64_MAX)
+		due_us = MIN(due_us, idle_look_us());
+	fs_timer_set(mount->wait_timer, MIN(due_us, fs_commit_due_us(mount)));
+}
+
+void
+fs_turn_expire(const FsMount *mount)
+{
+	int64_t now_us = g_get_monotonic_time();
+
+	fs_commit_expire(mount, now_us);
+	fs_open_expire_idle(mount, now_us);
+	fs_mailbag_lock_expire(mount->mailbags, now_us);
+	fs_turn_end(mount);
+}
+
+void
+fs_turn_session_ended(const FsMount *mount, uint64_t serial)
+{
+	FsTransaction *transaction =
+		fs_transaction_of_serial(mount->transactions, serial);
+
+	if (transaction != NULL)
+		fs_commit_abort(mount, transaction->session,
+		                "its process ended");
+	fs_lock_file_end(mount->lock_files, serial);
+	fs_mailbag_lock_leave(mount->mailbags, serial, g_get_monotonic_time());
+	fs_creators_end(mount->creators, serial);
+	fs_turn_end(mount);
 }
 
 bool

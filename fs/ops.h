@@ -6,12 +6,16 @@
 #include "fs/config.h"
 #include "fs/creator.h"
 #include "fs/handle.h"
+#include "fs/later.h"
+#include "fs/lock_file.h"
 #include "fs/mailbag_lock.h"
 #include "fs/notify.h"
 #include "fs/range_lock.h"
 #include "fs/reply.h"
 #include "fs/session.h"
+#include "fs/thread_group.h"
 #include "fs/timer.h"
+#include "fs/transaction.h"
 #include "fs/view.h"
 #include "store/store.h"
 
@@ -33,8 +37,11 @@ typedef struct FsMount {
 	FsHandleTable *handles;
 	FsRangeLock *locks;
 	FsMailbagLock *mailbags;
+	FsTransactionTable *transactions;
+	FsLockFiles *lock_files;
 	FsCreators *creators;
-	FsTimer *wait_timer; /* rings for fs_open_expire() */
+	FsTimer *wait_timer; /* rings for fs_turn_expire() */
+	FsLater *later;
 	GMutex *turn;
 	FsNotify *notify;
 	bool verbose;
@@ -57,8 +64,17 @@ int fs_call_attr(const FsCall *call, StoreNode node, StoreAttr *ret_attr);
 int fs_call_check(const FsCall *call, StoreNode node, int mask,
                   StoreAttr *ret_attr);
 
-/** The caller's session. Ownership: the caller of this lets go of it. */
-int fs_call_session(const FsCall *call, FsSession **ret_session);
+/**
+ * The caller's session; from now on @call sees what it sees.
+ * Ownership: the caller of this lets go of it.
+ */
+int fs_call_session(FsCall *call, FsSession **ret_session);
+
+/** From now on @call sees what the session sees whose nodeid it was sent for. */
+void fs_call_node(FsCall *call);
+
+/** The handle in *@fi; from now on @call sees what its session sees. */
+FsHandle *fs_call_handle(FsCall *call, const struct fuse_file_info *fi);
 
 /** The nodeid by which @session knows @name in directory @dir. */
 int fs_call_nodeid(const FsCall *call, const FsSession *session, StoreNode dir,
@@ -80,8 +96,110 @@ int fs_call_entry(const FsCall *call, const FsSession *session,
                   const StoreAttr *dir, const char *spelled, const char *stored,
                   const StoreAttr *attr, struct fuse_entry_param *ret_entry);
 
-/* The handle behind an open file. */
+/** The handle behind an open file. */
 FsHandle *fs_handle_of(const struct fuse_file_info *fi);
+
+/** Called with the turn, before it is given up: sets the alarm of what waits. */
+void fs_turn_end(const FsMount *mount);
+
+/** Called with the turn, when the alarm rings. */
+void fs_turn_expire(const FsMount *mount);
+
+/** Called with the turn, when a session's process has ended. */
+void fs_turn_session_ended(const FsMount *mount, uint64_t serial);
+
+/* ---- op_stage.c ---------------------------------------------------------- */
+
+/**
+ * Readies a change of the file at @place, by @session: takes its lock, and
+ * makes @call write to where the change goes. fs_commit_settle() or
+ * fs_commit_reply() must follow.
+ *
+ * Errors: -ETXTBSY if another session has the lock.
+ */
+int fs_stage(FsCall *call, FsSession *session, const StorePlace *place);
+
+/** As fs_stage(), for @node, whose place is *@ret_place. */
+int fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
+                  StorePlace *ret_place);
+
+/** Enters that @node has changed; NULL if that went to all. */
+FsTransactionFile *fs_stage_note(const FsCall *call, StoreNode node,
+                                 const StorePlace *place, bool is_new);
+
+/** Its name has come, gone or changed. */
+void fs_stage_note_name(const FsCall *call, StoreNode node,
+                        const StorePlace *place, bool is_new);
+
+/** @size bytes at @offset were written. */
+void fs_stage_note_write(const FsCall *call, StoreNode node,
+                         const StorePlace *place, uint64_t offset, size_t size);
+
+/** It was given another size. */
+void fs_stage_note_size(const FsCall *call, StoreNode node,
+                        const StorePlace *place, uint64_t size);
+
+/* ---- op_commit.c --------------------------------------------------------- */
+
+/**
+ * After a step of @session: ends or commits what is to be. Returns 0, or the
+ * error of what was to be everybody's at once.
+ */
+int fs_commit_settle(const FsMount *mount, const FsSession *session);
+
+/** The same, and answers @call: if this was the end, when it is on disk. */
+void fs_commit_reply(const FsCall *call, const FsSession *session, int r);
+
+/** Somebody waits for @key: its holder shall commit as soon as it may. */
+void fs_commit_press(const FsMount *mount, const char *key);
+
+/** Undoes what @session has under way, because of @reason, a line. */
+void fs_commit_abort(const FsMount *mount, const FsSession *session,
+                     const char *reason);
+
+/** Ends what has taken too long, and when that will be; see the timer. */
+void fs_commit_expire(const FsMount *mount, int64_t now_us);
+int64_t fs_commit_due_us(const FsMount *mount);
+
+/** Undoes everything: the mount is over. */
+void fs_commit_stop(const FsMount *mount, const char *reason);
+
+/* ---- op_hold.c ----------------------------------------------------------- */
+
+/** Whether opening the file at @place with @flags takes its lock. */
+bool fs_hold_is_wanted(const StorePlace *place, int flags);
+
+/** Takes the lock @key in one form more. Errors: -ETXTBSY. */
+int fs_hold_take(const FsCall *call, FsSession *session, const char *key,
+                 FsLockPurpose purpose);
+
+/** The same for a lock that was waited for and granted. */
+void fs_hold_taken(const FsCall *call, FsSession *session, const char *key,
+                   FsLockPurpose purpose);
+
+/** Lets go of one form. */
+void fs_hold_undo(const FsMount *mount, const FsSession *session,
+                  const char *key);
+
+/**
+ * Before @handle is used: takes its lock again, if it was closed.
+ *
+ * Errors: -EIO if what its session did was undone, -ETXTBSY if its file is
+ * another by now, or locked.
+ */
+int fs_hold_use(const FsCall *call, FsHandle *handle);
+
+/** @handle was closed, though perhaps a copy of it lives on. */
+void fs_hold_leave(const FsMount *mount, FsHandle *handle);
+
+/** Whether @range through @handle is a form of its mailbag's lock. */
+bool fs_hold_is_range(const FsHandle *handle, const FsLockRange *range);
+
+/** A range through @handle was granted, in a form of the lock of its own. */
+void fs_hold_range(FsHandle *handle);
+
+/** Lets go of the lock for handles like @of that have no range any more. */
+void fs_hold_ranges(const FsMount *mount, const FsHandle *of);
 
 /* ---- op_name.c ---------------------------------------------------------- */
 
@@ -143,54 +261,74 @@ void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 int fs_open_check(const FsCall *call, const FsSession *session,
                   const StoreAttr *attr, const struct fuse_file_info *fi);
 
-/** Whether one program at a time may write @attr's file. */
-bool fs_open_is_one_owner(const FsCall *call, const StoreAttr *attr);
+/** Sets the size of @attr's file, if the truncate-guard lets @session. */
+int fs_open_resize(FsCall *call, FsSession *session, const StoreAttr *attr,
+                   uint64_t size);
+
+/** Does what O_TRUNC in *@fi's flags asks for. */
+int fs_open_truncate(FsCall *call, FsSession *session, const StoreAttr *attr,
+                     const struct fuse_file_info *fi);
+
+/** An open file to be: what it is and which lock it takes. */
+typedef struct FsOpening {
+	StorePlace place;
+	char *key; /* owned; of its lock, or NULL */
+	FsLockPurpose purpose;
+	bool wants_lock;
+} FsOpening;
+
+/** Fills in *@ret_opening for the file at @place. */
+void fs_opening_init(const StorePlace *place, int flags,
+                     FsOpening *ret_opening);
+void fs_opening_clear(FsOpening *opening);
 
 /**
- * Takes the lock that *@fi's flags need on @attr's file, without waiting.
- * -ETXTBSY if another session has it. fs_open_into() or fs_open_undo() follows.
+ * Opens @nodeid for @session into *@fi, with the lock that it was given if it
+ * wants one; never fails. Takes @opening's key.
  */
-int fs_open_take(const FsCall *call, const FsSession *session,
-                 const StoreAttr *attr, const struct fuse_file_info *fi,
-                 FsHold *ret_hold);
-
-/** Lets go of what fs_open_take() took. */
-void fs_open_undo(const FsCall *call, const FsSession *session, StoreNode node,
-                  FsHold hold);
-
-/** Does what O_TRUNC in *@fi's flags asks for; the lock is had. */
-int fs_open_truncate(const FsCall *call, const FsSession *session,
-                     const StoreAttr *attr, const struct fuse_file_info *fi);
-
-/** Opens @nodeid for the caller's @session into *@fi; never fails. */
 FsHandle *fs_open_into(const FsCall *call, FsSession *session,
-                       fuse_ino_t nodeid, FsHold hold,
+                       fuse_ino_t nodeid, FsOpening *opening,
                        struct fuse_file_info *fi);
 
-/** Sets the size of @attr's file, if the truncate-guard lets @session. */
-int fs_open_resize(const FsCall *call, const FsSession *session,
-                   const StoreAttr *attr, uint64_t size);
-
-/** Before @handle is written through: has it its lock? If not, -ETXTBSY. */
-int fs_open_use(const FsCall *call, FsHandle *handle);
-
-/** One close of @handle, perhaps of a copy: lets go of its lock. */
-void fs_open_let_go(const FsCall *call, FsHandle *handle);
-
 /** Closes @handle with what comes with it. */
-void fs_open_close(const FsCall *call, FsHandle *handle);
+void fs_open_close(const FsMount *mount, FsHandle *handle);
 
-/** Called with the turn: ends the waits that are due. */
-void fs_open_expire(const FsMount *mount);
-
-/** Called with the turn, when a session's process has ended. */
-void fs_open_session_ended(const FsMount *mount, uint64_t serial);
-
-/** The key of @node's lock. Ownership: the caller's. */
-char *fs_open_key(StoreNode node);
+/** Opens that wait have left idle handles no excuse to keep them. */
+void fs_open_expire_idle(const FsMount *mount, int64_t now_us);
 
 /** The locks of a mount with @config. */
 FsMailbagLock *fs_open_locks_new(const FsConfig *config);
+
+/* ---- op_lock_file.c ------------------------------------------------------ */
+
+/** The attributes of a lock file's node, as reported; there always are some. */
+void fs_call_lock_attr(const FsCall *call, StoreNode node, StoreAttr *ret_attr);
+
+/**
+ * Finds the lock file at @place, real or because the lock is held otherwise;
+ * who does not have the lock takes a place in its line.
+ *
+ * Errors: -ENOENT.
+ */
+int fs_call_lock_find(const FsCall *call, const FsSession *session,
+                      const StorePlace *place, StoreAttr *ret_attr);
+
+/** Creates it for @session. Errors: -EEXIST. */
+int fs_call_lock_create(FsCall *call, FsSession *session,
+                        const StorePlace *place, mode_t mode,
+                        StoreAttr *ret_attr);
+
+/** Deletes it. Errors: -ENOENT, -ETXTBSY if it is another session's. */
+int fs_call_lock_delete(const FsCall *call, const FsSession *session,
+                        const StorePlace *place);
+
+/** The place of lock file @node. Errors: -ETXTBSY if it is another session's. */
+int fs_call_lock_open(const FsCall *call, const FsSession *session,
+                      StoreNode node, StorePlace *ret_place);
+
+/** Adds the lock files in @dir, as @session sees them, to @listing. */
+void fs_call_lock_list(const FsCall *call, const FsSession *session,
+                       StoreNode dir, FsListing *listing);
 
 /* ---- op_lock.c ---------------------------------------------------------- */
 

@@ -27,7 +27,9 @@ typedef struct FsCall {
 	const char *op;              /* its name, for the log */
 	fuse_ino_t nodeid;           /* that it was sent for */
 	StoreNode node;              /* the same, as the store knows it */
-	StoreTxn *txn;               /* borrowed: what the caller sees */
+	StoreTxn *txn;               /* borrowed: what the caller sees; while
+	                              * it changes something, where that goes */
+	struct FsTransaction *transaction; /* borrowed; NULL: it goes to all */
 	FsCaller caller;
 	int64_t start_us;
 } FsCall;

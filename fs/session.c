@@ -21,8 +21,9 @@ struct FsSession {
 	uint64_t serial;
 	pid_t tgid;
 	int pidfd;          /* -1: the shared session */
-	bool is_name_known; /* these two: only who serves requests looks */
+	bool is_name_known; /* these: only who serves requests looks */
 	bool is_smbd;
+	unsigned epoch;
 };
 
 struct FsSessionTable {
@@ -353,6 +354,78 @@ uint64_t
 fs_session_serial(const FsSession *session)
 {
 	return session->serial;
+}
+
+pid_t
+fs_session_pid(const FsSession *session)
+{
+	return session->tgid;
+}
+
+unsigned
+fs_session_epoch(const FsSession *session)
+{
+	return session->epoch;
+}
+
+void
+fs_session_next_epoch(FsSession *session)
+{
+	session->epoch++;
+}
+
+FsSession *
+fs_session_by_slot(FsSessionTable *table, unsigned slot)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	FsSession *session =
+		slot <= FS_VIEW_SLOT_MAX ? table->by_slot[slot] : NULL;
+
+	if (session != NULL)
+		session->refs++;
+	return session;
+}
+
+FsSession *
+fs_session_by_serial(FsSessionTable *table, uint64_t serial)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+
+	for (unsigned slot = 0; slot <= FS_VIEW_SLOT_MAX; slot++) {
+		FsSession *session = table->by_slot[slot];
+
+		if (session != NULL && session->serial == serial) {
+			session->refs++;
+			return session;
+		}
+	}
+	return NULL;
+}
+
+static void
+session_let_go(void *session)
+{
+	fs_session_unref(session);
+}
+
+GPtrArray *
+fs_session_list(FsSessionTable *table)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	GPtrArray *sessions = g_ptr_array_new_with_free_func(session_let_go);
+
+	for (unsigned slot = 0; slot <= FS_VIEW_SLOT_MAX; slot++) {
+		FsSession *session = table->by_slot[slot];
+
+		if (session == NULL)
+			continue;
+		session->refs++;
+		g_ptr_array_add(sessions, session);
+	}
+	return sessions;
 }
 
 bool

@@ -60,6 +60,30 @@ unsigned fs_session_slot(const FsSession *session);
 
 uint64_t fs_session_serial(const FsSession *session);
 
+/** Its process; 0: of callers that cannot be told apart. */
+pid_t fs_session_pid(const FsSession *session);
+
+/**
+ * Counts how often what the session had under way was undone. What was opened
+ * in an earlier epoch is of no use any more.
+ *
+ * Threads: one at a time, the one that serves requests.
+ */
+unsigned fs_session_epoch(const FsSession *session);
+void fs_session_next_epoch(FsSession *session);
+
+/**
+ * The session that has @slot, or NULL.
+ * Ownership: the caller lets go of it.
+ */
+FsSession *fs_session_by_slot(FsSessionTable *table, unsigned slot);
+
+/** As fs_session_by_slot(), for a serial. */
+FsSession *fs_session_by_serial(FsSessionTable *table, uint64_t serial);
+
+/** All that there are. Ownership: the caller unrefs the array, which lets go. */
+GPtrArray *fs_session_list(FsSessionTable *table);
+
 /**
  * Whether the session's process is an smbd, by its name: it asks again when it
  * is told EAGAIN. The first call asks the kernel, which may take a tenth of a

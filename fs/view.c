@@ -26,6 +26,12 @@ fs_view_node(uint64_t nodeid)
 	return nodeid & NODE_MASK;
 }
 
+unsigned
+fs_view_slot(uint64_t nodeid)
+{
+	return (unsigned)(nodeid >> SLOT_SHIFT);
+}
+
 bool
 fs_view_is_own(uint64_t nodeid)
 {

@@ -29,6 +29,9 @@ uint64_t fs_view_nodeid(unsigned slot, LayoutKind kind, StoreNode node);
 /** The node behind @nodeid. */
 StoreNode fs_view_node(uint64_t nodeid);
 
+/** The slot that @nodeid belongs to; 0 is everybody's. */
+unsigned fs_view_slot(uint64_t nodeid);
+
 /** Whether @nodeid belongs to one session, so that nothing may be cached. */
 bool fs_view_is_own(uint64_t nodeid);
 

@@ -185,3 +185,27 @@ layout_is_body(LayoutDir dir, const char *name)
 	return (dir == LAYOUT_DIR_MAI_BUCKET || dir == LAYOUT_DIR_ATT_BUCKET) &&
 	       layout_kind(dir, name) == LAYOUT_MESSAGE;
 }
+
+bool
+layout_mailbag(LayoutDir dir, const char *name,
+               char ret_mailbag[LAYOUT_MAILBAG_MAX + 1])
+{
+	LayoutKind kind = layout_kind(dir, name);
+	size_t size = strcspn(name, ".");
+
+	if ((kind != LAYOUT_MAILBAG && kind != LAYOUT_LOCK_FILE) ||
+	    size > LAYOUT_MAILBAG_MAX || is_suffix_lock(name))
+		return false;
+
+	for (size_t i = 0; i < size; i++)
+		ret_mailbag[i] = g_ascii_toupper(name[i]);
+	ret_mailbag[size] = '\0';
+	return true;
+}
+
+bool
+layout_is_inqueue(const char *mailbag)
+{
+	return g_ascii_strcasecmp(mailbag, "INQUEUE") == 0 ||
+	       g_ascii_strcasecmp(mailbag, "INQUEUE3") == 0;
+}

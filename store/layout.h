@@ -56,6 +56,20 @@ bool layout_is_one_owner(LayoutDir dir, const char *name);
 /** Whether it is a MAI or ATT, which a mailbag's records refer to. */
 bool layout_is_body(LayoutDir dir, const char *name);
 
+/** Longest name of a mailbag, without its NUL: 8.3 without the extension. */
+#define LAYOUT_MAILBAG_MAX 8
+
+/**
+ * The mailbag ("0000000A", "INQUEUE3") that the mailbag file or lock file
+ * @name in a directory of role @dir is of. Returns false if it is of none:
+ * LOCKP1ID.Pxx, and whatever is another kind of file.
+ */
+bool layout_mailbag(LayoutDir dir, const char *name,
+                    char ret_mailbag[LAYOUT_MAILBAG_MAX + 1]);
+
+/** Whether @mailbag is one that mailers take new mail from (Q103960). */
+bool layout_is_inqueue(const char *mailbag);
+
 /** One thing of an empty postoffice: a directory, or a file and its bytes. */
 typedef struct LayoutItem {
 	const char *path; /* "MAI/MA0", "GLB/CONTROL.GLB" */

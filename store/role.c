@@ -7,9 +7,11 @@
  */
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "store/internal.h"
+#include "store/name.h"
 
 static int
 has_child_dir(StoreTxn *txn, StoreNode dir, const char *folded, bool *ret_has)
@@ -114,4 +116,78 @@ store_dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role)
 {
 	STORE_LOCK(txn->store);
 	return dir_role(txn, dir, ret_role);
+}
+
+/* ---- places --------------------------------------------------------------*/
+
+/* Up from a directory that is part of a postoffice. */
+static int
+find_office(StoreTxn *txn, StoreNode dir, LayoutDir role, StoreNode *ret_office)
+{
+	RecordNode record;
+	int r;
+
+	while (role != LAYOUT_DIR_FOREIGN && role != LAYOUT_DIR_POSTOFFICE) {
+		r = dir_load(txn, dir, &record);
+		if (r < 0)
+			return r;
+		dir = record.attr.parent;
+		r = dir_role(txn, dir, &role);
+		if (r < 0)
+			return r;
+	}
+	*ret_office = role == LAYOUT_DIR_POSTOFFICE ? dir : 0;
+	return 0;
+}
+
+static int
+find_place(StoreTxn *txn, StoreNode dir, const char *name,
+           StorePlace *ret_place)
+{
+	/* Directories are never staged, and their roles are remembered. */
+	StoreTxn *plain = &txn->store->plain;
+	int r;
+
+	if (strlen(name) > STORE_NAME_MAX)
+		return -ENAMETOOLONG;
+
+	*ret_place = (StorePlace){ .dir = dir };
+	r = dir_role(plain, dir, &ret_place->role);
+	if (r == 0)
+		r = find_office(plain, dir, ret_place->role,
+		                &ret_place->office);
+	if (r < 0)
+		return r;
+	/* A name that cannot be stored is not found either. */
+	if (!layout_is_dos(ret_place->role) ||
+	    name_to_dos(name, ret_place->name) < 0)
+		g_strlcpy(ret_place->name, name, sizeof(ret_place->name));
+	ret_place->kind = layout_kind(ret_place->role, ret_place->name);
+	return 0;
+}
+
+int
+store_place_in(StoreTxn *txn, StoreNode dir, const char *name,
+               StorePlace *ret_place)
+{
+	STORE_LOCK(txn->store);
+	return find_place(txn, dir, name, ret_place);
+}
+
+int
+store_place_of(StoreTxn *txn, StoreNode node, StorePlace *ret_place)
+{
+	RecordNode record;
+	int r;
+
+	STORE_LOCK(txn->store);
+	r = node_load(txn, node, &record);
+	if (r < 0)
+		return r;
+	if (record.attr.parent == 0)
+		return -ESTALE;
+	r = find_place(txn, record.attr.parent, record.name, ret_place);
+	if (r == 0 && S_ISDIR(record.attr.mode))
+		ret_place->kind = LAYOUT_PLAIN;
+	return r;
 }

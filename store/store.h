@@ -409,6 +409,22 @@ int store_name_list(StoreTxn *txn, StoreNode dir, StoreVisit *visit,
 /** What role directory @dir plays in a postoffice (see layout.h). */
 int store_dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role);
 
+/** A name in a directory, and what the two make of a file. */
+typedef struct StorePlace {
+	StoreNode dir;
+	StoreNode office; /* the postoffice that dir is a part of; 0: none */
+	LayoutDir role;   /* of dir */
+	LayoutKind kind;  /* of a file of that name there */
+	char name[STORE_NAME_MAX + 1]; /* as it is or would be stored */
+} StorePlace;
+
+/** The place of @name in @dir, whether or not there is something. */
+int store_place_in(StoreTxn *txn, StoreNode dir, const char *name,
+                   StorePlace *ret_place);
+
+/** The place of @node. Errors: -ESTALE if it has no name. */
+int store_place_of(StoreTxn *txn, StoreNode node, StorePlace *ret_place);
+
 /* ---- content -------------------------------------------------------------*/
 
 /**

@@ -142,6 +142,19 @@ def put(path, content):
     os.close(fd)
 
 
+def get(path):
+    """Reads a whole file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def append(path, content):
+    """Writes behind what there is, and closes."""
+    with open(path, "r+b", buffering=0) as file:
+        file.seek(0, os.SEEK_END)
+        file.write(content)
+
+
 def truncate_open(path):
     """Empties a file through a descriptor, as smbd does."""
     fd = os.open(path, os.O_RDWR)

@@ -14,11 +14,10 @@ from harness import fails_with, wait_until
 READ, WRITE, NONE = fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK
 
 
-@pytest.fixture(params=["plain", "mailbag"])
-def target(request, place, post):
-    """A path of either kind: sessions reach it by one nodeid, or by many."""
-    path = place / "FILE" if request.param == "plain" else (
-        post / "KEY" / "A.KEY")
+@pytest.fixture
+def target(place):
+    """A plain file; what a range of a mailbag locks is in test_mailbags.py."""
+    path = place / "FILE"
     path.write_bytes(bytes(560))
     return path
 

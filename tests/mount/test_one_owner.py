@@ -381,6 +381,7 @@ def test_a_message_is_emptied_by_its_creator_only(store, name, truncate):
         fd = other.call("os.open", path, os.O_RDWR)
         other.call("os.pwrite", fd, b"A", 0)
         other.call("os.truncate", path, 5)
+        other.call("os.close", fd)
         assert path.read_bytes() == b"A mes"
         path.write_bytes(b"again")
         assert path.read_bytes() == b"again"

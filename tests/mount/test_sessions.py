@@ -64,7 +64,7 @@ def test_sessions_that_end_leave_nothing_behind(mount):
 @pytest.mark.parametrize("end", ["unmount", "kill"])
 def test_an_end_answers_those_who_wait(store, end):
     with Mount(store) as mount, Actor() as other:
-        path = mount / "PO" / "KEY" / "A.KEY"
+        path = mount / "FILE"
         path.write_bytes(bytes(560))
         mine = os.open(path, os.O_RDWR)
         theirs = other.call("os.open", path, os.O_RDWR)

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/later.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+typedef struct Job {
+	FsLaterJob *job;
+	void *user_data; /* borrowed */
+} Job;
+
+struct FsLater {
+	FsLiveness *liveness; /* borrowed */
+	GAsyncQueue *jobs;    /* of owned Job */
+	int fd;               /* readable while there are jobs */
+};
+
+static void
+later_woken(void *user_data, int fd)
+{
+	eventfd_t count;
+
+	(void)eventfd_read(fd, &count);
+	fs_later_run(user_data);
+}
+
+int
+fs_later_open(FsLiveness *liveness, FsLater **ret_later)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	FsLater *later;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+
+	later = g_new(FsLater, 1);
+	*later = (FsLater){
+		.liveness = liveness,
+		.jobs = g_async_queue_new_full(g_free),
+		.fd = fd,
+	};
+	r = fs_liveness_watch(liveness, fd, later_woken, later);
+	if (r < 0) {
+		g_async_queue_unref(later->jobs);
+		close(fd);
+		g_free(later);
+		return r;
+	}
+
+	*ret_later = later;
+	return 0;
+}
+
+void
+fs_later_close(FsLater *later)
+{
+	if (later == NULL)
+		return;
+
+	fs_later_run(later);
+	fs_liveness_unwatch(later->liveness, later->fd);
+	g_async_queue_unref(later->jobs);
+	close(later->fd);
+	g_free(later);
+}
+
+void
+fs_later_post(FsLater *later, FsLaterJob *job, void *user_data)
+{
+	Job *item = g_new(Job, 1);
+
+	*item = (Job){ .job = job, .user_data = user_data };
+	g_async_queue_push(later->jobs, item);
+	(void)eventfd_write(later->fd, 1);
+}
+
+void
+fs_later_run(FsLater *later)
+{
+	Job *item;
+
+	while ((item = g_async_queue_try_pop(later->jobs)) != NULL) {
+		item->job(item->user_data);
+		g_free(item);
+	}
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/lock_key.h"
+
+FsLockPurpose
+fs_lock_key_purpose(const StorePlace *place)
+{
+	char mailbag[LAYOUT_MAILBAG_MAX + 1];
+
+	switch (place->kind) {
+	case LAYOUT_MAILBAG:
+	case LAYOUT_LOCK_FILE:
+		if (!layout_mailbag(place->role, place->name, mailbag))
+			return FS_LOCK_FILE;
+		if (layout_is_inqueue(mailbag))
+			return FS_LOCK_INQUEUE;
+		return place->kind == LAYOUT_MAILBAG ? FS_LOCK_UPDATE
+		                                     : FS_LOCK_PROCESSING;
+	case LAYOUT_MESSAGE:
+		return FS_LOCK_FILE;
+	case LAYOUT_PLAIN:
+	default:
+		return layout_is_one_owner(place->role, place->name)
+		               ? FS_LOCK_FILE
+		               : FS_LOCK_NONE;
+	}
+}
+
+char *
+fs_lock_key(const StorePlace *place)
+{
+	char mailbag[LAYOUT_MAILBAG_MAX + 1] = "";
+
+	(void)layout_mailbag(place->role, place->name, mailbag);
+	switch (fs_lock_key_purpose(place)) {
+	case FS_LOCK_UPDATE:
+		return g_strdup_printf("U:%" G_GUINT64_FORMAT ":%s",
+		                       place->office, mailbag);
+	case FS_LOCK_PROCESSING:
+		return g_strdup_printf("P:%" G_GUINT64_FORMAT ":%s",
+		                       place->office, mailbag);
+	case FS_LOCK_INQUEUE:
+		return g_strdup_printf("Q:%" G_GUINT64_FORMAT, place->office);
+	case FS_LOCK_FILE:
+		return g_strdup_printf("F:%" G_GUINT64_FORMAT ":%s", place->dir,
+		                       place->name);
+	case FS_LOCK_NONE:
+	default:
+		return NULL;
+	}
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/ops.h"
+
+/*
+ * Lock files, as the programs see them
+ *
+ * - Creating one takes the lock, and deleting it lets go, or, if it is still
+ *   open then, its last close: delete-on-close deletes first, and only the
+ *   close shows whether the client lives.
+ * - While another session has the lock, in whatever form, the file exists, but
+ *   can be neither opened nor deleted. So a program that locks by file and one
+ *   that locks by opening keep each other out without knowing it.
+ */
+
+/* What listings show of an inqueue that is locked otherwise (Q103960). */
+static const char *const INQUEUE_NAMES[] = { "INQUEUE.0LK", "INQUEUE3.0LK" };
+
+static bool
+is_elsewhere(const FsCall *call, const FsSession *session,
+             const StorePlace *place)
+{
+	g_autofree char *key = fs_lock_key(place);
+	uint64_t holder;
+
+	return fs_mailbag_lock_holder(call->mount->mailbags, key, &holder) &&
+	       holder != fs_session_serial(session);
+}
+
+static FsLockFile *
+file_at(const FsCall *call, const StorePlace *place)
+{
+	return fs_lock_file_find(call->mount->lock_files, place->dir,
+	                         place->name);
+}
+
+void
+fs_call_lock_attr(const FsCall *call, StoreNode node, StoreAttr *ret_attr)
+{
+	FsLockFile *file =
+		fs_lock_file_find_node(call->mount->lock_files, node);
+
+	/* That it vanished a moment ago is none of the caller's business: what
+	 * it does next tells it. */
+	*ret_attr = (StoreAttr){
+		.node = node,
+		.parent = STORE_ROOT,
+		.mode = S_IFREG | 0777,
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	if (file != NULL)
+		*ret_attr = file->attr;
+	fs_access_report(call->mount->config, ret_attr);
+}
+
+int
+fs_call_lock_find(const FsCall *call, const FsSession *session,
+                  const StorePlace *place, StoreAttr *ret_attr)
+{
+	const FsLockFile *file = file_at(call, place);
+	g_autofree char *key = fs_lock_key(place);
+
+	if (is_elsewhere(call, session, place)) {
+		(void)fs_mailbag_lock_attempt(call->mount->mailbags,
+		                              fs_session_serial(session), key,
+		                              g_get_monotonic_time());
+		fs_commit_press(call->mount, key);
+	} else if (file == NULL) {
+		return -ENOENT;
+	}
+
+	fs_call_lock_attr(call, fs_lock_file_node(place->dir, place->name),
+	                  ret_attr);
+	return 0;
+}
+
+static int
+file_create(const FsCall *call, const FsSession *session,
+            const StorePlace *place, mode_t mode)
+{
+	FsLockFileNew wanted = {
+		.dir = place->dir,
+		.name = place->name,
+		.session = fs_session_serial(session),
+		.mode = mode & 0777,
+		.uid = call->caller.uid,
+		.gid = call->caller.gid,
+		.now_ns = g_get_real_time() * 1000,
+	};
+	FsLockFile *file;
+
+	return fs_lock_file_create(call->mount->lock_files, &wanted, &file);
+}
+
+/* As fs_hold_take(), for one who tries again and again. */
+static int
+lock_attempt(FsCall *call, FsSession *session, const StorePlace *place,
+             const char *key)
+{
+	const FsMount *mount = call->mount;
+	FsLockPurpose purpose = fs_lock_key_purpose(place);
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+	int r;
+
+	if (transaction != NULL && fs_transaction_has(transaction, key))
+		return fs_hold_take(call, session, key, purpose);
+
+	r = fs_mailbag_lock_attempt(mount->mailbags, fs_session_serial(session),
+	                            key, g_get_monotonic_time());
+	if (r == 0)
+		fs_hold_taken(call, session, key, purpose);
+	else
+		fs_commit_press(mount, key);
+	return r;
+}
+
+int
+fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
+                    mode_t mode, StoreAttr *ret_attr)
+{
+	g_autofree char *key = fs_lock_key(place);
+	int r;
+
+	if (file_at(call, place) != NULL)
+		return -EEXIST;
+	if (lock_attempt(call, session, place, key) < 0)
+		return -EEXIST;
+
+	r = file_create(call, session, place, mode);
+	if (r < 0) {
+		fs_hold_undo(call->mount, session, key);
+		(void)fs_commit_settle(call->mount, session);
+		return r;
+	}
+
+	fs_call_lock_attr(call, fs_lock_file_node(place->dir, place->name),
+	                  ret_attr);
+	return 0;
+}
+
+/* Whoever still has the deleted @file open has its lock now. */
+static void
+lock_hand_over(const FsCall *call, const FsSession *session,
+               const FsLockFile *file)
+{
+	const FsMount *mount = call->mount;
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+	GPtrArray *handles = fs_handle_list(mount->handles, file->attr.node);
+
+	for (guint i = 0; handles != NULL && i < handles->len; i++) {
+		FsHandle *handle = handles->pdata[i];
+
+		if (handle->lock_file != file || handle->is_closed)
+			continue;
+		fs_transaction_hold(transaction, handle->key);
+		handle->hold = FS_HOLD_HAS;
+	}
+}
+
+int
+fs_call_lock_delete(const FsCall *call, const FsSession *session,
+                    const StorePlace *place)
+{
+	g_autofree char *key = fs_lock_key(place);
+	FsLockFile *file = file_at(call, place);
+
+	if (is_elsewhere(call, session, place))
+		return -ETXTBSY;
+	if (file == NULL)
+		return -ENOENT;
+
+	lock_hand_over(call, session, file);
+	fs_lock_file_remove(file);
+	fs_hold_undo(call->mount, session, key);
+	return 0;
+}
+
+int
+fs_call_lock_open(const FsCall *call, const FsSession *session, StoreNode node,
+                  StorePlace *ret_place)
+{
+	const FsLockFile *file =
+		fs_lock_file_find_node(call->mount->lock_files, node);
+
+	/* Never "not found": as an error that reaches the client it would be
+	 * the end of a message, while a busy file is tried again. */
+	if (file == NULL || file->attr.parent == 0 ||
+	    file->session != fs_session_serial(session))
+		return -ETXTBSY;
+
+	return store_place_in(call->txn, file->attr.parent, file->name,
+	                      ret_place);
+}
+
+/* ---- listings ------------------------------------------------------------ */
+
+static void
+file_list(void *user_data, FsLockFile *file)
+{
+	fs_listing_add(user_data, file->attr.node, S_IFREG, file->name);
+}
+
+void
+fs_call_lock_list(const FsCall *call, const FsSession *session, StoreNode dir,
+                  FsListing *listing)
+{
+	StorePlace place;
+
+	fs_lock_file_list(call->mount->lock_files, dir, file_list, listing);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(INQUEUE_NAMES); i++) {
+		if (store_place_in(call->txn, dir, INQUEUE_NAMES[i], &place) <
+		            0 ||
+		    place.role != LAYOUT_DIR_P1 ||
+		    file_at(call, &place) != NULL ||
+		    !is_elsewhere(call, session, &place))
+			continue;
+		fs_listing_add(listing, fs_lock_file_node(dir, place.name),
+		               S_IFREG, place.name);
+	}
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+
+#include "fs/ops.h"
+
+/*
+ * Who sees what, and where a change goes
+ *
+ * - A session sees what it has staged itself, over what everybody sees.
+ * - A change of a plain file is seen by everybody at once. One of a mailbag or
+ *   message file is staged: its lock is taken first, or else it is refused.
+ * - What a change may have to wait for was waited for when its file was opened;
+ *   here nobody waits.
+ */
+
+/* ---- seeing -------------------------------------------------------------- */
+
+static void
+call_see(FsCall *call, const FsSession *session)
+{
+	const FsMount *mount = call->mount;
+	const FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+
+	call->txn = transaction != NULL && transaction->txn != NULL
+	                    ? transaction->txn
+	                    : store_plain(mount->store);
+}
+
+int
+fs_call_session(FsCall *call, FsSession **ret_session)
+{
+	FsSession *session;
+	int r;
+
+	r = fs_session_find(call->mount->sessions, fuse_req_ctx(call->req)->pid,
+	                    &session);
+	if (r < 0)
+		return r;
+
+	call_see(call, session);
+	*ret_session = session;
+	return 0;
+}
+
+void
+fs_call_node(FsCall *call)
+{
+	g_autoptr(FsSession) session = NULL;
+
+	if (!fs_view_is_own(call->nodeid))
+		return;
+
+	session = fs_session_by_slot(call->mount->sessions,
+	                             fs_view_slot(call->nodeid));
+	if (session != NULL)
+		call_see(call, session);
+}
+
+FsHandle *
+fs_call_handle(FsCall *call, const struct fuse_file_info *fi)
+{
+	FsHandle *handle = fs_handle_of(fi);
+
+	handle->used_us = g_get_monotonic_time();
+	call_see(call, handle->session);
+	return handle;
+}
+
+/* ---- staging ------------------------------------------------------------- */
+
+int
+fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
+{
+	const FsMount *mount = call->mount;
+	g_autofree char *key = NULL;
+	FsTransaction *transaction;
+	int r;
+
+	call->transaction = NULL;
+	call->txn = store_plain(mount->store);
+	if (place->kind == LAYOUT_PLAIN)
+		return 0;
+
+	key = fs_lock_key(place);
+	transaction = fs_transaction_obtain(mount->transactions, session);
+	r = fs_transaction_take(transaction, key, fs_lock_key_purpose(place),
+	                        g_get_monotonic_time());
+	if (r == -ETXTBSY)
+		fs_commit_press(mount, key);
+	if (r == 0)
+		r = fs_transaction_begin(transaction, mount->store);
+	if (r < 0) {
+		fs_commit_settle(mount, session);
+		return r;
+	}
+
+	call->transaction = transaction;
+	call->txn = transaction->txn;
+	return 0;
+}
+
+int
+fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
+              StorePlace *ret_place)
+{
+	const FsTransaction *transaction;
+	StorePlace place;
+	int r;
+
+	r = store_place_of(call->txn, node, &place);
+	if (r == 0)
+		r = fs_stage(call, session, &place);
+	if (r == 0)
+		*ret_place = place;
+	if (r != -ESTALE)
+		return r;
+
+	/* It has lost its name, and with it its lock: it goes with what
+	 * removed it, or is nobody's business any more. */
+	transaction = fs_transaction_find(call->mount->transactions, session);
+	call->transaction = NULL;
+	call->txn = transaction != NULL && fs_transaction_file(transaction,
+	                                                       node) != NULL
+	                    ? transaction->txn
+	                    : store_plain(call->mount->store);
+	*ret_place = (StorePlace){ .kind = LAYOUT_PLAIN };
+	return 0;
+}
+
+/* Handles of the session through which @node may still be written hold up the
+ * commit: a message is not published before it is whole. */
+static void
+writers_count(const FsCall *call, FsTransaction *transaction, StoreNode node)
+{
+	GPtrArray *handles = fs_handle_list(call->mount->handles, node);
+
+	for (guint i = 0; handles != NULL && i < handles->len; i++) {
+		FsHandle *handle = handles->pdata[i];
+
+		if (handle->session != transaction->session ||
+		    handle->is_writer || handle->is_closed ||
+		    !handle->is_writable)
+			continue;
+		handle->is_writer = true;
+		transaction->writers++;
+	}
+}
+
+FsTransactionFile *
+fs_stage_note(const FsCall *call, StoreNode node, const StorePlace *place,
+              bool is_new)
+{
+	FsTransactionFile *file;
+
+	if (call->transaction == NULL)
+		return NULL;
+
+	file = fs_transaction_note(call->transaction, node, place, is_new);
+	if (place->kind == LAYOUT_MESSAGE)
+		writers_count(call, call->transaction, node);
+	return file;
+}
+
+void
+fs_stage_note_name(const FsCall *call, StoreNode node, const StorePlace *place,
+                   bool is_new)
+{
+	if (fs_stage_note(call, node, place, is_new) != NULL)
+		g_hash_table_add(call->transaction->dirs,
+		                 g_memdup2(&place->dir, sizeof place->dir));
+}
+
+void
+fs_stage_note_write(const FsCall *call, StoreNode node, const StorePlace *place,
+                    uint64_t offset, size_t size)
+{
+	FsTransactionFile *file = fs_stage_note(call, node, place, false);
+
+	if (file == NULL)
+		return;
+
+	if (file->written != NULL)
+		fs_written_add(file->written, offset, size);
+	call->transaction->is_last_index = file->purpose == FS_LOCK_INQUEUE &&
+	                                   place->role == LAYOUT_DIR_KEY;
+}
+
+void
+fs_stage_note_size(const FsCall *call, StoreNode node, const StorePlace *place,
+                   uint64_t size)
+{
+	FsTransactionFile *file = fs_stage_note(call, node, place, false);
+
+	if (file != NULL && file->written != NULL)
+		fs_written_cut(file->written, size);
+}

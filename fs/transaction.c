@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/transaction.h"
+
+#include <errno.h>
+
+struct FsTransactionTable {
+	FsMailbagLock *locks;  /* borrowed */
+	GHashTable *by_serial; /* of the session -> FsTransaction */
+};
+
+static void
+lock_free(void *data)
+{
+	FsTransactionLock *lock = data;
+
+	g_free(lock->key);
+	g_free(lock);
+}
+
+static void
+file_free(void *data)
+{
+	FsTransactionFile *file = data;
+
+	fs_written_free(file->written);
+	g_free(file);
+}
+
+static GHashTable *
+dirs_new(void)
+{
+	return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+}
+
+FsTransactionTable *
+fs_transaction_table_new(FsMailbagLock *locks)
+{
+	FsTransactionTable *table = g_new(FsTransactionTable, 1);
+
+	*table = (FsTransactionTable){
+		.locks = locks,
+		.by_serial = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+		                                   g_free, NULL),
+	};
+	return table;
+}
+
+void
+fs_transaction_table_free(FsTransactionTable *table)
+{
+	if (table == NULL)
+		return;
+
+	g_assert(g_hash_table_size(table->by_serial) == 0);
+	g_hash_table_unref(table->by_serial);
+	g_free(table);
+}
+
+FsTransaction *
+fs_transaction_of_serial(FsTransactionTable *table, uint64_t serial)
+{
+	return g_hash_table_lookup(table->by_serial, &serial);
+}
+
+FsTransaction *
+fs_transaction_find(FsTransactionTable *table, const FsSession *session)
+{
+	return fs_transaction_of_serial(table, fs_session_serial(session));
+}
+
+FsTransaction *
+fs_transaction_obtain(FsTransactionTable *table, FsSession *session)
+{
+	FsTransaction *transaction = fs_transaction_find(table, session);
+	uint64_t serial = fs_session_serial(session);
+
+	if (transaction != NULL)
+		return transaction;
+
+	transaction = g_new(FsTransaction, 1);
+	*transaction = (FsTransaction){
+		.table = table,
+		.session = fs_session_ref(session),
+		.locks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
+		                               lock_free),
+		.batch = 1,
+		.files = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+		                               NULL, file_free),
+		.dirs = dirs_new(),
+		.ends = G_QUEUE_INIT,
+	};
+	g_hash_table_insert(table->by_serial, g_memdup2(&serial, sizeof serial),
+	                    transaction);
+	return transaction;
+}
+
+FsTransaction *
+fs_transaction_any(FsTransactionTable *table)
+{
+	GHashTableIter iter;
+	gpointer transaction;
+
+	g_hash_table_iter_init(&iter, table->by_serial);
+	return g_hash_table_iter_next(&iter, NULL, &transaction) ? transaction
+	                                                         : NULL;
+}
+
+GList *
+fs_transaction_list(FsTransactionTable *table)
+{
+	return g_hash_table_get_values(table->by_serial);
+}
+
+static void
+transaction_free(FsTransaction *transaction)
+{
+	g_assert(transaction->ends.length == 0);
+	store_txn_abort(transaction->txn);
+	g_hash_table_unref(transaction->locks);
+	g_hash_table_unref(transaction->files);
+	g_hash_table_unref(transaction->dirs);
+	fs_session_unref(transaction->session);
+	g_free(transaction);
+}
+
+static void
+table_remove(FsTransaction *transaction)
+{
+	uint64_t serial = fs_session_serial(transaction->session);
+
+	if (!transaction->is_detached)
+		g_hash_table_remove(transaction->table->by_serial, &serial);
+}
+
+void
+fs_transaction_tidy(FsTransaction *transaction)
+{
+	if (transaction->is_flying || transaction->ends.length > 0 ||
+	    fs_transaction_is_staged(transaction) ||
+	    g_hash_table_size(transaction->locks) > 0)
+		return;
+
+	table_remove(transaction);
+	transaction_free(transaction);
+}
+
+void
+fs_transaction_detach(FsTransaction *transaction)
+{
+	GHashTableIter iter;
+	gpointer lock;
+
+	table_remove(transaction);
+	transaction->is_detached = true;
+	g_clear_pointer(&transaction->txn, store_txn_abort);
+	g_hash_table_remove_all(transaction->files);
+	transaction->begun_us = 0;
+	transaction->forms = 0;
+	transaction->writers = 0;
+
+	g_hash_table_iter_init(&iter, transaction->locks);
+	while (g_hash_table_iter_next(&iter, NULL, &lock))
+		((FsTransactionLock *)lock)->forms = 0;
+
+	if (!transaction->is_flying) {
+		fs_transaction_release(transaction, UINT64_MAX);
+		fs_transaction_tidy(transaction);
+	}
+}
+
+/* ---- locks ---------------------------------------------------------------*/
+
+static bool
+is_of_mailbag(FsLockPurpose purpose)
+{
+	return purpose != FS_LOCK_FILE;
+}
+
+static FsTransactionLock *
+lock_find(const FsTransaction *transaction, const char *key)
+{
+	return g_hash_table_lookup(transaction->locks, key);
+}
+
+static void
+lock_add(FsTransaction *transaction, const char *key, FsLockPurpose purpose)
+{
+	FsTransactionLock *lock = g_new(FsTransactionLock, 1);
+
+	*lock = (FsTransactionLock){
+		.key = g_strdup(key),
+		.purpose = purpose,
+		.batch = transaction->batch,
+	};
+	g_hash_table_insert(transaction->locks, lock->key, lock);
+}
+
+bool
+fs_transaction_has(const FsTransaction *transaction, const char *key)
+{
+	return lock_find(transaction, key) != NULL;
+}
+
+int
+fs_transaction_take(FsTransaction *transaction, const char *key,
+                    FsLockPurpose purpose, int64_t now_us)
+{
+	FsTransactionLock *lock = lock_find(transaction, key);
+	int r;
+
+	if (lock != NULL) {
+		lock->batch = transaction->batch;
+		return 0;
+	}
+
+	r = fs_mailbag_lock_try(transaction->table->locks,
+	                        fs_session_serial(transaction->session), key,
+	                        now_us);
+	if (r == 0)
+		lock_add(transaction, key, purpose);
+	return r;
+}
+
+void
+fs_transaction_taken(FsTransaction *transaction, const char *key,
+                     FsLockPurpose purpose)
+{
+	if (!fs_transaction_has(transaction, key)) {
+		lock_add(transaction, key, purpose);
+		return;
+	}
+
+	/* Two opens of one session waited, and both were granted. */
+	fs_mailbag_lock_drop(transaction->table->locks,
+	                     fs_session_serial(transaction->session), key,
+	                     g_get_monotonic_time());
+}
+
+void
+fs_transaction_hold(FsTransaction *transaction, const char *key)
+{
+	FsTransactionLock *lock = lock_find(transaction, key);
+
+	lock->forms++;
+	lock->batch = transaction->batch;
+	if (is_of_mailbag(lock->purpose)) {
+		transaction->forms++;
+		transaction->is_durable = true;
+	}
+}
+
+void
+fs_transaction_let_go(FsTransaction *transaction, const char *key)
+{
+	FsTransactionLock *lock = lock_find(transaction, key);
+
+	g_assert(lock != NULL && lock->forms > 0);
+	lock->forms--;
+	if (is_of_mailbag(lock->purpose))
+		transaction->forms--;
+}
+
+/* Takes the locks that may go out of the book, before anybody is given one:
+ * that calls whoever waited. */
+static GPtrArray *
+locks_take_out(FsTransaction *transaction, uint64_t batch)
+{
+	GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
+	GHashTableIter iter;
+	gpointer data;
+
+	g_hash_table_iter_init(&iter, transaction->locks);
+	while (g_hash_table_iter_next(&iter, NULL, &data)) {
+		FsTransactionLock *lock = data;
+
+		if (lock->forms > 0 || lock->batch > batch)
+			continue;
+		g_ptr_array_add(keys, g_strdup(lock->key));
+		g_hash_table_iter_remove(&iter);
+	}
+	return keys;
+}
+
+void
+fs_transaction_release(FsTransaction *transaction, uint64_t batch)
+{
+	g_autoptr(GPtrArray) keys = locks_take_out(transaction, batch);
+	uint64_t serial = fs_session_serial(transaction->session);
+	FsMailbagLock *locks = transaction->table->locks;
+
+	for (guint i = 0; i < keys->len; i++)
+		fs_mailbag_lock_drop(locks, serial, keys->pdata[i],
+		                     g_get_monotonic_time());
+}
+
+/* ---- changes -------------------------------------------------------------*/
+
+int
+fs_transaction_begin(FsTransaction *transaction, Store *store)
+{
+	g_autofree char *who = NULL;
+
+	if (transaction->txn != NULL)
+		return 0;
+
+	who = g_strdup_printf("session %" G_GUINT64_FORMAT ", pid %d",
+	                      fs_session_serial(transaction->session),
+	                      (int)fs_session_pid(transaction->session));
+	return store_txn_begin(store, who, &transaction->txn);
+}
+
+FsTransactionFile *
+fs_transaction_file(const FsTransaction *transaction, StoreNode node)
+{
+	return g_hash_table_lookup(transaction->files, &node);
+}
+
+FsTransactionFile *
+fs_transaction_note(FsTransaction *transaction, StoreNode node,
+                    const StorePlace *place, bool is_new)
+{
+	FsTransactionFile *file = fs_transaction_file(transaction, node);
+
+	if (transaction->begun_us == 0) {
+		transaction->begun_us = g_get_monotonic_time();
+		transaction->begun_ns = g_get_real_time() * 1000;
+	}
+	transaction->last = node;
+	transaction->is_last_index = false;
+	if (file != NULL)
+		return file;
+
+	file = g_new(FsTransactionFile, 1);
+	*file = (FsTransactionFile){
+		.node = node,
+		.purpose = fs_lock_key_purpose(place),
+		.written = is_new && place->kind == LAYOUT_MESSAGE
+		                   ? fs_written_new()
+		                   : NULL,
+	};
+	g_hash_table_insert(transaction->files, &file->node, file);
+	return file;
+}
+
+bool
+fs_transaction_is_staged(const FsTransaction *transaction)
+{
+	return transaction->begun_us != 0;
+}
+
+bool
+fs_transaction_is_over(const FsTransaction *transaction)
+{
+	return transaction->forms == 0 && transaction->writers == 0;
+}
+
+void
+fs_transaction_next_batch(FsTransaction *transaction)
+{
+	g_hash_table_remove_all(transaction->files);
+	g_hash_table_unref(transaction->dirs);
+	transaction->dirs = dirs_new();
+	transaction->batch++;
+	transaction->last = 0;
+	transaction->begun_us = 0;
+	transaction->begun_ns = 0;
+	transaction->is_last_index = false;
+	transaction->is_durable = transaction->forms > 0;
+	transaction->is_pressed = false;
+}

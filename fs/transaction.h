@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "fs/lock_key.h"
+#include "fs/mailbag_lock.h"
+#include "fs/session.h"
+#include "fs/written.h"
+#include "store/store.h"
+
+/**
+ * What one session has under way: its locks, and the changes that it has staged
+ * under them. This is the book; op_stage.c makes the entries and op_commit.c
+ * acts on them.
+ *
+ * - A lock is held in *forms*: a mailbag file that is open, a lock file, a byte
+ *   range. The transaction ends when no form of any mailbag's lock is left and
+ *   no message file that it has changed is open for writing.
+ * - A lock whose last form is let go is kept until what was done under it is
+ *   committed, so that nobody sees half of it.
+ * - A batch is what one commit takes. While it is on its way the session may go
+ *   on, and what it does then is the next batch.
+ *
+ * Threads: one at a time, the one that serves requests.
+ */
+typedef struct FsTransactionTable FsTransactionTable;
+
+/** A lock that the session has. */
+typedef struct FsTransactionLock {
+	char *key; /* owned; of mailbag_lock.h */
+	FsLockPurpose purpose;
+	unsigned forms;
+	uint64_t batch; /* the last batch that needs it */
+} FsTransactionLock;
+
+/** A file that this batch has changed. */
+typedef struct FsTransactionFile {
+	StoreNode node;
+	FsLockPurpose purpose;
+	FsWritten *written; /* owned; NULL unless the file is new */
+} FsTransactionFile;
+
+typedef struct FsTransaction {
+	FsTransactionTable *table; /* borrowed */
+	FsSession *session;        /* a reference */
+	StoreTxn *txn;             /* owned; NULL: nothing was staged yet */
+	GHashTable *locks;         /* key -> owned FsTransactionLock */
+	unsigned forms;            /* of the locks of mailbags */
+	unsigned writers;          /* handles that may change message files */
+
+	/* This batch. */
+	uint64_t batch;
+	GHashTable *files;  /* node -> owned FsTransactionFile */
+	GHashTable *dirs;   /* set of nodes: names in them have changed */
+	StoreNode last;     /* the file that was changed last */
+	int64_t begun_us;   /* monotonic; 0: nothing is staged */
+	int64_t begun_ns;   /* since 1970 */
+	bool is_durable;    /* a mailbag's lock was held: its end is synced */
+	bool is_last_index; /* the last change was a write to an inqueue's KEY */
+
+	bool is_flying;   /* the batch before this one is on its way */
+	bool is_detached; /* undone; it only waits for what flies */
+	bool is_pressed;  /* somebody waits for a lock that it may only keep */
+	GQueue ends;      /* FsCall, owned: answered when it has ended */
+} FsTransaction;
+
+/** @locks is borrowed and must outlive the table. */
+FsTransactionTable *fs_transaction_table_new(FsMailbagLock *locks);
+
+/** Every transaction must have ended. NULL is a no-op. */
+void fs_transaction_table_free(FsTransactionTable *table);
+
+/** What @session has under way, or NULL. */
+FsTransaction *fs_transaction_find(FsTransactionTable *table,
+                                   const FsSession *session);
+
+/** As fs_transaction_find(), by the session's serial. */
+FsTransaction *fs_transaction_of_serial(FsTransactionTable *table,
+                                        uint64_t serial);
+
+/** Finds or begins it. */
+FsTransaction *fs_transaction_obtain(FsTransactionTable *table,
+                                     FsSession *session);
+
+/** Any one; NULL when all have ended. */
+FsTransaction *fs_transaction_any(FsTransactionTable *table);
+
+/** All of them. Ownership: the caller frees the list, not what is in it. */
+GList *fs_transaction_list(FsTransactionTable *table);
+
+/** Ends @transaction if nothing of it is left. */
+void fs_transaction_tidy(FsTransaction *transaction);
+
+/**
+ * Takes @transaction out of the table: its session begins anew. It keeps its
+ * locks while it is flying, and then ends.
+ */
+void fs_transaction_detach(FsTransaction *transaction);
+
+/* ---- locks --------------------------------------------------------------- */
+
+/**
+ * Takes the lock @key, unless it is had, for this batch. Errors: -ETXTBSY if
+ * another session has it.
+ */
+int fs_transaction_take(FsTransaction *transaction, const char *key,
+                        FsLockPurpose purpose, int64_t now_us);
+
+/** Takes over the lock @key, which fs_mailbag_lock_wait() has granted. */
+void fs_transaction_taken(FsTransaction *transaction, const char *key,
+                          FsLockPurpose purpose);
+
+/** Holds the lock @key, which is had, in one form more. */
+void fs_transaction_hold(FsTransaction *transaction, const char *key);
+
+/** In one form less; it is kept nevertheless. */
+void fs_transaction_let_go(FsTransaction *transaction, const char *key);
+
+/** Whether the lock @key is had. */
+bool fs_transaction_has(const FsTransaction *transaction, const char *key);
+
+/** Gives others the locks that no form holds and no batch after @batch needs. */
+void fs_transaction_release(FsTransaction *transaction, uint64_t batch);
+
+/* ---- changes ------------------------------------------------------------- */
+
+/** Readies @transaction for a change of @store. */
+int fs_transaction_begin(FsTransaction *transaction, Store *store);
+
+/** Enters that @node, at @place, has changed, or is new. */
+FsTransactionFile *fs_transaction_note(FsTransaction *transaction,
+                                       StoreNode node, const StorePlace *place,
+                                       bool is_new);
+
+/** The entry of @node in this batch, or NULL. */
+FsTransactionFile *fs_transaction_file(const FsTransaction *transaction,
+                                       StoreNode node);
+
+/** Whether this batch has changed anything. */
+bool fs_transaction_is_staged(const FsTransaction *transaction);
+
+/** Whether the session has let go of everything. */
+bool fs_transaction_is_over(const FsTransaction *transaction);
+
+/** Begins the next batch; the one before it is on its way. */
+void fs_transaction_next_batch(FsTransaction *transaction);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTransactionTable, fs_transaction_table_free)
