@@ -11,10 +11,12 @@
 #include <fuse_lowlevel.h>
 #include <glib.h>
 
+#include "fs/control.h"
 #include "fs/launch.h"
 #include "fs/liveness.h"
 #include "fs/ops.h"
 #include "fs/options.h"
+#include "fs/status.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -30,6 +32,8 @@ typedef struct Server {
 	FsConfig config;
 	Store *store;
 	FsLiveness *liveness;
+	FsControl *control; /* NULL: nobody can ask */
+	FsStatus status;
 	struct fuse_session *fuse;
 	pthread_t loops[LOOPS];
 	GMutex receive; /* held while waiting for a request */
@@ -366,6 +370,33 @@ handles_close(const FsMount *mount)
 	}
 }
 
+/* Who only reads has no sessions' changes to tell of, and may be one of many;
+ * and mail is more important than to be asked about it. */
+static void
+server_listen(Server *server)
+{
+	const FsOptions *options = server->options;
+	int r;
+
+	if (options->read_only)
+		return;
+
+	r = fs_control_open(server->liveness, options->store, &server->control);
+	if (r < 0) {
+		g_warning("%s/control: %s", options->store, g_strerror(-r));
+		return;
+	}
+
+	server->status = (FsStatus){
+		.store_path = options->store,
+		.mount_point = options->mount_point,
+		.store = server->store,
+		.since_us = g_get_monotonic_time(),
+	};
+	fs_control_add(server->control, "status", fs_status_answer,
+	               &server->status);
+}
+
 static int
 server_run(Server *server, FsLaunch *launch)
 {
@@ -379,12 +410,14 @@ server_run(Server *server, FsLaunch *launch)
 	if (r < 0)
 		return r;
 
+	server_listen(server);
 	fs_launch_serving(launch);
 	g_message("mounted store=%s mountpoint=%s", server->options->store,
 	          server->options->mount_point);
 
 	fs_liveness_run(server->liveness);
 	fs_launch_stopping(launch);
+	g_clear_pointer(&server->control, fs_control_close);
 
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
