@@ -21,6 +21,13 @@ static const ToolCommand commands[] = {
 	  tool_export },
 	{ "check", "STORE", "Verify every invariant of a store.", tool_check },
 	{ "stat", "STORE", "Describe a store.", tool_stat },
+	{ "status", "STORE", "Describe the mount that serves a store.",
+	  tool_status },
+	{ "sessions", "STORE", "List the clients of a mount.", tool_sessions },
+	{ "locks", "STORE", "List who has which mailbag, and who waits.",
+	  tool_locks },
+	{ "break", "STORE SESSION",
+	  "Undo a client's transaction, take its locks.", tool_break },
 };
 
 static void
@@ -31,7 +38,7 @@ print_help(void)
 	(void)puts("Usage:\n  poctl COMMAND [OPTION...] STORE [ARGUMENT...]\n\n"
 	           "Looks after the store of a postoffice.\n\nCommands:");
 	for (i = 0; i < G_N_ELEMENTS(commands); i++)
-		(void)printf("  %-8s %-11s %s\n", commands[i].name,
+		(void)printf("  %-10s %-13s %s\n", commands[i].name,
 		             commands[i].arguments, commands[i].summary);
 	(void)puts("\nOptions:\n"
 	           "  -h, --help   Print this help, or that of a command\n"

@@ -91,3 +91,7 @@ ToolExit tool_import(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_export(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_check(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_stat(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_status(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_sessions(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_locks(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);

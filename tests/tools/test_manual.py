@@ -9,7 +9,8 @@ import pytest
 from harness import poctl, run, tool
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
-COMMANDS = ("create", "import", "export", "check", "stat")
+COMMANDS = ("create", "import", "export", "check", "stat", "status",
+            "sessions", "locks", "break")
 
 
 def options_of(command):

@@ -9,7 +9,9 @@ import pytest
 from commands import FAILED, USAGE, refuses
 from harness import poctl, program, run, tool
 
-COMMANDS = ("create", "import", "export", "check", "stat")
+COMMANDS = ("create", "import", "export", "check", "stat", "status",
+            "sessions", "locks", "break")
+WITH_TWO_ARGUMENTS = ("import", "export", "break")
 
 
 def test_no_command_is_a_usage_error():
@@ -42,8 +44,8 @@ def test_every_command_refuses_what_it_does_not_know(command, tmp_path):
     assert "--frobnicate" in reason
     refuses(USAGE, command)
     refuses(USAGE, command, *[tmp_path / name for name in "abc"])
-    refuses(USAGE, command, *[""] * (2 if command in ("import", "export")
-                                     else 1), cwd=tmp_path)
+    refuses(USAGE, command,
+            *[""] * (2 if command in WITH_TWO_ARGUMENTS else 1), cwd=tmp_path)
     assert os.listdir(tmp_path) == []
 
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <glib.h>
+
+/**
+ * Asks the daemon that serves @store to do @command with @argument, over the
+ * socket STORE/control, and waits for the answer, which must be of @type.
+ *
+ * Errors: -ENOTCONN if no daemon has the store open for writing.
+ * Ownership: the caller lets go of *@ret_result.
+ */
+int tool_live_ask(const char *store, const char *command, const char *argument,
+                  const char *type, GVariant **ret_result, GError **error);
