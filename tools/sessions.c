@@ -17,7 +17,7 @@ static const ToolColumn columns[] = {
 	{ "lock-files", "LOCK FILES" },
 	{ "staged-files", "STAGED" },
 	{ "staged-bytes", "BYTES", tool_row_bytes, "t" },
-	{ "transaction-age-us", "SINCE" },
+	{ "transaction-age-us", "FOR" },
 	{ "command", "COMMAND" },
 	{ NULL },
 };

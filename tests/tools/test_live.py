@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -181,6 +182,24 @@ def test_many_ask_at_once(store, mount):
         assert asker.wait(DEADLINE_S) == 0, asker.stderr.read()
         asker.stderr.close()
     assert status(store)["pid"] == mount.server_pid
+
+
+def test_the_daemon_answers_while_it_works(store, mount):
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            (mount.path / "FILE").write_bytes(bytes(1 << 20))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            assert status(store)["pid"] == mount.server_pid
+    finally:
+        stop.set()
+        writer.join(DEADLINE_S)
+    assert not writer.is_alive()
 
 
 # ---- who is heard -----------------------------------------------------------
