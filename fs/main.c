@@ -16,6 +16,7 @@
 #include "fs/liveness.h"
 #include "fs/ops.h"
 #include "fs/options.h"
+#include "fs/quarantine.h"
 #include "fs/status.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -395,6 +396,8 @@ server_listen(Server *server)
 	};
 	fs_control_add(server->control, "status", fs_status_answer,
 	               &server->status);
+	fs_control_add(server->control, "quarantine-discard",
+	               fs_quarantine_discard, server->store);
 }
 
 static int

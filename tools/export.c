@@ -300,41 +300,12 @@ find_top(const Export *export, StoreNode *ret_top, GError **error)
 	return 0;
 }
 
-/* Makes the target directory, unless it is there and empty. */
-static int
-make_directory(const char *path, GError **error)
-{
-	g_autoptr(GDir) dir = NULL;
-
-	if (mkdir(path, 0700) == 0)
-		return 0;
-	if (errno != EEXIST)
-		return tool_fail(error, -errno, "cannot create %s: %s", path,
-		                 g_strerror(errno));
-
-	dir = g_dir_open(path, 0, NULL);
-	if (dir == NULL)
-		return tool_fail(error, -ENOTDIR,
-		                 "%s is not a directory that "
-		                 "can be read",
-		                 path);
-	if (g_dir_read_name(dir) != NULL)
-		return tool_fail(error, -ENOTEMPTY, "%s is not empty", path);
-	return 0;
-}
-
 static int
 open_target(Export *export, GError **error)
 {
-	int r;
-
-	if (!is_tar(export)) {
-		r = make_directory(export->target, error);
-		if (r < 0)
-			return r;
+	if (!is_tar(export))
 		return tool_outlet_open_dir(export->target, &export->outlet,
 		                            error);
-	}
 	if (isatty(STDOUT_FILENO))
 		return tool_misuse(error, "a tar stream is not written to a "
 		                          "terminal");

@@ -48,6 +48,29 @@ outlet_new(struct archive *archive, bool is_tar)
 	return a;
 }
 
+/* Makes the target directory, unless it is there and empty. */
+static int
+make_directory(const char *path, GError **error)
+{
+	g_autoptr(GDir) dir = NULL;
+
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return tool_fail(error, -errno, "cannot create %s: %s", path,
+		                 g_strerror(errno));
+
+	dir = g_dir_open(path, 0, NULL);
+	if (dir == NULL)
+		return tool_fail(error, -ENOTDIR,
+		                 "%s is not a directory that "
+		                 "can be read",
+		                 path);
+	if (g_dir_read_name(dir) != NULL)
+		return tool_fail(error, -ENOTEMPTY, "%s is not empty", path);
+	return 0;
+}
+
 int
 tool_outlet_open_dir(const char *dir, ToolOutlet **ret_outlet, GError **error)
 {
@@ -55,7 +78,11 @@ tool_outlet_open_dir(const char *dir, ToolOutlet **ret_outlet, GError **error)
 	            ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
 	            ARCHIVE_EXTRACT_SECURE_NODOTDOT;
 	struct archive *archive;
+	int r;
 
+	r = make_directory(dir, error);
+	if (r < 0)
+		return r;
 	if (chdir(dir) < 0)
 		return tool_fail(error, -errno, "cannot enter %s: %s", dir,
 		                 g_strerror(errno));

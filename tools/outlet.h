@@ -35,8 +35,8 @@ typedef struct ToolOutletItem {
 } ToolOutletItem;
 
 /**
- * Begins to write into the empty directory @dir, which becomes the working
- * directory. Run by root it keeps the owners.
+ * Begins to write into the directory @dir, which is made unless it is there and
+ * empty, and becomes the working directory. Run by root it keeps the owners.
  */
 int tool_outlet_open_dir(const char *dir, ToolOutlet **ret_outlet,
                          GError **error);

@@ -9,14 +9,23 @@ _poctl_options()
 	create) echo "--map-size-mib --owner --postoffice $common" ;;
 	import) echo "--dry-run --owner --postoffice --skip-refused $common" ;;
 	export) echo "--postoffice $common" ;;
-	check | stat | status | sessions | locks | break) echo "$common" ;;
+	*) echo "$common" ;;
 	esac
 }
 
-# The numbers of the sessions of a store's daemon.
+# The numbers that command $1 takes after the store $2.
 _poctl_ids()
 {
-	poctl sessions --json "$1" 2>/dev/null | grep -Eo '"id":[0-9]+' |
+	local list
+
+	case $1 in
+	break) list=sessions ;;
+	"quarantine list") return ;;
+	quarantine*) list="quarantine list" ;;
+	*) return ;;
+	esac
+	# shellcheck disable=SC2086
+	poctl $list --json "$2" 2>/dev/null | grep -Eo '"id":[0-9]+' |
 		cut -d : -f 2
 }
 
@@ -24,22 +33,34 @@ _poctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]}
 	local before=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]}
+	local store=2 # its place
+	local words
+
+	if [[ $command == quarantine ]]; then
+		command+=" ${COMP_WORDS[2]}"
+		store=3
+	fi
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W \
-			"break check create export import locks sessions stat status \
-			--help --version" -- "$word")
+		words="break check create export import locks quarantine
+			sessions stat status --help --version"
+	elif ((COMP_CWORD < store)); then
+		words="discard list restore show"
 	elif [[ $before == --owner ]]; then
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
+		return
 	elif [[ $before == --postoffice || $before == --map-size-mib ]]; then
 		return
 	elif [[ $word == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W \
-			"$(_poctl_options "${COMP_WORDS[1]}")" -- "$word")
-	elif [[ ${COMP_WORDS[1]} == break && $COMP_CWORD -eq 3 ]]; then
-		mapfile -t COMPREPLY < <(compgen -W \
-			"$(_poctl_ids "$before")" -- "$word")
+		words=$(_poctl_options "$command")
+	elif ((COMP_CWORD == store + 1)); then
+		words=$(_poctl_ids "$command" "$before")
+	fi
+
+	if [[ -n $words ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 	else
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 	fi

@@ -28,6 +28,14 @@ static const ToolCommand commands[] = {
 	  tool_locks },
 	{ "break", "STORE SESSION",
 	  "Undo a client's transaction, take its locks.", tool_break },
+	{ "quarantine list", "STORE", "List what was undone.",
+	  tool_quarantine_list },
+	{ "quarantine show", "STORE ENTRY", "Describe what was undone.",
+	  tool_quarantine_show },
+	{ "quarantine restore", "STORE ENTRY DIR",
+	  "Copy what was undone to a directory.", tool_quarantine_restore },
+	{ "quarantine discard", "STORE ENTRY", "Forget what was undone.",
+	  tool_quarantine_discard },
 };
 
 static void
@@ -38,7 +46,7 @@ print_help(void)
 	(void)puts("Usage:\n  poctl COMMAND [OPTION...] STORE [ARGUMENT...]\n\n"
 	           "Looks after the store of a postoffice.\n\nCommands:");
 	for (i = 0; i < G_N_ELEMENTS(commands); i++)
-		(void)printf("  %-10s %-13s %s\n", commands[i].name,
+		(void)printf("  %-18s %-15s %s\n", commands[i].name,
 		             commands[i].arguments, commands[i].summary);
 	(void)puts("\nOptions:\n"
 	           "  -h, --help   Print this help, or that of a command\n"
@@ -47,14 +55,34 @@ print_help(void)
 	           "2 bad usage.");
 }
 
+/* How many of the first words of @argv are the words of @name; 0 if not all. */
+static size_t
+match_name(const char *name, char **argv)
+{
+	g_auto(GStrv) words = g_strsplit(name, " ", -1);
+	size_t i;
+
+	for (i = 0; words[i] != NULL; i++)
+		if (argv[i] == NULL || strcmp(argv[i], words[i]) != 0)
+			return 0;
+	return i;
+}
+
+/* Finds the command that *@argv begins with, and has *@argv begin with its
+ * last word. */
 static const ToolCommand *
-find_command(const char *name)
+find_command(char ***argv)
 {
 	size_t i;
 
-	for (i = 0; i < G_N_ELEMENTS(commands); i++)
-		if (strcmp(commands[i].name, name) == 0)
+	for (i = 0; i < G_N_ELEMENTS(commands); i++) {
+		size_t count = match_name(commands[i].name, *argv);
+
+		if (count > 0) {
+			*argv += count - 1;
 			return &commands[i];
+		}
+	}
 	return NULL;
 }
 
@@ -76,7 +104,7 @@ run(char **argv, GError **error)
 		(void)puts("poctl " POFS_VERSION);
 		return TOOL_OK;
 	}
-	command = find_command(argv[0]);
+	command = find_command(&argv);
 	if (command == NULL) {
 		(void)tool_misuse(error, "unknown %s %s (see poctl --help)",
 		                  argv[0][0] == '-' ? "option" : "command",

@@ -95,3 +95,11 @@ ToolExit tool_status(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_sessions(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_locks(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
+                              GError **error);
+ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,
+                              GError **error);
+ToolExit tool_quarantine_restore(const ToolCommand *self, char **argv,
+                                 GError **error);
+ToolExit tool_quarantine_discard(const ToolCommand *self, char **argv,
+                                 GError **error);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How poctl answers: one sentence for each failure."""
+"""What poctl can do, and how it answers: one sentence for each failure."""
 
 import subprocess
 
@@ -7,6 +7,14 @@ from harness import DEADLINE_S, poctl, program
 
 FAILED = 1
 USAGE = 2
+
+COMMANDS = {
+    "create": 1, "import": 2, "export": 2, "check": 1, "stat": 1,
+    "status": 1, "sessions": 1, "locks": 1, "break": 2,
+    "quarantine list": 1, "quarantine show": 2, "quarantine restore": 3,
+    "quarantine discard": 2,
+}
+"""Every command, and how many arguments it takes."""
 
 
 def refuses(status, *arguments, **options):

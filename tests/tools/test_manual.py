@@ -6,15 +6,15 @@ import re
 
 import pytest
 
+from commands import COMMANDS
 from harness import poctl, run, tool
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
-COMMANDS = ("create", "import", "export", "check", "stat", "status",
-            "sessions", "locks", "break")
 
 
 def options_of(command):
-    return set(re.findall(r"--[a-z-]+", poctl(command, "--help").stdout))
+    text = poctl(*command.split(), "--help").stdout
+    return set(re.findall(r"--[a-z-]+", text))
 
 
 def test_the_manual_page_is_sound():
@@ -33,17 +33,22 @@ def test_the_manual_page_has_every_option(command):
     assert {option[1:] for option in options_of(command)} <= documented
 
 
+def completions_of(*words):
+    """What the shell offers for the last of these words."""
+    script = (f'. "{TOOLS}/poctl.bash"; COMP_WORDS=(poctl "$@");'
+              "COMP_CWORD=$#; _poctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
+    return set(run(tool("bash"), "-c", script, "bash", *words).stdout.split())
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_completion_has_every_option(command):
-    script = (
-        f'. "{TOOLS}/poctl.bash"; COMP_WORDS=(poctl {command} --);'
-        "COMP_CWORD=2; _poctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
-    done = run(tool("bash"), "-c", script)
-    assert set(done.stdout.split()) == options_of(command)
+    assert completions_of(*command.split(), "--") == options_of(command)
 
 
 def test_the_completion_has_every_command():
-    script = (f'. "{TOOLS}/poctl.bash"; COMP_WORDS=(poctl "");'
-              "COMP_CWORD=1; _poctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
-    done = run(tool("bash"), "-c", script)
-    assert set(COMMANDS) <= set(done.stdout.split())
+    firsts = {command.split()[0] for command in COMMANDS}
+    assert firsts == {word for word in completions_of("") if word[0] != "-"}
+    for first in firsts:
+        seconds = {command.split()[1] for command in COMMANDS
+                   if command.startswith(f"{first} ")}
+        assert not seconds or completions_of(first, "") == seconds

@@ -6,12 +6,8 @@ import re
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
+from commands import COMMANDS, FAILED, USAGE, refuses
 from harness import poctl, program, run, tool
-
-COMMANDS = ("create", "import", "export", "check", "stat", "status",
-            "sessions", "locks", "break")
-WITH_TWO_ARGUMENTS = ("import", "export", "break")
 
 
 def test_no_command_is_a_usage_error():
@@ -20,6 +16,8 @@ def test_no_command_is_a_usage_error():
 
 def test_unknown_words_are_usage_errors():
     assert "unknown command frobnicate" in refuses(USAGE, "frobnicate")
+    assert "unknown command quarantine" in refuses(USAGE, "quarantine")
+    assert "unknown command quarantine" in refuses(USAGE, "quarantine", "x")
     assert "unknown option --frobnicate" in refuses(USAGE, "--frobnicate")
 
 
@@ -31,21 +29,22 @@ def test_the_help_names_every_command():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_version(command):
-    text = poctl(command, "--help").stdout
+    text = poctl(*command.split(), "--help").stdout
     assert f"poctl {command}" in text
     for option in ("--json", "--quiet", "--help", "--version"):
         assert option in text
-    assert poctl(command, "--version").stdout == poctl("--version").stdout
+    assert poctl(*command.split(), "--version").stdout == \
+        poctl("--version").stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_what_it_does_not_know(command, tmp_path):
-    reason = refuses(USAGE, command, "--frobnicate", tmp_path / "a")
+    words = command.split()
+    reason = refuses(USAGE, *words, "--frobnicate", tmp_path / "a")
     assert "--frobnicate" in reason
-    refuses(USAGE, command)
-    refuses(USAGE, command, *[tmp_path / name for name in "abc"])
-    refuses(USAGE, command,
-            *[""] * (2 if command in WITH_TWO_ARGUMENTS else 1), cwd=tmp_path)
+    refuses(USAGE, *words)
+    refuses(USAGE, *words, *[tmp_path / name for name in "abcd"])
+    refuses(USAGE, *words, *[""] * COMMANDS[command], cwd=tmp_path)
     assert os.listdir(tmp_path) == []
 
 
