@@ -118,6 +118,12 @@ fs_handle_close(FsHandle *handle)
 }
 
 bool
+fs_handle_is_stale(const FsHandle *handle)
+{
+	return handle->epoch != fs_session_epoch(handle->session);
+}
+
+bool
 fs_handle_is_open(FsHandleTable *table, StoreNode node)
 {
 	return g_hash_table_contains(table->by_node, GSIZE_TO_POINTER(node));
@@ -152,7 +158,8 @@ fs_handle_is_used(FsHandleTable *table, StoreNode node,
 	for (guint i = 0; handles != NULL && i < handles->len; i++) {
 		const FsHandle *handle = handles->pdata[i];
 
-		if (handle->session == session && !handle->is_closed)
+		if (handle->session == session && !handle->is_closed &&
+		    !fs_handle_is_stale(handle))
 			return true;
 	}
 

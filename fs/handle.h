@@ -69,6 +69,12 @@ FsHandle *fs_handle_open(FsHandleTable *table, FsSession *session,
 /** Closes @handle. NULL is a no-op. */
 void fs_handle_close(FsHandle *handle);
 
+/**
+ * Whether what its session had under way was undone since @handle was opened:
+ * its locks are gone, and what was written through it.
+ */
+bool fs_handle_is_stale(const FsHandle *handle);
+
 /** Whether anybody has @node open. */
 bool fs_handle_is_open(FsHandleTable *table, StoreNode node);
 

@@ -108,6 +108,52 @@ fs_commit_abort(const FsMount *mount, const FsSession *session,
 		transaction_undo(mount, transaction, reason);
 }
 
+/*
+ * Who lets go, and how? An smbd closes as root when its client is gone, and as
+ * the share's user when the client says so; a process that is killed closes as
+ * it exits. So is told what is done from what was broken off. Returns the
+ * reason to undo it, or NULL.
+ */
+static const char *
+caller_fault(const FsCall *call, FsSession *session)
+{
+	bool is_smbd = fs_session_is_smbd(session);
+	FsThreadEnd end;
+
+	if (is_smbd && call->caller.uid == 0)
+		return "its client disconnected";
+	if (fs_session_pid(session) == 0)
+		return NULL;
+	if (fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end) < 0)
+		return "it is not known how its process ended";
+
+	switch (end) {
+	case FS_THREAD_GOES_ON:
+		return NULL;
+	case FS_THREAD_EXITS:
+		return is_smbd ? "its smbd ended" : NULL;
+	case FS_THREAD_FAILS:
+	default:
+		return "its process was killed or failed";
+	}
+}
+
+void
+fs_commit_look_at(const FsCall *call, FsSession *session)
+{
+	const FsMount *mount = call->mount;
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+	const char *fault;
+
+	if (transaction == NULL || !fs_transaction_is_staged(transaction))
+		return;
+
+	fault = caller_fault(call, session);
+	if (fault != NULL)
+		transaction_undo(mount, transaction, fault);
+}
+
 /* ---- committing ---------------------------------------------------------- */
 
 static void transaction_settle(const FsMount *mount,
@@ -410,12 +456,12 @@ fs_commit_expire(const FsMount *mount, int64_t now_us)
 int64_t
 fs_commit_due_us(const FsMount *mount)
 {
-	g_autoptr(GList) all = fs_transaction_list(mount->transactions);
-	int64_t due_us = INT64_MAX;
+	int64_t begun_us = fs_transaction_oldest_us(mount->transactions);
 
-	for (GList *l = all; l != NULL; l = l->next)
-		due_us = MIN(due_us, limit_us(mount, l->data));
-	return due_us;
+	if (mount->config->transaction_limit_s == 0 || begun_us == INT64_MAX)
+		return INT64_MAX;
+
+	return begun_us + mount->config->transaction_limit_s * US_PER_S;
 }
 
 void

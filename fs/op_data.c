@@ -82,34 +82,6 @@ fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 	fs_reply_written(&call, r, size);
 }
 
-/*
- * Who closes, and how? An smbd closes as root when its client is gone, and as
- * the share's user when the client says so; a process that is killed closes as
- * it exits. So is told what is done from what was broken off. Returns the
- * reason to undo it, or NULL.
- */
-static const char *
-close_fault(const FsCall *call, FsSession *session)
-{
-	bool is_smbd = fs_session_is_smbd(session);
-	FsThreadEnd end;
-
-	if (is_smbd && call->caller.uid == 0)
-		return "its client disconnected";
-	if (fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end) < 0)
-		return "it is not known how its process ended";
-
-	switch (end) {
-	case FS_THREAD_GOES_ON:
-		return NULL;
-	case FS_THREAD_EXITS:
-		return is_smbd ? "its smbd ended" : NULL;
-	case FS_THREAD_FAILS:
-	default:
-		return "its process was killed or failed";
-	}
-}
-
 /* One close(2) of perhaps many. POSIX locks of the process end here, and what it
  * has to itself while it is open. */
 void
@@ -119,8 +91,6 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	const FsMount *mount = call.mount;
 	FsHandle *handle = fs_call_handle(&call, fi);
 	g_autoptr(FsSession) session = NULL;
-	const FsTransaction *transaction;
-	const char *fault = NULL;
 
 	/* Another process that inherited the file may close it. */
 	if (handle->key == NULL || fs_call_session(&call, &session) < 0 ||
@@ -131,12 +101,7 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 
-	transaction = fs_transaction_find(mount->transactions, session);
-	if (transaction != NULL && fs_transaction_is_staged(transaction))
-		fault = close_fault(&call, session);
-	if (fault != NULL)
-		fs_commit_abort(mount, session, fault);
-
+	fs_commit_look_at(&call, session);
 	fs_range_lock_drop_owner(mount->locks, call.node, fi->lock_owner);
 	fs_hold_ranges(mount, handle);
 	fs_hold_leave(mount, handle);

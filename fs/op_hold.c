@@ -86,14 +86,6 @@ fs_hold_undo(const FsMount *mount, const FsSession *session, const char *key)
 
 /* ---- handles ------------------------------------------------------------- */
 
-/* What its session had under way was undone since it was opened: its locks are
- * gone, and what it has written. */
-static bool
-is_stale(const FsHandle *handle)
-{
-	return handle->epoch != fs_session_epoch(handle->session);
-}
-
 /* A handle that was closed, and lives on in a copy, is used again. */
 static int
 hold_renew(const FsCall *call, FsHandle *handle)
@@ -118,7 +110,7 @@ fs_hold_use(const FsCall *call, FsHandle *handle)
 {
 	int r = 0;
 
-	if (is_stale(handle) &&
+	if (fs_handle_is_stale(handle) &&
 	    (handle->kind != LAYOUT_PLAIN || handle->hold != FS_HOLD_NONE))
 		return -EIO;
 
@@ -136,7 +128,7 @@ fs_hold_leave(const FsMount *mount, FsHandle *handle)
 		fs_transaction_find(mount->transactions, handle->session);
 	StoreAttr attr;
 
-	if (is_stale(handle))
+	if (fs_handle_is_stale(handle))
 		transaction = NULL;
 
 	if (handle->is_writer && transaction != NULL)
@@ -187,7 +179,7 @@ fs_hold_ranges(const FsMount *mount, const FsHandle *of)
 		                      RANGES_END))
 			continue;
 		handle->has_range = false;
-		if (!is_stale(handle))
+		if (!fs_handle_is_stale(handle))
 			fs_hold_undo(mount, handle->session, handle->key);
 	}
 }

@@ -194,8 +194,11 @@ static void
 lock_drop(const FsCall *call, const FsLockOwner *owner,
           const FsLockRange *range, const FsHandle *handle)
 {
-	int r = fs_range_lock_drop(call->mount->locks, owner, range);
+	int r;
 
+	if (handle->has_range)
+		fs_commit_look_at(call, handle->session);
+	r = fs_range_lock_drop(call->mount->locks, owner, range);
 	fs_hold_ranges(call->mount, handle);
 	fs_commit_reply(call, handle->session, r);
 }

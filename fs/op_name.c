@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/op_name.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "fs/ops.h"
 
 /*
  * Names, and what the kernel remembers of them
@@ -16,27 +16,16 @@
  * - If the file is gone, its attributes are forgotten before the reply: whoever
  *   comes by the remembered name must ask us, is told ESTALE, and looks the
  *   name up again. If it lives on, renamed or open, the name is forgotten.
- * - The kernel itself puts the new spelling of a rename in place of the old,
- *   to be remembered as long as that. If it is not the stored spelling (DOS
- *   names become upper case), it must be forgotten.
- * - A file that is renamed from a mail file's name to another, or back, may be
- *   open under both kinds of nodeid, of which only one is cached. So from then
- *   on it has a nodeid a session, whatever it is called.
  * - A directory that gets the children KEY and MBG becomes a postoffice, and
  *   the mail files in it get nodeids for each session: what is remembered of
  *   them below that directory must be forgotten.
  */
 
-/* A name that was found. */
-typedef struct Found {
-	StoreEntry entry;
-	StoreAttr attr; /* as reported */
-} Found;
-
-static int
-name_find(const FsCall *call, StoreNode dir, const char *name, Found *ret_found)
+int
+fs_name_find(const FsCall *call, StoreNode dir, const char *name,
+             FsFound *ret_found)
 {
-	Found found;
+	FsFound found;
 	int r;
 
 	r = store_name_find(call->txn, dir, name, &found.entry);
@@ -54,12 +43,12 @@ name_find(const FsCall *call, StoreNode dir, const char *name, Found *ret_found)
 /* Finds whatever is at @place, as @session sees it. */
 static int
 place_find(const FsCall *call, const FsSession *session,
-           const StorePlace *place, Found *ret_found)
+           const StorePlace *place, FsFound *ret_found)
 {
 	int r;
 
 	if (place->kind != LAYOUT_LOCK_FILE)
-		return name_find(call, place->dir, place->name, ret_found);
+		return fs_name_find(call, place->dir, place->name, ret_found);
 
 	r = fs_call_lock_find(call, session, place, &ret_found->attr);
 	if (r < 0)
@@ -72,17 +61,16 @@ place_find(const FsCall *call, const FsSession *session,
 	return 0;
 }
 
-static void
-name_forget(const FsCall *call, fuse_ino_t dir, const char *name)
+void
+fs_name_forget(const FsCall *call, fuse_ino_t dir, const char *name)
 {
 	if (!fs_notify_names(call->mount->notify))
 		fs_notify_entry(call->mount->notify, dir, name);
 }
 
-/* Called after @found in @dir, which was @spelled so, has lost its name. */
-static void
-spelling_forget(const FsCall *call, fuse_ino_t dir, const Found *found,
-                const char *spelled)
+void
+fs_name_lost(const FsCall *call, fuse_ino_t dir, const FsFound *found,
+             const char *spelled)
 {
 	StoreAttr attr;
 
@@ -91,7 +79,7 @@ spelling_forget(const FsCall *call, fuse_ino_t dir, const Found *found,
 
 	fs_notify_attr(call->mount->notify, found->entry.node);
 	if (fs_call_attr(call, found->entry.node, &attr) == 0)
-		name_forget(call, dir, found->entry.name);
+		fs_name_forget(call, dir, found->entry.name);
 }
 
 static bool
@@ -105,9 +93,8 @@ directory_forget(void *user_data, const StoreEntry *entry)
 	return true;
 }
 
-/* Called after names in @dir have changed that had the role @before. */
-static void
-role_settle(const FsCall *call, fuse_ino_t dir, LayoutDir before)
+void
+fs_name_settle_role(const FsCall *call, fuse_ino_t dir, LayoutDir before)
 {
 	FsCall parent = *call;
 	LayoutDir after;
@@ -131,7 +118,7 @@ fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param entry;
 	StorePlace place;
 	StoreAttr dir;
-	Found found;
+	FsFound found;
 	int r;
 
 	r = fs_call_session(&call, &session);
@@ -180,7 +167,7 @@ name_add(FsCall *call, FsSession *session, const char *name, mode_t mode,
 {
 	StorePlace place;
 	StoreAttr dir;
-	Found found;
+	FsFound found;
 	int r;
 
 	r = fs_call_check(call, call->node, W_OK | X_OK, &dir);
@@ -249,7 +236,7 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		r = name_add(&call, session, name, S_IFDIR | (mode & 07777),
 		             &place, &entry);
 	if (r == 0)
-		role_settle(&call, parent, role);
+		fs_name_settle_role(&call, parent, role);
 
 	fs_reply_entry(&call, r, &entry);
 }
@@ -263,7 +250,7 @@ create_existing(FsCall *call, FsSession *session, const char *name,
 {
 	StorePlace place;
 	StoreAttr dir;
-	Found found;
+	FsFound found;
 	int r;
 
 	if ((fi->flags & O_EXCL) != 0)
@@ -354,11 +341,9 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		(void)fs_commit_settle(call.mount, session);
 }
 
-/* Whether the caller may take @attr's node away. DOS does not delete or replace
- * what another program has open. */
-static int
-node_check_removable(const FsCall *call, const FsSession *session,
-                     const StoreAttr *attr)
+int
+fs_name_check_removable(const FsCall *call, const FsSession *session,
+                        const StoreAttr *attr)
 {
 	const FsMount *mount = call->mount;
 
@@ -373,14 +358,14 @@ node_check_removable(const FsCall *call, const FsSession *session,
 /* Takes away @found, a file at @place. */
 static int
 place_remove(FsCall *call, FsSession *session, const StorePlace *place,
-             const Found *found)
+             const FsFound *found)
 {
 	int r;
 
 	if (place->kind == LAYOUT_LOCK_FILE)
 		return fs_call_lock_delete(call, session, place);
 
-	r = node_check_removable(call, session, &found->attr);
+	r = fs_name_check_removable(call, session, &found->attr);
 	if (r == 0)
 		r = fs_stage(call, session, place);
 	if (r == 0)
@@ -398,7 +383,7 @@ fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	g_autoptr(FsSession) session = NULL;
 	StorePlace place;
 	StoreAttr dir;
-	Found found;
+	FsFound found;
 	int r;
 
 	r = fs_call_session(&call, &session);
@@ -418,7 +403,7 @@ fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		g_hash_table_remove(call.mount->own_nodes,
 		                    GSIZE_TO_POINTER(found.attr.node));
 		++*call.mount->names_serial;
-		spelling_forget(&call, parent, &found, name);
+		fs_name_lost(&call, parent, &found, name);
 	}
 
 	fs_commit_reply(&call, session, r);
@@ -430,223 +415,23 @@ fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	FsCall call = fs_call_begin(req, "rmdir", parent);
 	StoreAttr dir;
 	LayoutDir role;
-	Found found;
+	FsFound found;
 	int r;
 
 	r = fs_call_check(&call, call.node, W_OK | X_OK, &dir);
 	if (r == 0)
 		r = store_dir_role(call.txn, call.node, &role);
 	if (r == 0)
-		r = name_find(&call, call.node, name, &found);
+		r = fs_name_find(&call, call.node, name, &found);
 	if (r == 0)
 		r = store_name_remove(call.txn, call.node, name, S_IFDIR);
 	if (r == 0) {
 		++*call.mount->names_serial;
-		spelling_forget(&call, parent, &found, name);
-		role_settle(&call, parent, role);
+		fs_name_lost(&call, parent, &found, name);
+		fs_name_settle_role(&call, parent, role);
 	}
 
 	fs_reply_status(&call, r);
-}
-
-/* A rename on its way. */
-typedef struct Move {
-	fuse_ino_t dir;
-	const char *name;
-	fuse_ino_t new_dir;
-	const char *new_name;
-	StoreMove how;
-	StorePlace place;
-	StorePlace new_place;
-	Found source;
-	Found target; /* with node 0 if there is none */
-} Move;
-
-static int
-move_how(unsigned flags, StoreMove *ret_how)
-{
-	switch (flags) {
-	case 0:
-		*ret_how = STORE_MOVE_REPLACE;
-		return 0;
-	case RENAME_NOREPLACE:
-		*ret_how = STORE_MOVE_NOREPLACE;
-		return 0;
-	case RENAME_EXCHANGE:
-		*ret_how = STORE_MOVE_EXCHANGE;
-		return 0;
-	default:
-		return -EINVAL;
-	}
-}
-
-static int
-move_find(const FsCall *call, Move *move)
-{
-	StoreNode dir = fs_view_node(move->dir);
-	StoreNode new_dir = fs_view_node(move->new_dir);
-	StoreAttr attr;
-	int r;
-
-	r = fs_call_check(call, dir, W_OK | X_OK, &attr);
-	if (r == 0)
-		r = fs_call_check(call, new_dir, W_OK | X_OK, &attr);
-	if (r == 0)
-		r = store_place_in(call->txn, dir, move->name, &move->place);
-	if (r == 0)
-		r = store_place_in(call->txn, new_dir, move->new_name,
-		                   &move->new_place);
-	/* A lock file is what it is called. */
-	if (r == 0 && (move->place.kind == LAYOUT_LOCK_FILE ||
-	               move->new_place.kind == LAYOUT_LOCK_FILE))
-		r = -EPERM;
-	if (r == 0)
-		r = name_find(call, dir, move->name, &move->source);
-	if (r < 0)
-		return r;
-
-	/* Directories are plain, whatever they are called. */
-	if (S_ISDIR(move->source.attr.mode))
-		move->place.kind = move->new_place.kind = LAYOUT_PLAIN;
-
-	r = name_find(call, new_dir, move->new_name, &move->target);
-	return r == -ENOENT ? 0 : r;
-}
-
-/* What is renamed may be read-only, but nobody else's; what is replaced must be
- * neither. */
-static int
-move_check(const FsCall *call, const FsSession *session, const Move *move)
-{
-	const FsMount *mount = call->mount;
-	StoreNode source = move->source.attr.node;
-	StoreNode target = move->target.attr.node;
-
-	if (mount->config->dos_sharing && S_ISREG(move->source.attr.mode) &&
-	    fs_handle_is_elsewhere(mount->handles, source, session))
-		return -ETXTBSY;
-
-	if (target == 0 || target == source ||
-	    move->how == STORE_MOVE_NOREPLACE)
-		return 0;
-
-	return node_check_removable(call, session, &move->target.attr);
-}
-
-/* Called after @moved, a file of @before, has got the name @spelled in @dir. */
-static void
-moved_settle(const FsCall *call, const Found *moved, LayoutKind before,
-             fuse_ino_t dir, LayoutDir role, const char *spelled)
-{
-	const FsMount *mount = call->mount;
-	bool is_own_now = false;
-	StoreEntry stored;
-
-	if (store_name_find(call->txn, fs_view_node(dir), spelled, &stored) < 0)
-		return;
-
-	if (S_ISREG(moved->attr.mode) &&
-	    (before == LAYOUT_PLAIN) !=
-	            (layout_kind(role, stored.name) == LAYOUT_PLAIN))
-		is_own_now = g_hash_table_add(mount->own_nodes,
-		                              GSIZE_TO_POINTER(stored.node));
-
-	if (is_own_now)
-		fs_notify_attr(mount->notify, stored.node);
-	if (is_own_now || strcmp(stored.name, spelled) != 0)
-		name_forget(call, dir, spelled);
-}
-
-static void
-move_settle(const FsCall *call, const Move *move)
-{
-	const char *old_name = move->source.entry.name;
-	const char *target_name = move->target.entry.name;
-
-	++*call->mount->names_serial;
-	spelling_forget(call, move->dir, &move->source, move->name);
-	moved_settle(call, &move->source,
-	             layout_kind(move->place.role, old_name), move->new_dir,
-	             move->new_place.role, move->new_name);
-
-	if (move->target.attr.node != 0)
-		spelling_forget(call, move->new_dir, &move->target,
-		                move->new_name);
-	if (move->how == STORE_MOVE_EXCHANGE)
-		moved_settle(call, &move->target,
-		             layout_kind(move->new_place.role, target_name),
-		             move->dir, move->place.role, move->name);
-
-	role_settle(call, move->dir, move->place.role);
-	role_settle(call, move->new_dir, move->new_place.role);
-}
-
-/* Readies the change at both places. What is plain at one end only is staged,
- * too: the move is one change. */
-static int
-move_stage(FsCall *call, FsSession *session, const Move *move)
-{
-	const StorePlace *first = &move->place;
-	const StorePlace *last = &move->new_place;
-	int r;
-
-	if (last->kind == LAYOUT_PLAIN) {
-		first = &move->new_place;
-		last = &move->place;
-	}
-	r = fs_stage(call, session, first);
-	if (r == 0)
-		r = fs_stage(call, session, last);
-	return r;
-}
-
-static void
-move_note(const FsCall *call, const Move *move)
-{
-	fs_stage_note_name(call, move->source.attr.node, &move->place, false);
-	if (move->target.attr.node != 0)
-		fs_stage_note_name(call, move->target.attr.node,
-		                   &move->new_place, false);
-	fs_stage_note_name(call, move->source.attr.node, &move->new_place,
-	                   false);
-}
-
-void
-fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
-             fuse_ino_t newparent, const char *newname, unsigned flags)
-{
-	FsCall call = fs_call_begin(req, "rename", parent);
-	g_autoptr(FsSession) session = NULL;
-	Move move = {
-		.dir = parent,
-		.name = name,
-		.new_dir = newparent,
-		.new_name = newname,
-	};
-	int r;
-
-	r = fs_call_session(&call, &session);
-	if (r < 0) {
-		fs_reply_status(&call, r);
-		return;
-	}
-
-	r = move_how(flags, &move.how);
-	if (r == 0)
-		r = move_find(&call, &move);
-	if (r == 0)
-		r = move_check(&call, session, &move);
-	if (r == 0)
-		r = move_stage(&call, session, &move);
-	if (r == 0)
-		r = store_name_move(call.txn, fs_view_node(parent), name,
-		                    fs_view_node(newparent), newname, move.how);
-	if (r == 0) {
-		move_note(&call, &move);
-		move_settle(&call, &move);
-	}
-
-	fs_commit_reply(&call, session, r);
 }
 
 /* DOS knows no links. */

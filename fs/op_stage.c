@@ -139,8 +139,8 @@ writers_count(const FsCall *call, FsTransaction *transaction, StoreNode node)
 		FsHandle *handle = handles->pdata[i];
 
 		if (handle->session != transaction->session ||
-		    handle->is_writer || handle->is_closed ||
-		    !handle->is_writable)
+		    fs_handle_is_stale(handle) || handle->is_writer ||
+		    handle->is_closed || !handle->is_writable)
 			continue;
 		handle->is_writer = true;
 		transaction->writers++;

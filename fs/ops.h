@@ -150,6 +150,12 @@ int fs_commit_settle(const FsMount *mount, const FsSession *session);
 /** The same, and answers @call: if this was the end, when it is on disk. */
 void fs_commit_reply(const FsCall *call, const FsSession *session, int r);
 
+/**
+ * Before the caller, of @session, lets go of something: if it does so because
+ * it dies, what it has staged is undone.
+ */
+void fs_commit_look_at(const FsCall *call, FsSession *session);
+
 /** Somebody waits for @key: its holder shall commit as soon as it may. */
 void fs_commit_press(const FsMount *mount, const char *key);
 

@@ -111,6 +111,23 @@ fs_transaction_list(FsTransactionTable *table)
 	return g_hash_table_get_values(table->by_serial);
 }
 
+int64_t
+fs_transaction_oldest_us(FsTransactionTable *table)
+{
+	int64_t oldest_us = INT64_MAX;
+	GHashTableIter iter;
+	gpointer data;
+
+	g_hash_table_iter_init(&iter, table->by_serial);
+	while (g_hash_table_iter_next(&iter, NULL, &data)) {
+		const FsTransaction *transaction = data;
+
+		if (fs_transaction_is_staged(transaction))
+			oldest_us = MIN(oldest_us, transaction->begun_us);
+	}
+	return oldest_us;
+}
+
 static void
 transaction_free(FsTransaction *transaction)
 {

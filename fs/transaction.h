@@ -92,6 +92,9 @@ FsTransaction *fs_transaction_any(FsTransactionTable *table);
 /** All of them. Ownership: the caller frees the list, not what is in it. */
 GList *fs_transaction_list(FsTransactionTable *table);
 
+/** When the oldest staged change was made; INT64_MAX if there is none. */
+int64_t fs_transaction_oldest_us(FsTransactionTable *table);
+
 /** Ends @transaction if nothing of it is left. */
 void fs_transaction_tidy(FsTransaction *transaction);
 
