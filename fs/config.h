@@ -23,6 +23,9 @@ typedef struct FsConfig {
 	int64_t map_size_mib; /* 0: as created */
 	int64_t sync_ms;
 	int64_t dirty_limit_mib;
+	int64_t staged_limit_mib;
+	int64_t staged_max_mib;
+	int64_t quarantine_max_mib;
 	int64_t uid;             /* or FS_CONFIG_STORED */
 	int64_t gid;             /* or FS_CONFIG_STORED */
 	int64_t umask;           /* or FS_CONFIG_STORED */

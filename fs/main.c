@@ -91,6 +91,10 @@ server_open_store(Server *server)
 		.map_size = (uint64_t)server->config.map_size_mib * MIB,
 		.sync_ms = (unsigned)server->config.sync_ms,
 		.dirty_limit = (uint64_t)server->config.dirty_limit_mib * MIB,
+		.staged_limit = (uint64_t)server->config.staged_limit_mib * MIB,
+		.staged_max = (uint64_t)server->config.staged_max_mib * MIB,
+		.quarantine_max =
+			(uint64_t)server->config.quarantine_max_mib * MIB,
 	};
 	StoreAccess access =
 		server->options->read_only ? STORE_READ : STORE_WRITE;

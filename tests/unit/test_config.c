@@ -66,6 +66,9 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.map_size_mib, 0);
 	assert_int_equal(config.sync_ms, 1000);
 	assert_int_equal(config.dirty_limit_mib, 32);
+	assert_int_equal(config.staged_limit_mib, 4);
+	assert_int_equal(config.staged_max_mib, 32);
+	assert_int_equal(config.quarantine_max_mib, 1024);
 	assert_int_equal(config.uid, FS_CONFIG_STORED);
 	assert_int_equal(config.gid, FS_CONFIG_STORED);
 	assert_int_equal(config.umask, FS_CONFIG_STORED);
@@ -74,6 +77,8 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.dos_sharing, 1);
 	assert_int_equal(config.lock_wait_s, 30);
 	assert_int_equal(config.smbd_park_ms, 500);
+	assert_int_equal(config.idle_open_s, 5);
+	assert_int_equal(config.transaction_limit_s, 900);
 	assert_int_equal(config.truncate_guard, 1);
 }
 
