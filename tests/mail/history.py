@@ -19,18 +19,19 @@ Operations on files, as sent (Machine records these by itself):
     lock, unlock    handle, offset, size
     delete, rename  to (the new name)
     gone            the program is known to have ended, or its link to be cut
+    crash           the server was killed: all handles are gone
 
 What they mean, which only the program can say; `path` is the mailbag's KEY:
 
     submit  message, recipients: begins before the first byte is sent, ends
             when the last close has returned: from then on it is acknowledged
-    view    state, headers {stem: message or None if its MAI is not complete}:
-            a KEY and an MBG, read under one lock
+    view    state: a KEY and an MBG, read under one lock
     stage   state: what the pair is for this program from now on
     commit  what it has staged since the last commit becomes everybody's; with
             an end it has, without one it may have: also at each point where
-            the server is free to publish
-    seen    stem, complete: a reader that follows a header read the MAI
+            the server is free to publish. Whoever prepares the postoffice
+            stages and commits what he makes, too
+    seen    stem, complete, why: a reader followed a header to its MAI
     take    message: a reader has removed it from the mailbag, and keeps it
     number  number: taken from CONTROL.GLB
 
