@@ -10,8 +10,13 @@ own in them. The file may name MOUNT_OPTIONS for pofs.
 """
 
 import contextlib
+import pathlib
+import sys
 
 import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "demo"), str(TESTS / "mail")]
 
 import smb1
 import smbd

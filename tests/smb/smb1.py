@@ -283,6 +283,11 @@ class Client:
             b"\0" + _oem(rf"\\SERVER\{share}") + b"?????\0")
         self._tree = reply.tree
 
+    @property
+    def port(self):
+        """The connection's port on this side."""
+        return self._socket.getsockname()[1]
+
     def fileno(self):
         """For select(): readable when a reply has come."""
         return self._socket.fileno()

@@ -140,6 +140,17 @@ class Smbd:
                     return True
         return False
 
+    def process_of(self, client):
+        """The process that serves a client."""
+        socket_name = f"socket:[{_inode_of(self.port, client.port)}]"
+        for entry in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                process = int(entry.parts[2])
+                if os.readlink(entry) == socket_name and \
+                        process != self._process.pid:
+                    return process
+        raise HarnessError(f"nobody serves port {client.port}")
+
     def stop(self):
         """Ends smbd and all of its children, the clients' connections."""
         if self._process is None:
@@ -175,6 +186,16 @@ class Smbd:
     def close(self):
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _inode_of(port, peer_port):
+    """The inode of a socket that is connected to `peer_port`."""
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        ports = [int(address.split(":")[1], 16) for address in fields[1:3]]
+        if ports == [port, peer_port]:
+            return int(fields[9])
+    raise HarnessError(f"no connection from port {peer_port}")
 
 
 def _is_group(group):
