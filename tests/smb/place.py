@@ -17,6 +17,10 @@ ONLY_POFS = pytest.mark.parametrize("place", ["pofs"], indirect=True,
                                     scope="module")
 """Marks a test of something that a plain directory does not have."""
 
+ONLY_PLAIN = pytest.mark.parametrize("place", ["plain"], indirect=True,
+                                     scope="module")
+"""Marks the first half of a proof: the fault, where nothing prevents it."""
+
 OFFICE_DIRECTORIES = ["KEY", "MBG", "P1", "MAI", "ATT", "GLB"] + [
     f"{parent}/{parent[:2]}{digit:X}"
     for parent in ("MAI", "ATT") for digit in range(16)]
