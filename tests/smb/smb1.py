@@ -284,9 +284,9 @@ class Client:
         self._tree = reply.tree
 
     @property
-    def port(self):
-        """The connection's port on this side."""
-        return self._socket.getsockname()[1]
+    def address(self):
+        """The connection's address and port on this side."""
+        return self._socket.getsockname()
 
     def fileno(self):
         """For select(): readable when a reply has come."""

@@ -18,6 +18,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 
@@ -142,14 +143,14 @@ class Smbd:
 
     def process_of(self, client):
         """The process that serves a client."""
-        socket_name = f"socket:[{_inode_of(self.port, client.port)}]"
+        socket_name = f"socket:[{_inode_of(self.port, client.address)}]"
         for entry in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
             with contextlib.suppress(OSError):
                 process = int(entry.parts[2])
                 if os.readlink(entry) == socket_name and \
                         process != self._process.pid:
                     return process
-        raise HarnessError(f"nobody serves port {client.port}")
+        raise HarnessError(f"nobody serves {client.address}")
 
     def stop(self):
         """Ends smbd and all of its children, the clients' connections."""
@@ -188,14 +189,16 @@ class Smbd:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def _inode_of(port, peer_port):
-    """The inode of a socket that is connected to `peer_port`."""
+def _inode_of(port, peer):
+    """The inode of the server's socket that is connected to `peer`."""
+    # Clients with different addresses may have the same port.
+    host, = struct.unpack("=I", socket.inet_aton(peer[0]))
+    wanted = f"{host:08X}:{peer[1]:04X}"
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        ports = [int(address.split(":")[1], 16) for address in fields[1:3]]
-        if ports == [port, peer_port]:
+        if fields[2] == wanted and fields[1].endswith(f":{port:04X}"):
             return int(fields[9])
-    raise HarnessError(f"no connection from port {peer_port}")
+    raise HarnessError(f"no connection from {peer}")
 
 
 def _is_group(group):
