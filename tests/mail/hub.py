@@ -32,16 +32,19 @@ class Hub:
     def __init__(self, place, office, history):
         self.office = office
         self.history = history
+        self.add(place, (*QUEUES, HOST_BAG, *USERS))
+        self._make(place, "GLB/CONTROL.GLB", bytes(8))
+
+    def add(self, place, bags):
+        """Makes mailbags, empty ones."""
         empty_key = bytes(mail.KEY_SIZE)
-        bags = (*QUEUES, HOST_BAG, *USERS)
         for bag in bags:
-            history.note("setup", "stage", office.smb(key_path(bag)),
-                         state=state_of(empty_key, b""))
-        with history.operation("setup", "commit"):
+            self.history.note("setup", "stage", self.office.smb(key_path(bag)),
+                              state=state_of(empty_key, b""))
+        with self.history.operation("setup", "commit"):
             for bag in bags:
                 self._make(place, f"KEY/{bag}.KEY", empty_key)
                 self._make(place, f"MBG/{bag}.MBG", b"")
-        self._make(place, "GLB/CONTROL.GLB", bytes(8))
 
     def _make(self, place, name, content):
         path = self.office.path / name
