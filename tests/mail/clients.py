@@ -13,7 +13,7 @@ import contextlib
 import struct
 
 import mail
-from program import Bag, Program, busy_if, key_path, mai_path
+from program import Bag, Busy, Program, busy_if, key_path, mai_path
 from smb1 import Access, Deny, Error, SmbError
 
 OWNERS_AT = 0x0B  # Q104423
@@ -56,10 +56,11 @@ class Reader(Program):
 
     def look(self, bag, stem):
         """Reads the MAI of a header. Returns it, or None if it is not as it
-        must be."""
+        must be; raises Busy if somebody else has it."""
         message, why = None, None
         try:
-            message = self.read_file(mai_path(stem))
+            with busy_if(Error.SHARING_VIOLATION):
+                message = self.read_file(mai_path(stem))
         except SmbError as error:
             if error.code != Error.FILE_NOT_FOUND:
                 raise
@@ -86,15 +87,21 @@ class Reader(Program):
         key_file, mbg_file = self.open_pair(bag)
         found = self.read_bag(bag, key_file, mbg_file)
         mbg_file.close()
-        for slot, subject, stem in found.live():
-            if self.look(bag, stem) is not None:
-                with self.means("take", key_path(bag), message=subject):
-                    self.remove(bag, found, slot, key_file)
-                    self.disown(stem)
-                    self.close_last(key_file)
-                return subject
-        key_file.close()
-        return None
+        try:
+            item = next((item for item in found.live()
+                         if self.look(bag, item[2]) is not None), None)
+        except Busy:
+            key_file.close()
+            raise
+        if item is None:
+            key_file.close()
+            return None
+        slot, subject, stem = item
+        with self.means("take", key_path(bag), message=subject):
+            self.remove(bag, found, slot, key_file)
+            self.disown(stem)
+            self.close_last(key_file)
+        return subject
 
     def remove(self, bag, found, slot, key_file):
         """Marks a header as deleted."""
