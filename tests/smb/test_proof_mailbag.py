@@ -158,18 +158,17 @@ def test_all_of_them_at_random(hub, crew, turns):
                                   BAG, USERS[1]))
 
     def read(reader):
-        taken = []
-        while len(taken) < 4 * count:
-            taken += reader.take_all(BAG)
+        while not all(sender.is_ended for sender in senders):
+            reader.take_all(BAG)
             reader.player.pause()
+        reader.take_all(BAG)
 
     def compress(admin):
         for _ in range(count):
             admin.persist(lambda: admin.compress(BAG))
             admin.player.pause()
 
-    for name in "ABCD":
-        crew.join(Sender, name, send)
+    senders = [crew.join(Sender, name, send) for name in "ABCD"]
     crew.join(Reader, "READER", read)
     crew.join(Compressor, "ADMIN", compress)
     turns.run()

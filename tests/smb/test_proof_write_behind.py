@@ -15,6 +15,7 @@ seed POFS_SEED chooses one class and way for each request and order.
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import random
@@ -27,7 +28,7 @@ import smbd
 from census import Census
 from checker import judge
 from clients import Reader, Sender
-from harness import wait_until
+from harness import poctl, wait_until
 from history import History
 from hub import USERS, Hub
 from mailer import HOST_BAG
@@ -84,9 +85,11 @@ class Route:
         return kind(self.client(), Solo(name), self.history, hub.office.name)
 
     def post(self):
-        """A message that MSMAIL32 shall carry."""
-        self._sender.submit(Message(f"MESSAGE {next(self._count)}",
-                                    (self.recipient,), TEXT), HOST_BAG)
+        """Puts a message for MSMAIL32 into the queue, and returns it."""
+        message = Message(f"MESSAGE {next(self._count)}", (self.recipient,),
+                          TEXT)
+        self._sender.submit(message, HOST_BAG)
+        return message
 
     def carry(self, order, wire=None, client=None, is_patient=True):
         """MSMAIL32 runs once. Returns what it carried, if anything."""
@@ -265,3 +268,55 @@ def test_pofs_shows_nothing_of_what_was_cut(route):
             assert not route.look(), where
     assert poller.polls
     assert not route.judge()
+
+
+def arrived(route, events):
+    """What the server has acknowledged of MSMAIL32's writes: path -> bytes,
+    counted from the first to the last."""
+    sizes = {}
+    for event in events:
+        if event.program == "MSMAIL32" and event.operation == "write" and \
+                event.is_done and route.remote.office.name in event.path and \
+                event.path.endswith((".MAI", ".KEY", ".MBG")):
+            end = event.facts["offset"] + event.facts["size"]
+            sizes[event.path] = max(end, sizes.get(event.path, 0))
+    return sizes
+
+
+def quarantine(place):
+    """The entries of the quarantine."""
+    return json.loads(poctl("quarantine", "list", "--json",
+                            place.store.path).stdout)["quarantine"]
+
+
+@ONLY_POFS
+def test_the_quarantine_has_what_had_arrived(route, place, tmp_path):
+    order = "around the queue"
+    known = {entry["id"] for entry in quarantine(place)}
+    checked = set()
+    for at in range(route.requests(order)):
+        before = len(route.history.events)
+        content = route.post().encode()
+        route.carry_cut(order, at, PARTS["nothing"], reset)
+        assert not route.look()
+        wanted = arrived(route, route.history.events[before:])
+        new = [entry for entry in quarantine(place)
+               if entry["id"] not in known]
+        known.update(entry["id"] for entry in new)
+        if wanted:
+            entry, = new
+            check_entry(place, entry, wanted, content, tmp_path / str(at))
+            checked.update(path[-3:] for path in wanted)
+        assert route.carry(ORDERS[0])
+    assert checked == {"MAI", "KEY", "MBG"}
+    assert not route.judge()
+
+
+def check_entry(place, entry, wanted, content, directory):
+    """An entry has all bytes that were acknowledged."""
+    poctl("quarantine", "restore", place.store.path, entry["id"], directory)
+    for path, size in wanted.items():
+        found = directory.joinpath(*path.split("\\")).read_bytes()
+        assert len(found) >= size, path
+        if path.endswith(".MAI"):
+            assert found[:size] == content[:size]
