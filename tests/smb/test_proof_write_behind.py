@@ -283,16 +283,23 @@ def arrived(route, events):
     return sizes
 
 
-def quarantine(place):
-    """The entries of the quarantine."""
-    return json.loads(poctl("quarantine", "list", "--json",
-                            place.store.path).stdout)["quarantine"]
+def quarantined(place, message):
+    """The newest entry of the quarantine, if it has this message file; it
+    comes with the next commit, within a second."""
+    entries = json.loads(poctl("quarantine", "list", "--json",
+                               place.store.path).stdout)["quarantine"]
+    if not entries:
+        return None
+    newest = max(entry["id"] for entry in entries)
+    entry = json.loads(poctl("quarantine", "show", "--json",
+                             place.store.path, newest).stdout)
+    paths = [file["path"] for file in entry["files"]]
+    return newest if message in paths else None
 
 
 @ONLY_POFS
 def test_the_quarantine_has_what_had_arrived(route, place, tmp_path):
     order = "around the queue"
-    known = {entry["id"] for entry in quarantine(place)}
     checked = set()
     for at in range(route.requests(order)):
         before = len(route.history.events)
@@ -300,23 +307,23 @@ def test_the_quarantine_has_what_had_arrived(route, place, tmp_path):
         route.carry_cut(order, at, PARTS["nothing"], reset)
         assert not route.look()
         wanted = arrived(route, route.history.events[before:])
-        new = [entry for entry in quarantine(place)
-               if entry["id"] not in known]
-        known.update(entry["id"] for entry in new)
         if wanted:
-            entry, = new
-            check_entry(place, entry, wanted, content, tmp_path / str(at))
+            check_entry(place, wanted, content, tmp_path / str(at))
             checked.update(path[-3:] for path in wanted)
         assert route.carry(ORDERS[0])
     assert checked == {"MAI", "KEY", "MBG"}
     assert not route.judge()
 
 
-def check_entry(place, entry, wanted, content, directory):
+def check_entry(place, wanted, content, directory):
     """An entry has all bytes that were acknowledged."""
-    poctl("quarantine", "restore", place.store.path, entry["id"], directory)
+    message, = [path for path in wanted if path.endswith(".MAI")]
+    name = "/" + message.replace("\\", "/")
+    number = wait_until(lambda: quarantined(place, name),
+                        f"{name} is in the quarantine")
+    poctl("quarantine", "restore", place.store.path, number, directory)
     for path, size in wanted.items():
         found = directory.joinpath(*path.split("\\")).read_bytes()
         assert len(found) >= size, path
-        if path.endswith(".MAI"):
+        if path == message:
             assert found[:size] == content[:size]
