@@ -10,26 +10,34 @@
 
 import itertools
 import os
-import pathlib
 import signal
 
 import mail
 from census import Census
 from checker import judge
-from harness import wait_until
 from history import state_of
 from mailer import HOST, HOST_BAG, QUEUES
-from program import key_path
+from program import Message, key_path
 from smbd import SHARE
 from turns import PlayersClient
 
 USERS = [f"{number:08X}" for number in range(0x10, 0x18)]
+
+FIRST_STEM = "00000001"
+"""The stem of a hub's first message."""
+
+SUBJECT = "HELLO"
+"""Of the message of Crew.submit()."""
+
+DEATHS = ("link", "smbd", "daemon")
+"""What Crew.kill() can kill."""
 
 
 class Hub:
     """A postoffice with users, inqueues and a gateway's mailbag."""
 
     def __init__(self, place, office, history):
+        self.place = place
         self.office = office
         self.history = history
         self.add(place, (*QUEUES, HOST_BAG, *USERS))
@@ -106,32 +114,41 @@ class Crew:
                                    source=next(self._addresses), timeout=120)
             self._clients.append(client)
             work(kind(client, player, self.hub.history, self.hub.office.name))
+            client.disconnect()
         return self.turns.start(name, run)
 
-    # -- death
+    def submit(self, kind, *recipients):
+        """One message from a program of a kind, all the way."""
+        message = Message(SUBJECT, recipients)
+        self.turns.finish(
+            self.join(kind, "PUT", lambda program: program.submit(message)))
 
-    def cut(self, player):
-        """Cuts a program's link, as when its machine is switched off."""
+    def join_to_work_off(self, kind, name, queue):
+        """Starts a program that makes a pass over a queue as soon as it is let
+        in."""
+        return self.join(kind, name, lambda program: program.persist(
+            lambda: program.work_off(queue)))
+
+    # -- death; who comes next may come before the server has noticed
+
+    def kill(self, player, how):
+        """Kills a program by cutting its link, by killing the smbd that serves
+        it, or with all others by killing the daemon."""
+        if how == "daemon":
+            self._kill_daemon()
+            return
         self._gone(player)
+        if how == "smbd":
+            os.kill(self.server.process_of(player.client), signal.SIGKILL)
         self.turns.kill(player)
         player.client.reset()
 
-    def kill_smbd(self, player):
-        """Kills the smbd that serves a program."""
-        self._gone(player)
-        process = self.server.process_of(player.client)
-        os.kill(process, signal.SIGKILL)
-        self.turns.kill(player)
-        wait_until(lambda: not pathlib.Path(f"/proc/{process}").exists(),
-                   "smbd's process has ended")
-        player.client.reset()
-
-    def kill_daemon(self, place):
-        """Kills the file system under all of them, and starts it again."""
-        players = list(self.turns.players)
-        place.crash()
+    def _kill_daemon(self):
+        players = [p for p in self.turns.players if not p.is_ended]
         for player in players:
             self._gone(player)
+        with self.hub.history.operation("pofs", "crash"):
+            self.hub.place.crash()
         self.turns.kill(*players)
         for player in players:
             player.client.reset()

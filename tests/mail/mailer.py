@@ -11,12 +11,14 @@ no article tells; it is then the weakest that the articles allow.
 import contextlib
 
 import mail
-from census import strings_of
+from census import recipients_of, strings_of
 from program import WHEN, Busy, Program, busy_if, key_path, mai_path, p1_path
 from smb1 import Access, Deny, Error, Mode, SmbError
 
 QUEUES = ("INQUEUE", "INQUEUE3")
 ITEMS_PER_PASS = 50  # Q115490, Q199800
+BATCH = 2
+"""How many messages a program submits before it looks into the queues."""
 
 HOST = "HOST"
 """The postoffice, as recipients' addresses have it, behind the gateway."""
@@ -170,7 +172,7 @@ class Mailer(Program):
         try:
             file = self.open_or_busy(key_path(queue), access, deny)
         except Busy as busy:
-            self.report(busy.code, key_path(queue))
+            self.report(str(busy.code), key_path(queue))
             return
         if access != Access.WRITE:
             bag.key = mail.Key(file.read(0, mail.KEY_SIZE))
@@ -183,15 +185,30 @@ class Mailer(Program):
 
     # -- all day
 
-    def work(self, messages, is_over):
-        """Submits messages and works the queues off until it is over."""
-        while not is_over():
-            if messages:
-                self.submit(messages.pop(0))
-            for queue in QUEUES:
-                with contextlib.suppress(Busy):
-                    self.work_off(queue)
+    def work(self, messages, is_last):
+        """Submits messages, taking them out of the list, and works the queues
+        off, until `is_last()` says that nobody submits any more and they are
+        empty."""
+        while True:
+            for message in messages[:BATCH]:
+                self.submit(message)
+                messages.pop(0)
+            # Asked before it looks: what comes later it might not see.
+            is_over = is_last()
+            if self.look_round() == 0 and is_over:
+                return
             self.player.pause()
+
+    def look_round(self):
+        """A pass over each queue. Returns how many messages there were; at
+        least one for a queue that somebody else has."""
+        return sum(map(self._look, QUEUES))
+
+    def _look(self, queue):
+        try:
+            return self.work_off(queue)
+        except Busy:
+            return 1
 
 
 class External30(Mailer):
@@ -298,14 +315,20 @@ class ProfsGateway(Mailer):
                           message=subject)
         self.delete_or_report(mai_path(stem), "016")
 
+    def look_round(self):
+        return super().look_round() + self.work_off_host_bag()
+
     def work_off_host_bag(self):
-        """GET: what others have put into the gateway's own mailbag (Q85058)."""
-        key_file, mbg_file = self.open_pair(HOST_BAG)
+        """GET: what others have put into the gateway's own mailbag (Q85058).
+        Returns how many messages there were."""
+        key_file, mbg_file = self.persist(lambda: self.open_pair(HOST_BAG))
         bag = self.read_bag(HOST_BAG, key_file, mbg_file)
-        for slot, subject, stem in list(bag.live()):
-            for recipient in self._recipients(stem):
+        items = list(bag.live())
+        for slot, subject, stem in items:
+            for recipient in recipients_of(self.read_file(mai_path(stem))):
                 self.hand_to_host(recipient, subject, stem)
             bag.remove(slot)
             self.write_key(HOST_BAG, bag, key_file)
         mbg_file.close()
         self.close_last(key_file)
+        return len(items)

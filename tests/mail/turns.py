@@ -5,7 +5,7 @@ r"""Programs that take turns, one request a turn, in the order of a seed.
     first = turns.start("EXT1", lambda player: ...)
     turns.advance(first, "open", r"KEY\INQUEUE3.KEY")  # it is about to
     turns.finish(first)
-    turns.run()                                        # the others, in any order
+    turns.run()  # the others, in any order
 
 Each program is a thread that calls Player.turn() before everything it asks of
 the server, and goes on when it is given a turn. So a test decides who is

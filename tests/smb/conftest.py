@@ -20,7 +20,10 @@ sys.path[:0] = [str(TESTS / "demo"), str(TESTS / "mail")]
 
 import smb1
 import smbd
+from history import History
+from hub import Crew, Hub
 from place import Office, Place, PofsPlace
+from turns import Turns
 
 # smbd tries a refused open again for so many microseconds; its default of
 # 0.95 s would make up most of the time that these tests take.
@@ -45,6 +48,19 @@ def server(place):
 @pytest.fixture
 def office(place):
     return Office(place)
+
+
+@pytest.fixture
+def hub(place, office):
+    """A postoffice with mailbags, for mail programs."""
+    return Hub(place, office, History())
+
+
+@pytest.fixture
+def crew(hub, server):
+    """The mail programs on it; the test gives them their turns."""
+    with Turns() as turns, Crew(hub, server, turns) as made:
+        yield made
 
 
 class Machines:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Mailers of every kind on one hub deliver each message once (Q103960).
+r"""Mailers of every kind on one hub deliver each message once (Q103960).
 
 The article tells of three Externals without -V20, a PROFS gateway without and
 an External with -V20: the gateway does not see the External's lock file, and
@@ -7,38 +7,33 @@ outpaces it. Messages arrive twice, or are reported to have lost their routing
 file. On a plain directory the tests steer the programs to where this happens
 and show it; on pofs the same programs at the same places do no harm.
 
-    POFS_MESSAGES=1000 POFS_SEEDS=20 meson test -C build smb_proof_inqueue
+    POFS_MESSAGES=1000 POFS_SEEDS=20 meson test -C build -v \
+        --timeout-multiplier 10 smb_proof_inqueue
 
-runs the crew at random with so many messages and seeds, on pofs.
+runs the crew at random with so many messages and seeds, on pofs, and prints a
+line for each; POFS_SEED names the first seed.
 """
+
+import os
 
 import pytest
 
-from history import History
-from hub import USERS, Crew, Hub
+from hub import FIRST_STEM, SUBJECT, USERS, Crew
 from mailer import External30, External32, External32Semaphore, ExternalV20, \
     FfapiMailer, ProfsGateway
+from place import ONLY_POFS
 from program import Message, key_path, mai_path, p1_path
+from shift import PROGRAMS, Shift
 from turns import Turns
 
 KINDS = [External30, External32, External32Semaphore, ExternalV20,
          FfapiMailer, ProfsGateway]
 
+MESSAGES = int(os.environ.get("POFS_MESSAGES", "40"))
+SEEDS = int(os.environ.get("POFS_SEEDS", "2"))
+FIRST_SEED = int(os.environ.get("POFS_SEED", "1"))
+
 QUEUE = "INQUEUE"
-FIRST = "00000001"
-"""The stem of a hub's first message."""
-
-
-@pytest.fixture
-def hub(place, office):
-    return Hub(place, office, History())
-
-
-@pytest.fixture
-def crew(hub, server):
-    with Turns() as turns, Crew(hub, server, turns) as made:
-        yield made
-
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_program_alone_delivers_what_it_submits(hub, crew, kind):
@@ -62,24 +57,12 @@ def test_a_program_alone_delivers_what_it_submits(hub, crew, kind):
 # ---- the faults of the article ----------------------------------------------
 
 
-def submit(crew, recipient):
-    """One message into the inqueue."""
-    crew.turns.finish(crew.join(
-        FfapiMailer, "PUT",
-        lambda put: put.submit(Message("HELLO", (recipient,)))))
-
-
-def work_off(program):
-    """One pass, as soon as it is let in."""
-    program.persist(lambda: program.work_off(QUEUE))
-
-
 def overtake(crew, is_pofs, slow, fast, place):
     """A program of one kind is overtaken by one of another when it is about
     to open the file `place`. On pofs it cannot be."""
-    slow = crew.join(slow, "SLOW", work_off)
+    slow = crew.join_to_work_off(slow, "SLOW", QUEUE)
     crew.turns.advance(slow, "open", place)
-    fast = crew.join(fast, "FAST", work_off)
+    fast = crew.join_to_work_off(fast, "FAST", QUEUE)
     if is_pofs:
         assert not crew.turns.finish_or_wait(fast)
     else:
@@ -90,8 +73,8 @@ def overtake(crew, is_pofs, slow, fast, place):
 
 def assert_delivered_once(hub, recipient):
     census = hub.census()
-    assert census.copies() == [(recipient, "HELLO")]
-    assert census.delivered[recipient, "HELLO"] == 1
+    assert census.copies() == [(recipient, SUBJECT)]
+    assert census.delivered[recipient, SUBJECT] == 1
     assert hub.judge() == []
 
 
@@ -104,12 +87,12 @@ def assert_delivered_once(hub, recipient):
     ids=lambda kind: kind.__name__)
 def test_no_message_is_delivered_twice(hub, crew, place, slow, fast):
     recipient = hub.address(USERS[0])
-    submit(crew, recipient)
+    crew.submit(FfapiMailer, recipient)
     overtake(crew, place.is_pofs, slow, fast, key_path(USERS[0]))
     if place.is_pofs:
         assert_delivered_once(hub, recipient)
     else:
-        assert hub.census().delivered[recipient, "HELLO"] == 2
+        assert hub.census().delivered[recipient, SUBJECT] == 2
         # "Users see mail being delivered, but they still receive the error."
         assert hub.reports() == ["021"]
         assert hub.judge()
@@ -119,8 +102,8 @@ def test_no_message_is_delivered_twice(hub, crew, place, slow, fast):
                          ids=lambda kind: kind.__name__)
 def test_no_routing_file_is_missed(hub, crew, place, fast):
     recipient = hub.address(USERS[0])
-    submit(crew, recipient)
-    overtake(crew, place.is_pofs, ExternalV20, fast, p1_path(FIRST))
+    crew.submit(FfapiMailer, recipient)
+    overtake(crew, place.is_pofs, ExternalV20, fast, p1_path(FIRST_STEM))
     if place.is_pofs:
         assert_delivered_once(hub, recipient)
     else:
@@ -129,11 +112,31 @@ def test_no_routing_file_is_missed(hub, crew, place, fast):
 
 def test_no_message_file_is_missed(hub, crew, place):
     """The gateway takes a message to its host, and deletes the MAI."""
-    submit(crew, "HOST/ANNA")
-    overtake(crew, place.is_pofs, ExternalV20, ProfsGateway, mai_path(FIRST))
+    crew.submit(FfapiMailer, "HOST/ANNA")
+    overtake(crew, place.is_pofs, ExternalV20, ProfsGateway,
+             mai_path(FIRST_STEM))
     if place.is_pofs:
         # The External was first, so it has gone the long way.
-        assert list(hub.census().copies()) == [("HOST/ANNA", "HELLO")]
+        assert list(hub.census().copies()) == [("HOST/ANNA", SUBJECT)]
         assert hub.judge() == []
     else:
         assert hub.reports() == ["016"]  # "error code=2"
+
+
+# ---- at random --------------------------------------------------------------
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+def test_a_crew_at_random_delivers_each_message_once(hub, server, seed):
+    with Turns(seed) as turns, Crew(hub, server, turns) as crew:
+        Shift(crew, MESSAGES, seed).start()
+        turns.run()
+    assert hub.judge() == []
+    submitted = hub.history.of("submit")
+    assert len(submitted) == MESSAGES and all(e.is_done for e in submitted)
+    # Each was let in, and had a part in it.
+    assert {event.program.partition("#")[0]
+            for event in hub.history.of("seen")} == set(PROGRAMS)
+    print(f"seed {seed}: {MESSAGES} messages, "
+          f"{len(hub.history.events)} events, all as it must be")
