@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whoever is killed, at whatever instant, each message stays in one place.
+
+Killed are a mail program (its link is cut), the smbd that serves it, and pofs
+itself; first where the articles say that it costs mail (Q136379), on a plain
+directory too, and then at random while the crew of Q103960 works.
+
+    POFS_MESSAGES=1000 POFS_SEEDS=20 meson test -C build -v \\
+        --timeout-multiplier 10 smb_proof_killed
+
+does it at random with so many messages and seeds; POFS_SEED names the first.
+"""
+
+import os
+import random
+
+import pytest
+
+from hub import DEATHS, FIRST_STEM, SUBJECT, USERS, Crew
+from mailer import External30, External32
+from place import ONLY_POFS
+from program import key_path, p1_path
+from shift import PROGRAMS, Shift
+from turns import Turns
+
+MESSAGES = int(os.environ.get("POFS_MESSAGES", "40"))
+SEEDS = int(os.environ.get("POFS_SEEDS", "2"))
+FIRST_SEED = int(os.environ.get("POFS_SEED", "1"))
+ROUNDS = max(240, MESSAGES)
+"""The longest time between two deaths."""
+
+QUEUE = "INQUEUE3"
+KEY = key_path(QUEUE)
+
+
+def kill_between(crew, how, *steps):
+    """An External delivers the message and is killed before the last of these
+    requests; another works the queue off."""
+    external = crew.join_to_work_off(External30, "EXT", QUEUE)
+    for step in steps:
+        crew.turns.advance(external, *step)
+    crew.kill(external, how)
+    crew.turns.finish(crew.join_to_work_off(External30, "NEXT", QUEUE))
+
+
+EACH_DEATH = pytest.mark.parametrize("how", DEATHS)
+
+
+@EACH_DEATH
+def test_no_copy_of_a_mailer_that_died_before_it_deleted_the_p1(
+        hub, crew, place, how):
+    recipient = hub.address(USERS[0])
+    crew.submit(External32, recipient)
+    kill_between(crew, how, ("delete", p1_path(FIRST_STEM)))
+    if place.is_pofs:
+        assert hub.census().delivered[recipient, SUBJECT] == 1
+        assert hub.judge() == []
+    else:
+        assert hub.census().delivered[recipient, SUBJECT] == 2
+
+
+@EACH_DEATH
+def test_no_lost_p1_of_a_mailer_that_died_before_it_wrote_the_key(
+        hub, crew, place, how):
+    recipient = hub.address(USERS[0])
+    crew.submit(External32, recipient)
+    kill_between(crew, how, ("delete", p1_path(FIRST_STEM)), ("open", KEY))
+    assert hub.census().delivered[recipient, SUBJECT] == 1
+    if place.is_pofs:
+        assert hub.judge() == []
+    else:
+        assert hub.reports() == ["021"]
+
+
+@ONLY_POFS
+def test_what_was_acknowledged_survives_the_daemon(hub, crew):
+    recipient = hub.address(USERS[0])
+    crew.submit(External32, recipient)
+    crew.kill(None, "daemon")
+    assert hub.census().queued[recipient, SUBJECT] == 1
+    crew.turns.finish(crew.join_to_work_off(External32, "EXT", QUEUE))
+    crew.kill(None, "daemon")
+    assert hub.census().copies() == [(recipient, SUBJECT)]
+    assert hub.census().delivered[recipient, SUBJECT] == 1
+    assert hub.judge() == []
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+def test_deaths_at_random_lose_and_copy_nothing(hub, server, seed):
+    rand = random.Random(seed)
+    deaths = dict.fromkeys(DEATHS, 0)
+    with Turns(seed) as turns, Crew(hub, server, turns) as crew:
+        # What the gateway has handed to its host nobody can undo.
+        shift = Shift(crew, MESSAGES, seed, has_host=False)
+        shift.start()
+        while not turns.run(rand.randrange(ROUNDS)):
+            how = rand.choice(DEATHS)
+            deaths[how] += 1
+            players = [p for p in turns.players if not p.is_ended]
+            player = rand.choice(players)
+            crew.kill(player, how)
+            if how == "daemon":
+                assert hub.judge() == []
+            else:
+                players = [player]
+            for player in players:
+                shift.take_over(player)
+    assert hub.judge() == []
+    submitted = hub.history.of("submit")
+    assert len(submitted) == MESSAGES
+    done = sum(event.is_done for event in submitted)
+    victims = (deaths["link"] + deaths["smbd"]
+               + deaths["daemon"] * len(PROGRAMS))
+    assert MESSAGES - victims <= done and min(done, victims) > 0
+    print(f"seed {seed}: {MESSAGES} messages, {done} acknowledged, "
+          f"killed: {deaths}")
