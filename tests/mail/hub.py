@@ -40,24 +40,31 @@ class Hub:
         self.place = place
         self.office = office
         self.history = history
-        self.add(place, (*QUEUES, HOST_BAG, *USERS))
-        self._make(place, "GLB/CONTROL.GLB", bytes(8))
+        self._linked = {}
+        self.add((*QUEUES, HOST_BAG, *USERS))
+        self._make("GLB/CONTROL.GLB", bytes(8))
 
-    def add(self, place, bags):
+    def add(self, bags):
         """Makes mailbags, empty ones."""
-        empty_key = bytes(mail.KEY_SIZE)
+        key = bytes(mail.KEY_SIZE)
         for bag in bags:
             self.history.note("setup", "stage", self.office.smb(key_path(bag)),
-                              state=state_of(empty_key, b""))
+                              state=state_of(key, b""))
         with self.history.operation("setup", "commit"):
             for bag in bags:
-                self._make(place, f"KEY/{bag}.KEY", empty_key)
-                self._make(place, f"MBG/{bag}.MBG", b"")
+                self._make(f"KEY/{bag}.KEY", key)
+                self._make(f"MBG/{bag}.MBG", b"")
 
-    def _make(self, place, name, content):
+    def _make(self, name, content):
         path = self.office.path / name
         path.write_bytes(content)
-        place.own(path)
+        self.place.own(path)
+
+    def link(self, bag, other):
+        """Makes a mailbag the queue of another postoffice, which from now on
+        is counted and judged with this one."""
+        self.add([bag])
+        self._linked[bag] = other
 
     def address(self, bag):
         """The address of a user here, after his mailbag."""
@@ -66,13 +73,13 @@ class Hub:
     def census(self):
         """What is where; all programs must have let go."""
         census = Census()
+        queues = {bag: other.office.name
+                  for bag, other in self._linked.items()}
         census.count(self.office.path, self.office.name,
-                     queues={HOST_BAG: HOST})
+                     queues={HOST_BAG: HOST, **queues})
+        for other in self._linked.values():
+            census.count(other.office.path, other.office.name)
         return census
-
-    def waiting(self):
-        """How many headers are in the inqueues."""
-        return sum(self.census().queued.values())
 
     def reports(self):
         """The numbers of all reports to the Postmaster."""

@@ -149,6 +149,15 @@ class Turns:
             raise HarnessError(f"{player.name} has ended without {operation} "
                                f"of {name}")
 
+    def go_on(self, player, count):
+        """Gives it so many turns. Returns whether it has ended."""
+        for _ in range(count):
+            self._step(player)
+            self._wait(lambda: player.is_ready or player.is_ended,
+                       f"{player.name} goes on")
+        self._check(player)
+        return player.is_ended
+
     def finish(self, player):
         """Lets it go on to its end, whatever it waits for meanwhile."""
         while not player.is_ended:

@@ -8,7 +8,7 @@ file. On a plain directory the tests steer the programs to where this happens
 and show it; on pofs the same programs at the same places do no harm.
 
     POFS_MESSAGES=1000 POFS_SEEDS=20 meson test -C build -v \
-        --timeout-multiplier 10 smb_proof_inqueue
+        --timeout-multiplier 20 smb_proof_inqueue
 
 runs the crew at random with so many messages and seeds, on pofs, and prints a
 line for each; POFS_SEED names the first seed.

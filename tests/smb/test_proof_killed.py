@@ -6,7 +6,7 @@ itself; first where the articles say that it costs mail (Q136379), on a plain
 directory too, and then at random while the crew of Q103960 works.
 
     POFS_MESSAGES=1000 POFS_SEEDS=20 meson test -C build -v \\
-        --timeout-multiplier 10 smb_proof_killed
+        --timeout-multiplier 20 smb_proof_killed
 
 does it at random with so many messages and seeds; POFS_SEED names the first.
 """

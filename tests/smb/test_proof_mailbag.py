@@ -212,7 +212,7 @@ def test_300_owners_delete_a_message(hub, crew, place):
     """Eight clients at once, each with its share of the mailbags, one of
     which keeps the message to the end."""
     bags = [f"{number:08X}" for number in range(0x100, 0x100 + OWNERS)]
-    hub.add(place, bags)
+    hub.add(bags)
     with Turns(SEED) as sending:
         crew.turns = sending
         sending.finish(crew.join(Sender, "S", lambda it: it.submit(
