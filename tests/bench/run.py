@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How fast pofs is, beside what people would use without it.
 
-Three comparisons, each measured in one run in which the systems take turns,
+Three comparisons and one figure, each measured in one run in which the systems take turns,
 because figures of two runs on one machine may differ by half:
 
   mail       durable deliveries a second, against ext4 with fsync
   small      create, stat, read and unlink of small files, against libfuse's
              own passthrough_ll over ext4
   directory  what a directory of 60,000 entries costs, against ext4
+  large      a file of 1 GiB in one transaction: how fast, in how much memory
 
 The result of a system is the median over the rounds [least..greatest]; a ratio
 is the median of the ratios of single rounds, and above 1 means that pofs is
@@ -34,6 +35,7 @@ from harness import (HarnessError, Mount, Store, build_dir, end_with_parent,
                      is_mounted, run, tool, unmount_lazily, wait_until)
 
 IMAGE_MIB = 1024
+LARGE_MIB = 1024
 EXAMPLES = pathlib.Path("/usr/share/doc/libfuse3-dev/examples")
 
 
@@ -268,6 +270,19 @@ def bench_directory(options, ext4, pofs):
     table.show_ratio("pofs", "ext4", "list_60000_ms")
 
 
+def bench_large(options, directory):
+    """One transaction that is far larger than the memory it may take."""
+    table = Table()
+    for turn in range(options.rounds):
+        at = directory / f"large{turn}"
+        for name, value in program_figures("large", at, LARGE_MIB).items():
+            table.add("pofs", name, value)
+        shutil.rmtree(at)
+    print(f"large: a file of {LARGE_MIB} MiB in one transaction")
+    for name in ("mib_per_s", "memory_mib"):
+        table.show("pofs", name, "")
+
+
 def main():
     """Sets up, measures, prints, and leaves nothing behind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -276,13 +291,13 @@ def main():
                         help="length of one mail measurement")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--directory", default="/var/tmp",
-                        help="where the images go (2 GiB)")
+                        help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
-                        help="mail, small or directory; all if none")
+                        help="mail, small, directory or large; all if none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    chosen = options.only or ["mail", "small", "directory"]
+    chosen = options.only or ["mail", "small", "directory", "large"]
 
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
@@ -301,6 +316,8 @@ def main():
             bench_small(options, ext4, pofs, directory)
         if "directory" in chosen:
             bench_directory(options, ext4, pofs)
+        if "large" in chosen:
+            bench_large(options, directory)
 
 
 if __name__ == "__main__":
