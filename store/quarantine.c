@@ -243,6 +243,19 @@ typedef struct Keep {
 	uint64_t bytes;
 } Keep;
 
+/* Puts a record of the entry; a draft has most of them already. */
+static void
+keep_record(Keep *keep, const RecordKey *key, KvSlice value)
+{
+	StoreTxn *plain = &keep->view->store->plain;
+	KvSlice old;
+
+	if (txn_get(plain, record_slice(key), &old) == 0 &&
+	    change_compare_keys(old, value) == 0)
+		return;
+	txn_put(plain, record_slice(key), value);
+}
+
 static void
 keep_change(Keep *keep, const Change *change)
 {
@@ -251,9 +264,9 @@ keep_change(Keep *keep, const Change *change)
 		keep->id, is_put ? RECORD_PART_PUT : RECORD_PART_DELETE,
 		change->key);
 
-	txn_put(&keep->view->store->plain, record_slice(&key),
-	        is_put ? (KvSlice){ change->value, change->size }
-	               : (KvSlice){ "", 0 });
+	keep_record(keep, &key,
+	            is_put ? (KvSlice){ change->value, change->size }
+	                   : (KvSlice){ "", 0 });
 }
 
 /* Bytes of the content of @node that were staged. */
@@ -293,7 +306,7 @@ keep_content(Keep *keep, const RecordNode *node)
 	if (node->data == 0 || !spill_has(keep->view->layer, node->data))
 		return;
 	txn_delete(plain, record_slice(&orphan));
-	txn_put(plain, record_slice(&key), (KvSlice){ "", 0 });
+	keep_record(keep, &key, (KvSlice){ "", 0 });
 }
 
 static StoreUndoneWhat
@@ -346,8 +359,7 @@ keep_file(Keep *keep, const Change *change)
 	file.path = path;
 	key = record_key_part_id(keep->id, RECORD_PART_FILE, id);
 	bytes = record_file_encode(&file);
-	txn_put(&store->plain, record_slice(&key),
-	        (KvSlice){ bytes->data, bytes->len });
+	keep_record(keep, &key, (KvSlice){ bytes->data, bytes->len });
 	keep->files += S_ISREG(file.mode);
 	keep->bytes += file.bytes;
 }
@@ -415,20 +427,67 @@ quarantine_stage_end(StoreTxn *txn)
 	txn->draft = 0;
 }
 
-/* Writes the entry of @txn; *@ret_id is 0 if there is nothing to keep. */
+/* Whether the record of an entry with @key is of what @layer has staged. */
+static bool
+is_wanted(const ChangeLayer *layer, KvSlice key)
+{
+	const Change *change;
+	RecordPart part;
+	RecordKey node;
+	uint64_t id;
+	KvSlice of;
+
+	if (!record_key_part_of(key, &part, &of))
+		return false;
+	switch (part) {
+	case RECORD_PART_PUT:
+	case RECORD_PART_DELETE:
+		change = change_layer_find(layer, of);
+		return change != NULL &&
+		       (change->value != NULL) == (part == RECORD_PART_PUT);
+	case RECORD_PART_FILE:
+		if (!record_part_id(of, &id))
+			return false;
+		node = record_key_node(id);
+		return change_layer_find(layer, record_slice(&node)) != NULL;
+	case RECORD_PART_CONTENT:
+	case RECORD_PART_HEAD:
+	default:
+		return true;
+	}
+}
+
+/* Takes out of draft @id what is not staged any more. */
 static void
-keep(StoreTxn *txn, const StoreCause *cause, bool is_draft, uint64_t *ret_id)
+prune(StoreTxn *txn, uint64_t id)
+{
+	StoreTxn *plain = &txn->store->plain;
+	RecordKey prefix = record_key_undone(id);
+	g_autoptr(GPtrArray) keys = NULL;
+	guint i;
+
+	/* What cannot be read stays: better too much than nothing. */
+	if (txn_keys(plain, &prefix, &prefix, SIZE_MAX, &keys) < 0)
+		return;
+	for (i = 0; i < keys->len; i++)
+		if (!is_wanted(txn->layer, txn_key_at(keys, i)))
+			txn_delete(plain, txn_key_at(keys, i));
+}
+
+/* Writes what @txn has staged over its draft, or as a new entry. */
+static void
+keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 {
 	Store *store = txn->store;
 	Keep k = { .view = txn };
 	RecordHead head = { .is_draft = is_draft };
 
-	*ret_id = 0;
-	if (change_layer_count(txn->layer) == 0)
-		return;
-
-	k.id = node_new_id(store);
+	if (txn->draft == 0)
+		txn->draft = node_new_id(store);
+	k.id = txn->draft;
 	keep_all(&k);
+	prune(txn, k.id);
+	forget_entry(store, k.id);
 	head.undone = (StoreUndone){
 		.id = k.id,
 		.who = txn->who,
@@ -442,23 +501,27 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft, uint64_t *ret_id)
 	note_entry(store, &head.undone, is_draft);
 	g_hash_table_add(store->undone_fresh, g_memdup2(&k.id, sizeof(k.id)));
 	keep_limit(store, k.id);
-	*ret_id = k.id;
 }
 
 int
 quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 {
-	bool has_room =
-		txn_has_room(txn->store, change_layer_bytes(txn->layer));
-	uint64_t id;
+	Store *store = txn->store;
+	size_t size = change_layer_bytes(txn->layer);
+	bool is_empty = change_layer_count(txn->layer) == 0;
 
-	quarantine_drop_draft(txn);
-	if (has_room) {
-		keep(txn, cause, false, &id);
-		return 0;
+	if (is_empty || !txn_has_room(store, size)) {
+		quarantine_drop_draft(txn);
+		if (is_empty)
+			return 0;
+		g_warning("quarantine: no room, what %s had staged is lost",
+		          txn->who);
+		return -ENOSPC;
 	}
-	g_warning("quarantine: no room, what %s had staged is lost", txn->who);
-	return -ENOSPC;
+	drop_drafts_of(store, txn->layer);
+	keep(txn, cause, false);
+	txn->draft = 0;
+	return 0;
 }
 
 int
@@ -471,8 +534,9 @@ store_txn_save(StoreTxn *txn, const StoreCause *cause)
 	r = txn_admit(&store->plain, change_layer_bytes(txn->layer));
 	if (r < 0)
 		return r;
-	/* The old one first: it may have content that the new one needs. */
-	quarantine_drop_draft(txn);
-	keep(txn, cause, true, &txn->draft);
+	if (change_layer_count(txn->layer) == 0)
+		quarantine_drop_draft(txn);
+	else
+		keep(txn, cause, true);
 	return 0;
 }

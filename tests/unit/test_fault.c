@@ -110,8 +110,7 @@ judge(Store *store, const Told *told, KvFaultKind kind)
 	assert_false(has(store, "undone"));
 	assert_int_equal(store_quarantine_list(store, count_undone, &undone),
 	                 0);
-	/* The draft may be left beside it if it cannot be read just then. */
-	assert_in_range(undone, told->kept == 0, 2);
+	assert_in_range(undone, told->kept == 0, 1);
 }
 
 static void

@@ -408,6 +408,32 @@ a_draft_is_an_entry_after_a_crash(void **state)
 }
 
 static void
+saving_again_writes_only_what_is_new(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *block = g_strnfill(100000, 'x');
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	Seen seen;
+
+	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_write(txn, file, "again");
+	assert_int_equal(store_file_truncate(txn, file, 90000), 0);
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	kv_fault_limit(b->disk, 20000);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	kv_fault_limit(b->disk, 0);
+
+	test_txn_crash(b, &txn);
+	seen = list(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.bytes, 90000);
+	assert_files(b->store, seen.id, "created /f 90000 90000\n");
+}
+
+static void
 a_draft_goes_with_its_commit(void **state)
 {
 	TestTxn *b = *state;
@@ -533,6 +559,7 @@ main(void)
 		TXN_TEST(an_abort_keeps_nothing),
 		TXN_TEST(an_entry_without_room_is_given_up),
 		TXN_TEST(a_draft_is_an_entry_after_a_crash),
+		TXN_TEST(saving_again_writes_only_what_is_new),
 		TXN_TEST(a_draft_goes_with_its_commit),
 		TXN_TEST(a_draft_goes_with_a_checkpoint_or_publishing),
 		TXN_TEST(a_draft_goes_with_an_abort),
