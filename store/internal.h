@@ -209,9 +209,9 @@ void quarantine_free(Store *store);
 int quarantine_load(Store *store);
 /** Keeps what @txn has staged, and logs if it cannot. Errors: -ENOSPC, -EIO. */
 int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
-/** Ends the draft of @txn: now, or with what it has staged. */
+/** Ends the draft of @txn: now, or with what it has staged. Errors: -EIO. */
 void quarantine_drop_draft(StoreTxn *txn);
-void quarantine_stage_end(StoreTxn *txn);
+int quarantine_stage_end(StoreTxn *txn);
 /** A batch begins; and how it ended. */
 void quarantine_freeze(Store *store);
 void quarantine_thaw(Store *store, int r);

@@ -144,6 +144,16 @@ touch_directories(StoreTxn *txn)
 	g_clear_pointer(&txn->touched, g_hash_table_unref);
 }
 
+/* What @txn has staged ends its draft with it; else that would turn up as undone
+ * some day. Returns whether it may be committed. */
+static int
+prepare(StoreTxn *txn)
+{
+	if (txn->error == 0)
+		txn->error = quarantine_stage_end(txn);
+	return txn->error;
+}
+
 /* Gives what @txn has staged, and a reference to it, to the commit queue. */
 static void
 hand_over(StoreTxn *txn, StoreDone *done, void *user_data)
@@ -151,7 +161,6 @@ hand_over(StoreTxn *txn, StoreDone *done, void *user_data)
 	ChangeLayer *layer;
 
 	touch_directories(txn);
-	quarantine_stage_end(txn);
 	/* What it has made so far will have a name. */
 	g_clear_pointer(&txn->fresh, g_hash_table_unref);
 	txn->spill_at = 0;
@@ -167,7 +176,10 @@ begin_checkpoint(StoreTxn *txn, StoreDone *done, void *user_data, int *ret_r)
 {
 	STORE_LOCK(txn->store);
 	*ret_r = txn->error;
-	if (txn->error < 0 || change_layer_count(txn->layer) == 0)
+	if (change_layer_count(txn->layer) == 0)
+		return false;
+	*ret_r = prepare(txn);
+	if (*ret_r < 0)
 		return false;
 	g_assert(txn->flight == NULL);
 	hand_over(g_atomic_rc_box_acquire(txn), done, user_data);
@@ -191,7 +203,7 @@ begin_commit(StoreTxn *txn, StoreDone *done, void *user_data)
 	int r = 0;
 
 	STORE_LOCK(store);
-	r = txn->error;
+	r = prepare(txn);
 	if (r == 0) {
 		hand_over(txn, done, user_data);
 		return 0;
@@ -265,7 +277,7 @@ static int
 publish(StoreTxn *txn)
 {
 	Store *store = txn->store;
-	int r = txn->error;
+	int r = prepare(txn);
 
 	if (r == 0)
 		r = check_health(store, txn->layer);
@@ -277,7 +289,6 @@ publish(StoreTxn *txn)
 		return r;
 
 	touch_directories(txn);
-	quarantine_stage_end(txn);
 	txn_uncount(store, txn->layer);
 	txn_reveal(store, txn->layer);
 	change_layer_move_over(txn->layer, store->active);

@@ -410,21 +410,24 @@ quarantine_drop_draft(StoreTxn *txn)
 	drop_drafts_of(txn->store, txn->layer);
 }
 
-void
+int
 quarantine_stage_end(StoreTxn *txn)
 {
 	RecordKey prefix = record_key_undone(txn->draft);
 	g_autoptr(GPtrArray) keys = NULL;
 	guint i;
+	int r;
 
 	if (txn->draft == 0)
-		return;
-	if (txn_keys(txn, &prefix, &prefix, SIZE_MAX, &keys) < 0)
-		return; /* the commit will not do better */
+		return 0;
+	r = txn_keys(txn, &prefix, &prefix, SIZE_MAX, &keys);
+	if (r < 0)
+		return r;
 	for (i = 0; i < keys->len; i++)
 		txn_delete(txn, txn_key_at(keys, i));
 	forget_entry(txn->store, txn->draft);
 	txn->draft = 0;
+	return 0;
 }
 
 /* Whether the record of an entry with @key is of what @layer has staged. */
