@@ -18,6 +18,7 @@
 #include <glib.h>
 
 #include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
 
 #define FILE_SIZE 30000 /* several chunks */
 #define COMMITS   200   /* fits a byte */
@@ -165,11 +166,18 @@ write_transactions(Stage *stage)
 		StoreTxn *txn = NULL;
 
 		memset(bytes, i, FILE_SIZE);
-		assert_int_equal(store_txn_begin(stage->test->store, "test", &txn), 0);
+		assert_int_equal(
+			store_txn_begin(stage->test->store, "test", &txn), 0);
 		assert_int_equal(
 			store_file_write(txn, stage->file, 0, bytes, FILE_SIZE),
 			0);
-		assert_int_equal(store_txn_commit_wait(&txn), 0);
+		/* By a checkpoint, the commit, or as a plain change. */
+		if (i % 3 == 0)
+			assert_int_equal(test_checkpoint(txn), 0);
+		if (i % 3 == 1)
+			assert_int_equal(store_txn_commit_wait(&txn), 0);
+		else
+			assert_int_equal(store_txn_publish(&txn), 0);
 	}
 }
 
