@@ -225,19 +225,78 @@ settle(Walk *w, bool is_done)
 	}
 }
 
+static bool
+keep_id(void *user_data, const StoreUndone *undone)
+{
+	*(uint64_t *)user_data = undone->id;
+	return true;
+}
+
+static bool
+add_file(void *user_data, const StoreUndoneFile *file)
+{
+	if (S_ISREG(file->mode) && file->what != STORE_UNDONE_REMOVED)
+		g_array_append_val((GArray *)user_data, file->node);
+	return true;
+}
+
+/* What is undone can be read as the transaction saw it. */
+static void
+quarantine(Walk *w)
+{
+	static const StoreCause cause = { "undone", 1 };
+	Store *store = w->test->store;
+	g_autoptr(GArray) files = g_array_new(FALSE, FALSE, sizeof(StoreNode));
+	bool is_empty = store_txn_is_empty(w->txn);
+	uint64_t before = 0;
+	uint64_t id = 0;
+	guint i;
+
+	/* Commits that were stale are there, too. */
+	assert_int_equal(store_quarantine_list(store, keep_id, &before), 0);
+	assert_int_equal(store_txn_quarantine(&w->txn, &cause), 0);
+	assert_int_equal(store_quarantine_list(store, keep_id, &id), 0);
+	assert_int_equal(id == before, is_empty);
+	if (is_empty)
+		return;
+	assert_int_equal(store_quarantine_files(store, id, add_file, files), 0);
+	for (i = 0; i < files->len; i++) {
+		StoreNode node = g_array_index(files, StoreNode, i);
+		const ModelNode *want = model_node(w->model, node);
+		g_autofree uint8_t *got = g_malloc(want->bytes->len + 1);
+		size_t size = 0;
+
+		assert_int_equal(store_quarantine_read(store, id, node, 0, got,
+		                                       want->bytes->len + 1,
+		                                       &size),
+		                 0);
+		assert_int_equal(size, want->bytes->len);
+		if (size > 0)
+			assert_memory_equal(got, want->bytes->data, size);
+	}
+	if (g_rand_boolean(w->rand))
+		assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(store_quarantine_discard(store, id), 0);
+}
+
 /* A checkpoint, or an end; @want is how it ends unless it is an abort. */
 static void
 step_end(Walk *w, int want)
 {
-	int choice = g_rand_int_range(w->rand, 0, want < 0 ? 3 : 4);
+	static const StoreCause draft = { "a draft", 1 };
+	int choice = g_rand_int_range(w->rand, 0, want < 0 ? 3 : 5);
 
+	if (g_rand_boolean(w->rand))
+		assert_int_equal(store_txn_save(w->txn, &draft), 0);
 	if (choice == 0)
 		assert_int_equal(checkpoint(w), want);
 	else if (choice == 1)
 		assert_int_equal(store_txn_commit_wait(&w->txn), want);
 	else if (choice == 2)
 		assert_int_equal(store_txn_publish(&w->txn), want);
-	settle(w, want == 0 && choice != 3);
+	else if (choice == 3)
+		quarantine(w);
+	settle(w, want == 0 && choice < 3);
 }
 
 /* A plain change beside the transaction: if that has staged the same node, it
