@@ -149,34 +149,9 @@ fs_handle_list(FsHandleTable *table, StoreNode node)
 	return g_hash_table_lookup(table->by_node, GSIZE_TO_POINTER(node));
 }
 
-bool
-fs_handle_is_used(FsHandleTable *table, StoreNode node,
-                  const FsSession *session)
-{
-	const GPtrArray *handles = fs_handle_list(table, node);
-
-	for (guint i = 0; handles != NULL && i < handles->len; i++) {
-		const FsHandle *handle = handles->pdata[i];
-
-		if (handle->session == session && !handle->is_closed &&
-		    !fs_handle_is_stale(handle))
-			return true;
-	}
-
-	return false;
-}
-
-static bool
-handle_has_key(const FsHandle *handle, const FsSession *session,
-               const char *key)
-{
-	return handle->session == session && handle->hold == FS_HOLD_HAS &&
-	       g_strcmp0(handle->key, key) == 0;
-}
-
-GPtrArray *
-fs_handle_of_key(FsHandleTable *table, const FsSession *session,
-                 const char *key)
+/* Those of @session, if @key is not NULL only those that hold its lock. */
+static GPtrArray *
+handles_find(FsHandleTable *table, const FsSession *session, const char *key)
 {
 	GPtrArray *found = g_ptr_array_new();
 	GHashTableIter iter;
@@ -187,11 +162,26 @@ fs_handle_of_key(FsHandleTable *table, const FsSession *session,
 		for (guint i = 0; i < ((GPtrArray *)handles)->len; i++) {
 			FsHandle *handle = ((GPtrArray *)handles)->pdata[i];
 
-			if (handle_has_key(handle, session, key))
+			if (handle->session == session &&
+			    (key == NULL || (handle->hold == FS_HOLD_HAS &&
+			                     g_strcmp0(handle->key, key) == 0)))
 				g_ptr_array_add(found, handle);
 		}
 
 	return found;
+}
+
+GPtrArray *
+fs_handle_of_key(FsHandleTable *table, const FsSession *session,
+                 const char *key)
+{
+	return handles_find(table, session, key);
+}
+
+GPtrArray *
+fs_handle_of_session(FsHandleTable *table, const FsSession *session)
+{
+	return handles_find(table, session, NULL);
 }
 
 unsigned

@@ -82,10 +82,6 @@ bool fs_handle_is_open(FsHandleTable *table, StoreNode node);
 bool fs_handle_is_elsewhere(FsHandleTable *table, StoreNode node,
                             const FsSession *session);
 
-/** Whether @session has @node open and has not closed it, as far as we know. */
-bool fs_handle_is_used(FsHandleTable *table, StoreNode node,
-                       const FsSession *session);
-
 /** The handles of @node, of type FsHandle; NULL if there is none. Ownership:
  * borrowed until one is opened or closed. */
 GPtrArray *fs_handle_list(FsHandleTable *table, StoreNode node);
@@ -96,6 +92,9 @@ GPtrArray *fs_handle_list(FsHandleTable *table, StoreNode node);
  */
 GPtrArray *fs_handle_of_key(FsHandleTable *table, const FsSession *session,
                             const char *key);
+
+/** All that @session has open, as fs_handle_of_key(). */
+GPtrArray *fs_handle_of_session(FsHandleTable *table, const FsSession *session);
 
 /** How many files and directories @session has open. */
 unsigned fs_handle_count(FsHandleTable *table, const FsSession *session);

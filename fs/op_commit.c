@@ -292,21 +292,20 @@ transaction_end(const FsMount *mount, FsTransaction *transaction)
 
 /* ---- under pressure ------------------------------------------------------ */
 
-/* Whether the session has a file open that it has changed and that others must
- * not see half changed: of a mailbag that is no inqueue. */
+/* Whether the session has a mailbag open, in its KEY or its MBG, that it has
+ * changed and that others must not see half changed: one that is no inqueue. */
 static bool
 has_open_mailbag(const FsMount *mount, const FsTransaction *transaction)
 {
-	GHashTableIter iter;
-	gpointer data;
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_session(mount->handles, transaction->session);
 
-	g_hash_table_iter_init(&iter, transaction->files);
-	while (g_hash_table_iter_next(&iter, NULL, &data)) {
-		const FsTransactionFile *file = data;
+	for (guint i = 0; i < handles->len; i++) {
+		const FsHandle *handle = handles->pdata[i];
 
-		if (file->purpose == FS_LOCK_UPDATE &&
-		    fs_handle_is_used(mount->handles, file->node,
-		                      transaction->session))
+		if (handle->purpose == FS_LOCK_UPDATE && !handle->is_closed &&
+		    !fs_handle_is_stale(handle) &&
+		    fs_transaction_has_changed(transaction, handle->key))
 			return true;
 	}
 	return false;

@@ -332,6 +332,26 @@ fs_transaction_file(const FsTransaction *transaction, StoreNode node)
 	return g_hash_table_lookup(transaction->files, &node);
 }
 
+bool
+fs_transaction_has_changed(const FsTransaction *transaction, const char *key)
+{
+	const FsTransactionLock *lock = lock_find(transaction, key);
+
+	return lock != NULL && lock->changed == transaction->batch;
+}
+
+/* Enters that something at @place has changed. */
+static void
+lock_note(const FsTransaction *transaction, const StorePlace *place)
+{
+	g_autofree char *key = fs_lock_key(place);
+	FsTransactionLock *lock =
+		key != NULL ? lock_find(transaction, key) : NULL;
+
+	if (lock != NULL)
+		lock->changed = transaction->batch;
+}
+
 FsTransactionFile *
 fs_transaction_note(FsTransaction *transaction, StoreNode node,
                     const StorePlace *place, bool is_new)
@@ -344,6 +364,7 @@ fs_transaction_note(FsTransaction *transaction, StoreNode node,
 	}
 	transaction->last = node;
 	transaction->is_last_index = false;
+	lock_note(transaction, place);
 	if (file != NULL)
 		return file;
 

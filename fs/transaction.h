@@ -34,7 +34,8 @@ typedef struct FsTransactionLock {
 	char *key; /* owned; of mailbag_lock.h */
 	FsLockPurpose purpose;
 	unsigned forms;
-	uint64_t batch; /* the last batch that needs it */
+	uint64_t batch;   /* the last batch that needs it */
+	uint64_t changed; /* the last batch that changed a file of it */
 } FsTransactionLock;
 
 /** A file that this batch has changed. */
@@ -142,6 +143,10 @@ FsTransactionFile *fs_transaction_note(FsTransaction *transaction,
 /** The entry of @node in this batch, or NULL. */
 FsTransactionFile *fs_transaction_file(const FsTransaction *transaction,
                                        StoreNode node);
+
+/** Whether this batch has changed a file whose lock is @key. */
+bool fs_transaction_has_changed(const FsTransaction *transaction,
+                                const char *key);
 
 /** Whether this batch has changed anything. */
 bool fs_transaction_is_staged(const FsTransaction *transaction);

@@ -167,3 +167,16 @@ def test_a_message_with_a_gap_is_undone(a, b, box):
     fd = deliver(a, box, box.key, box.mbg)
     a.call("os.close", fd)
     assert b.call("client.get", box.mbg) == HEADER
+
+
+def test_who_waits_does_not_make_half_a_mailbag_seen(a, b, box):
+    """Not even of one whose KEY is open and yet to be written."""
+    fd = a.call("os.open", box.key, os.O_RDWR)
+    a.call("client.append", box.mbg, HEADER)
+    b.start("os.open", box.key, os.O_RDWR)
+    b.wait_blocked()
+    assert box.mbg.read_bytes() == b""
+    a.call("os.pwrite", fd, b"\1", 0)
+    a.call("os.close", fd)
+    b.result()
+    assert box.mbg.read_bytes() == HEADER
