@@ -57,11 +57,30 @@ dirs_settle(const FsMount *mount, GHashTable *dirs)
 
 /* ---- undoing ------------------------------------------------------------- */
 
+/* @reason, and whose it was, if that is known by now. */
+static char *
+reason_complete(FsSession *session, const char *reason)
+{
+	g_autofree char *command = NULL;
+	FsPeer peer;
+
+	if (!fs_session_peer(session, &peer))
+		return g_strdup(reason);
+
+	/* It is a program's own, and to be one line. */
+	command = g_strescape(peer.command, NULL);
+	return g_strdup_printf("%s (%s)", reason,
+	                       peer.is_smbd && peer.address[0] != '\0'
+	                               ? peer.address
+	                               : command);
+}
+
 static void
 transaction_quarantine(FsTransaction *transaction, const char *reason)
 {
+	g_autofree char *full = reason_complete(transaction->session, reason);
 	StoreCause cause = {
-		.reason = reason,
+		.reason = full,
 		.begun_ns = transaction->begun_ns,
 	};
 	int r;
@@ -70,11 +89,28 @@ transaction_quarantine(FsTransaction *transaction, const char *reason)
 	          " pid=%d files=%u reason=\"%s\"",
 	          fs_session_serial(transaction->session),
 	          (int)fs_session_pid(transaction->session),
-	          g_hash_table_size(transaction->files), reason);
+	          g_hash_table_size(transaction->files), full);
 
 	r = store_txn_quarantine(&transaction->txn, &cause);
 	if (r < 0)
 		g_critical("not quarantined: %s", g_strerror(-r));
+}
+
+/* Byte ranges that were forms of locks go with them. */
+static void
+ranges_drop(const FsMount *mount, const FsSession *session)
+{
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_session(mount->handles, session);
+
+	for (guint i = 0; i < handles->len; i++) {
+		FsHandle *handle = handles->pdata[i];
+
+		if (handle->has_range)
+			fs_range_lock_drop_handle(mount->locks, handle->node,
+			                          handle);
+		handle->has_range = false;
+	}
 }
 
 /* Undoes what @transaction has staged, and ends everything that its session
@@ -83,7 +119,7 @@ static void
 transaction_undo(const FsMount *mount, FsTransaction *transaction,
                  const char *reason)
 {
-	FsSession *session = transaction->session;
+	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
 	GQueue ends = transaction->ends;
 
 	g_queue_init(&transaction->ends);
@@ -94,6 +130,7 @@ transaction_undo(const FsMount *mount, FsTransaction *transaction,
 	if (g_hash_table_size(transaction->dirs) > 0)
 		++*mount->names_serial;
 	fs_transaction_detach(transaction);
+	ranges_drop(mount, session);
 	ends_answer(&ends, -EIO);
 }
 

@@ -69,6 +69,25 @@ fs_call_handle(FsCall *call, const struct fuse_file_info *fi)
 
 /* ---- staging ------------------------------------------------------------- */
 
+static void
+peer_find(void *user_data)
+{
+	g_autoptr(FsSession) session = user_data;
+
+	fs_session_find_peer(session);
+}
+
+/* Finds out who @session is while that can be known: should what it stages be
+ * undone, it may be because it is gone. */
+static void
+session_introduce(const FsMount *mount, FsSession *session)
+{
+	FsPeer peer;
+
+	if (!fs_session_peer(session, &peer))
+		fs_later_post(mount->later, peer_find, fs_session_ref(session));
+}
+
 int
 fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 {
@@ -88,6 +107,8 @@ fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 	                        g_get_monotonic_time());
 	if (r == -ETXTBSY)
 		fs_commit_press(mount, key);
+	if (r == 0 && transaction->txn == NULL)
+		session_introduce(mount, session);
 	if (r == 0)
 		r = fs_transaction_begin(transaction, mount->store);
 	if (r < 0) {
@@ -180,6 +201,7 @@ fs_stage_note_write(const FsCall *call, StoreNode node, const StorePlace *place,
 	if (file == NULL)
 		return;
 
+	call->transaction->bytes += size;
 	if (file->written != NULL)
 		fs_written_add(file->written, offset, size);
 	call->transaction->is_last_index = file->purpose == FS_LOCK_INQUEUE &&

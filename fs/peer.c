@@ -177,8 +177,11 @@ peer_look(pid_t pid, void *result)
 	int r;
 
 	r = command_read(pid, peer->command);
-	if (r < 0 || !is_smbd(pid))
+	if (r < 0)
 		return r;
+	peer->is_smbd = is_smbd(pid);
+	if (!peer->is_smbd)
+		return 0;
 
 	sockets = sockets_of(pid);
 	best = (Connection){

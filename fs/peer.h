@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /**
@@ -17,6 +18,7 @@
 #define FS_PEER_ADDRESS_SIZE 56
 
 typedef struct FsPeer {
+	bool is_smbd; /* by its name */
 	/* Arguments are separated by spaces. Any other byte may be in it: it is
 	 * the program's own, to be escaped by who prints it. */
 	char command[FS_PEER_COMMAND_SIZE];

@@ -24,6 +24,7 @@ struct FsSession {
 	bool is_name_known; /* these: only who serves requests looks */
 	bool is_smbd;
 	unsigned epoch;
+	FsPeer *peer; /* owned; NULL until it is known; guarded by the table */
 };
 
 struct FsSessionTable {
@@ -108,6 +109,7 @@ session_unref_locked(FsSession *session)
 	session->table->by_slot[session->slot] = NULL;
 	if (session->pidfd >= 0)
 		close(session->pidfd);
+	g_free(session->peer);
 	g_free(session);
 }
 
@@ -445,4 +447,33 @@ fs_session_is_smbd(FsSession *session)
 	}
 
 	return session->is_smbd;
+}
+
+bool
+fs_session_peer(FsSession *session, FsPeer *ret_peer)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&session->table->mutex);
+
+	if (session->peer == NULL)
+		return false;
+
+	*ret_peer = *session->peer;
+	return true;
+}
+
+void
+fs_session_find_peer(FsSession *session)
+{
+	FsPeer peer;
+
+	/* As long as it has not ended, the pid is its own. */
+	if (session->pidfd < 0 || fs_session_peer(session, &peer) ||
+	    fs_peer_find(session->tgid, &peer) < 0 ||
+	    !session_is_alive(session))
+		return;
+
+	g_mutex_lock(&session->table->mutex);
+	session->peer = g_memdup2(&peer, sizeof peer);
+	g_mutex_unlock(&session->table->mutex);
 }

@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "fs/liveness.h"
+#include "fs/peer.h"
 
 /**
  * Sessions: one client each, which is one process. smbd runs one process for
@@ -92,6 +93,17 @@ GPtrArray *fs_session_list(FsSessionTable *table);
  * Threads: one at a time, the one that serves requests.
  */
 bool fs_session_is_smbd(FsSession *session);
+
+/** Who its process is, if that was found out by now; whether it was. */
+bool fs_session_peer(FsSession *session, FsPeer *ret_peer);
+
+/**
+ * Finds out who its process is, unless that is known, if it still runs; as
+ * fs_peer_find(), so not for the thread that serves requests.
+ *
+ * Threads: one at a time, the main one.
+ */
+void fs_session_find_peer(FsSession *session);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSession, fs_session_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSessionTable, fs_session_table_free)

@@ -171,6 +171,7 @@ fs_transaction_detach(FsTransaction *transaction)
 	transaction->is_detached = true;
 	g_clear_pointer(&transaction->txn, store_txn_abort);
 	g_hash_table_remove_all(transaction->files);
+	transaction->bytes = 0;
 	transaction->begun_us = 0;
 	transaction->forms = 0;
 	transaction->writers = 0;
@@ -399,6 +400,7 @@ fs_transaction_next_batch(FsTransaction *transaction)
 	g_hash_table_unref(transaction->dirs);
 	transaction->dirs = dirs_new();
 	transaction->batch++;
+	transaction->bytes = 0;
 	transaction->last = 0;
 	transaction->begun_us = 0;
 	transaction->begun_ns = 0;

@@ -57,6 +57,7 @@ typedef struct FsTransaction {
 	uint64_t batch;
 	GHashTable *files;  /* node -> owned FsTransactionFile */
 	GHashTable *dirs;   /* set of nodes: names in them have changed */
+	uint64_t bytes;     /* written, each time */
 	StoreNode last;     /* the file that was changed last */
 	int64_t begun_us;   /* monotonic; 0: nothing is staged */
 	int64_t begun_ns;   /* since 1970 */

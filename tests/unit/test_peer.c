@@ -80,6 +80,7 @@ assert_client(const Link *link, const char *text)
 	FsPeer peer;
 
 	find(&peer);
+	assert_true(peer.is_smbd);
 	assert_string_equal(peer.address, expected);
 }
 
@@ -102,6 +103,7 @@ an_smbd_is_known_by_its_client(void **state)
 	/* It is of no interest where another program is connected. */
 	(void)prctl(PR_SET_NAME, "mailer");
 	find(&peer);
+	assert_false(peer.is_smbd);
 	assert_string_equal(peer.address, "");
 	(void)prctl(PR_SET_NAME, "smbd[10.0.0.1]");
 	link_close(&link);
