@@ -222,6 +222,24 @@ fs_lock_file_list(FsLockFiles *files, StoreNode dir, FsLockFileVisit *visit,
 		visit(user_data, file);
 }
 
+unsigned
+fs_lock_file_count(FsLockFiles *files, uint64_t session)
+{
+	const Owner *owner = g_hash_table_lookup(files->owners, &session);
+	unsigned count = 0;
+	GHashTableIter iter;
+	gpointer file;
+
+	if (owner == NULL)
+		return 0;
+
+	g_hash_table_iter_init(&iter, owner->files);
+	while (g_hash_table_iter_next(&iter, &file, NULL))
+		if (((const FsLockFile *)file)->attr.parent != 0)
+			count++;
+	return count;
+}
+
 /* Called when @file has no name and nobody holds it. */
 static void
 file_forget(FsLockFile *file)

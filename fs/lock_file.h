@@ -97,6 +97,9 @@ typedef void FsLockFileVisit(void *user_data, FsLockFile *file);
 void fs_lock_file_list(FsLockFiles *files, StoreNode dir,
                        FsLockFileVisit *visit, void *user_data);
 
+/** How many lock files with a name @session has made. */
+unsigned fs_lock_file_count(FsLockFiles *files, uint64_t session);
+
 /** Takes the name from @file, which is gone then unless it is held. */
 void fs_lock_file_remove(FsLockFile *file);
 

@@ -48,3 +48,41 @@ fs_lock_key(const StorePlace *place)
 		return NULL;
 	}
 }
+
+static FsLockPurpose
+letter_purpose(char letter)
+{
+	switch (letter) {
+	case 'U':
+		return FS_LOCK_UPDATE;
+	case 'P':
+		return FS_LOCK_PROCESSING;
+	case 'Q':
+		return FS_LOCK_INQUEUE;
+	case 'F':
+		return FS_LOCK_FILE;
+	default:
+		return FS_LOCK_NONE;
+	}
+}
+
+bool
+fs_lock_key_parse(const char *key, FsLockSubject *ret_subject)
+{
+	FsLockSubject subject = { .purpose = letter_purpose(key[0]) };
+	char *end;
+
+	if (subject.purpose == FS_LOCK_NONE || key[1] != ':')
+		return false;
+
+	subject.dir = g_ascii_strtoull(key + 2, &end, 10);
+	if (subject.purpose == FS_LOCK_INQUEUE)
+		subject.name = "INQUEUE";
+	else if (*end == ':')
+		subject.name = end + 1;
+	else
+		return false;
+
+	*ret_subject = subject;
+	return true;
+}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
+
 #include "store/store.h"
 
 /**
@@ -27,3 +29,13 @@ FsLockPurpose fs_lock_key_purpose(const StorePlace *place);
 
 /** Its key; NULL for a file without. Ownership: the caller frees it. */
 char *fs_lock_key(const StorePlace *place);
+
+/** What a key is of. */
+typedef struct FsLockSubject {
+	FsLockPurpose purpose;
+	StoreNode dir;    /* of the file; else the mailbag's postoffice */
+	const char *name; /* of the file or mailbag; borrowed from the key */
+} FsLockSubject;
+
+/** Takes @key, of fs_lock_key(), apart; false if it is none. */
+bool fs_lock_key_parse(const char *key, FsLockSubject *ret_subject);

@@ -355,7 +355,7 @@ fs_mailbag_lock_leave(FsMailbagLock *table, uint64_t session, int64_t now_us)
 	party = fs_mailbags_find_party(&table->all, session);
 	if (party != NULL) {
 		while ((place = g_queue_peek_head(&party->places)) != NULL)
-			fs_place_end(&table->all, place, -EINTR);
+			fs_place_end(&table->all, place, -ETXTBSY);
 		fs_mailbags_tidy_party(&table->all, session);
 		fs_mailbags_serve(&table->all, now_us);
 	}

@@ -117,7 +117,10 @@ void fs_mailbag_lock_cancel(FsMailbagLock *table, FsMailbagWait wait);
 void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session,
                           const char *key, int64_t now_us);
 
-/** Ends all waits of @session: it has ended. What it has it keeps. */
+/**
+ * Ends all waits of @session with -ETXTBSY: it has ended, or is to give up.
+ * What it has it keeps.
+ */
 void fs_mailbag_lock_leave(FsMailbagLock *table, uint64_t session,
                            int64_t now_us);
 

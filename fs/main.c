@@ -18,6 +18,7 @@
 #include "fs/options.h"
 #include "fs/quarantine.h"
 #include "fs/status.h"
+#include "fs/survey.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -35,6 +36,7 @@ typedef struct Server {
 	FsLiveness *liveness;
 	FsControl *control; /* NULL: nobody can ask */
 	FsStatus status;
+	FsSurvey survey;
 	struct fuse_session *fuse;
 	pthread_t loops[LOOPS];
 	GMutex receive; /* held while waiting for a request */
@@ -381,6 +383,7 @@ static void
 server_listen(Server *server)
 {
 	const FsOptions *options = server->options;
+	const FsMount *mount = &server->mount;
 	int r;
 
 	if (options->read_only)
@@ -398,8 +401,23 @@ server_listen(Server *server)
 		.store = server->store,
 		.since_us = g_get_monotonic_time(),
 	};
+	server->survey = (FsSurvey){
+		.turn = &server->turn,
+		.store = server->store,
+		.sessions = mount->sessions,
+		.handles = mount->handles,
+		.mailbags = mount->mailbags,
+		.transactions = mount->transactions,
+		.lock_files = mount->lock_files,
+	};
 	fs_control_add(server->control, "status", fs_status_answer,
 	               &server->status);
+	fs_control_add(server->control, "sessions", fs_survey_sessions,
+	               &server->survey);
+	fs_control_add(server->control, "locks", fs_survey_locks,
+	               &server->survey);
+	fs_control_add(server->control, "break", fs_break_answer,
+	               &server->mount);
 	fs_control_add(server->control, "quarantine-discard",
 	               fs_quarantine_discard, server->store);
 }

@@ -170,6 +170,18 @@ int64_t fs_commit_due_us(const FsMount *mount);
 /** Undoes everything: the mount is over. */
 void fs_commit_stop(const FsMount *mount, const char *reason);
 
+/* ---- op_break.c ---------------------------------------------------------- */
+
+/**
+ * Answers the command "break" (control.h), of an FsMount: undoes what a session
+ * has under way, takes its locks from it and ends its waits. What it had open
+ * is of no use to it any more.
+ *
+ * Threads: the main one; it takes the turn.
+ */
+GVariant *fs_break_answer(void *user_data, const char *argument,
+                          char **ret_error);
+
 /* ---- op_hold.c ----------------------------------------------------------- */
 
 /** Whether opening the file at @place with @flags takes its lock. */

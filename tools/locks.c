@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
 #include <glib.h>
 
 #include "tools/live.h"
@@ -19,14 +21,16 @@ waiters_text(GVariant *waiters)
 			waiter, "since-us-ago", G_VARIANT_TYPE_INT64);
 		g_autofree char *time =
 			since != NULL ? tool_row_time(since) : g_strdup("?");
-		gboolean is_present = TRUE;
+		const char *how = "waits";
 		guint64 session = 0;
 
 		(void)g_variant_lookup(waiter, "session", "t", &session);
-		(void)g_variant_lookup(waiter, "present", "b", &is_present);
-		g_string_append_printf(text, "%s%" G_GUINT64_FORMAT " for %s%s",
-		                       text->len > 0 ? ", " : "", session, time,
-		                       is_present ? "" : " (away)");
+		(void)g_variant_lookup(waiter, "how", "&s", &how);
+		g_string_append_printf(text, "%s%" G_GUINT64_FORMAT " for %s",
+		                       text->len > 0 ? ", " : "", session,
+		                       time);
+		if (strcmp(how, "waits") != 0)
+			g_string_append_printf(text, " (%s)", how);
 	}
 	return g_string_free(text, FALSE);
 }

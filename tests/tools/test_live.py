@@ -324,9 +324,9 @@ LOCKS = """[
    'session': <uint64 12>, 'forms': <'open, lock file'>,
    'since-us-ago': <int64 3100000>, 'waiters': <[
      {'session': <uint64 14>, 'since-us-ago': <int64 1500000>,
-      'present': <true>},
+      'how': <'waits'>},
      {'session': <uint64 15>, 'since-us-ago': <int64 200000>,
-      'present': <false>}]>},
+      'how': <'away'>}]>},
   {'key': <'8'>, 'what': <'update'>, 'path': <'/PO/KEY/00000001.KEY'>,
    'session': <uint64 13>, 'forms': <'range'>, 'since-us-ago': <int64 0>,
    'waiters': <@aa{sv} []>}]"""
@@ -370,8 +370,8 @@ def test_locks_as_json(store):
     with Answerer(store, locks=LOCKS):
         told = json.loads(poctl("locks", "--json", store.path).stdout)
     assert told["locks"][0]["waiters"] == [
-        {"session": 14, "since_ago": 1.5, "present": True},
-        {"session": 15, "since_ago": 0.2, "present": False}]
+        {"session": 14, "since_ago": 1.5, "how": "waits"},
+        {"session": 15, "since_ago": 0.2, "how": "away"}]
     assert told["locks"][1]["waiters"] == []
 
 

@@ -202,6 +202,22 @@ a_session_has_only_so_many(void **state)
 	(void)create(*state, 1, "F");
 }
 
+static void
+those_with_a_name_count(void **state)
+{
+	FsLockFile *held = create(*state, 1, "A.0LK");
+
+	(void)create(*state, 1, "B.0LK");
+	(void)create(*state, 2, "C.0LK");
+	assert_int_equal(fs_lock_file_count(*state, 1), 2);
+	assert_int_equal(fs_lock_file_count(*state, 3), 0);
+	fs_lock_file_hold(held);
+	fs_lock_file_remove(held);
+	assert_int_equal(fs_lock_file_count(*state, 1), 1);
+	fs_lock_file_release(held);
+	assert_int_equal(fs_lock_file_count(*state, 1), 1);
+}
+
 /* ---- content -------------------------------------------------------------*/
 
 static void
@@ -371,6 +387,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_name_has_one_number_in_any_case),
 		TEST(a_new_file_is_found_as_it_was_made),
+		TEST(those_with_a_name_count),
 		TEST(a_name_is_made_once),
 		TEST(an_open_file_outlives_its_name),
 		TEST(a_released_file_keeps_its_name),

@@ -164,6 +164,22 @@ the_end_of_a_session_drops_all_it_has(void **state)
 }
 
 static void
+who_leaves_the_lines_keeps_what_it_has(void **state)
+{
+	Waiter own;
+
+	take(*state, 1, A);
+	take(*state, 4, C);
+	park(*state, &own, 1, C);
+	fs_mailbag_lock_leave(*state, 1, 0);
+	assert_ended(&own, -ETXTBSY);
+	assert_true(fs_mailbag_lock_is_held(*state, 1, A));
+	assert_false(fs_mailbag_lock_is_wanted(*state, C));
+	fs_mailbag_lock_drop(*state, 1, A, 0);
+	fs_mailbag_lock_drop(*state, 4, C, 0);
+}
+
+static void
 the_end_of_a_session_gives_up_its_place(void **state)
 {
 	Waiter dead;
@@ -468,6 +484,7 @@ main(void)
 		TEST(nobody_waits_where_waiting_is_off),
 		TEST(a_cancelled_wait_ends_at_once),
 		TEST(the_end_of_a_session_drops_all_it_has),
+		TEST(who_leaves_the_lines_keeps_what_it_has),
 		TEST(the_end_of_a_session_gives_up_its_place),
 		TEST(a_session_waits_only_so_often),
 		TEST(who_comes_back_has_kept_its_place),

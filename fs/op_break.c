@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/ops.h"
+
+/* What breaking @session would undo or end. */
+typedef struct Break {
+	uint64_t session;
+	unsigned locks;
+	unsigned waits;
+	unsigned files; /* staged */
+} Break;
+
+static void
+break_count(void *user_data, const FsMailbagRow *row)
+{
+	Break *broken = user_data;
+
+	if (row->session != broken->session)
+		return;
+	if (row->kind == FS_MAILBAG_HAS)
+		broken->locks++;
+	else
+		broken->waits++;
+}
+
+/* Called with the turn. Returns whether there was anything to break. */
+static bool
+session_break(const FsMount *mount, const FsSession *session, Break *ret_broken)
+{
+	uint64_t serial = fs_session_serial(session);
+	const FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+
+	*ret_broken = (Break){ .session = serial };
+	fs_mailbag_lock_list(mount->mailbags, break_count, ret_broken);
+	if (transaction != NULL)
+		ret_broken->files = g_hash_table_size(transaction->files);
+	if (ret_broken->locks == 0 && ret_broken->waits == 0)
+		return false;
+
+	g_message("broken session=%" G_GUINT64_FORMAT
+	          " pid=%d locks=%u waits=%u files=%u",
+	          serial, (int)fs_session_pid(session), ret_broken->locks,
+	          ret_broken->waits, ret_broken->files);
+	fs_mailbag_lock_leave(mount->mailbags, serial, g_get_monotonic_time());
+	fs_commit_abort(mount, session, "broken by the administrator");
+	fs_turn_end(mount);
+	return true;
+}
+
+/* What was staged is in the quarantine, and there for who looks at the disk. */
+static GVariant *
+break_result(const FsMount *mount, const Break *broken)
+{
+	g_autofree char *kept = NULL;
+	int r = 0;
+
+	if (broken->files > 0)
+		r = store_sync_wait(mount->store);
+
+	if (broken->files == 0)
+		kept = g_strdup("nothing was staged");
+	else if (r < 0)
+		kept = g_strdup_printf("what it had staged could not be kept: "
+		                       "%s",
+		                       g_strerror(-r));
+	else
+		kept = g_strdup_printf("what it had staged, of %u %s, is in "
+		                       "the quarantine",
+		                       broken->files,
+		                       broken->files == 1 ? "file" : "files");
+
+	return g_variant_new_printf("Session %" G_GUINT64_FORMAT
+	                            " was broken; %s.",
+	                            broken->session, kept);
+}
+
+GVariant *
+fs_break_answer(void *user_data, const char *argument, char **ret_error)
+{
+	const FsMount *mount = user_data;
+	g_autoptr(FsSession) session = NULL;
+	guint64 serial;
+	bool is_broken;
+	Break broken;
+
+	if (g_ascii_string_to_unsigned(argument, 10, 1, G_MAXUINT64, &serial,
+	                               NULL))
+		session = fs_session_by_serial(mount->sessions, serial);
+	if (session == NULL) {
+		*ret_error =
+			g_strdup_printf("there is no session %s", argument);
+		return NULL;
+	}
+
+	g_mutex_lock(mount->turn);
+	is_broken = session_break(mount, session, &broken);
+	g_mutex_unlock(mount->turn);
+	if (is_broken)
+		return break_result(mount, &broken);
+
+	*ret_error = g_strdup_printf("session %s holds no lock and waits for "
+	                             "none",
+	                             argument);
+	return NULL;
+}
