@@ -134,23 +134,30 @@ class Smbd:
 
     def is_blocked(self):
         """Whether one of its processes sleeps in a request to pofs."""
-        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        for process in self._processes():
             with contextlib.suppress(OSError):
-                if os.getpgid(int(entry.name)) == self._process.pid and \
-                        "request_wait_answer" in (entry / "wchan").read_text():
+                if "request_wait_answer" in (process / "wchan").read_text():
                     return True
         return False
 
     def process_of(self, client):
         """The process that serves a client."""
         socket_name = f"socket:[{_inode_of(self.port, client.address)}]"
-        for entry in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
+        for process in self._processes():
             with contextlib.suppress(OSError):
-                process = int(entry.parts[2])
-                if os.readlink(entry) == socket_name and \
-                        process != self._process.pid:
-                    return process
+                if process.name != str(self._process.pid) and any(
+                        os.readlink(file) == socket_name
+                        for file in process.glob("fd/*")):
+                    return int(process.name)
         raise HarnessError(f"nobody serves {client.address}")
+
+    def _processes(self):
+        """The directories in /proc of all its processes."""
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                # It leads its own session.
+                if os.getpgid(int(entry.name)) == self._process.pid:
+                    yield entry
 
     def stop(self):
         """Ends smbd and all of its children, the clients' connections."""

@@ -14,6 +14,7 @@ seed POFS_SEED chooses one class and way for each request and order.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -53,6 +54,15 @@ PARTS = {
 TEXT = "It takes more than one write to say this.\r\n" * 300
 
 
+@dataclasses.dataclass
+class Run:
+    """What a run of MSMAIL32 came to."""
+
+    process: int  # its smbd
+    wire: Wire
+    carried: str = None
+
+
 class Route:
     """Two postoffices, and MSMAIL32 on the way from one to the other."""
 
@@ -77,12 +87,10 @@ class Route:
     def __exit__(self, *_):
         self._clients.close()
 
-    def client(self):
-        return self._clients.enter_context(Client(
-            self.server.port, smbd.SHARE, source=next(self._hosts)))
-
     def program(self, kind, name, hub):
-        return kind(self.client(), Solo(name), self.history, hub.office.name)
+        client = self._clients.enter_context(Client(
+            self.server.port, smbd.SHARE, source=next(self._hosts)))
+        return kind(client, Solo(name), self.history, hub.office.name)
 
     def post(self):
         """Puts a message for MSMAIL32 into the queue, and returns it."""
@@ -91,36 +99,38 @@ class Route:
         self._sender.submit(message, HOST_BAG)
         return message
 
-    def carry(self, order, wire=None, client=None, is_patient=True):
+    def carry(self, order):
         """MSMAIL32 runs once. Returns what it carried, if anything."""
-        client = client or self.client()
-        return MsMail32(client, Solo("MSMAIL32"), self.history,
-                        self.local.office.name, self.remote.office.name,
-                        order=order, wire=wire,
-                        is_patient=is_patient).carry(HOST_BAG)
+        return self._run(order).carried
+
+    def _run(self, order, is_patient=True, **cut):
+        with Client(self.server.port, smbd.SHARE,
+                    source=next(self._hosts)) as client:
+            run = Run(self.server.process_of(client), Wire(client, **cut))
+            # A close of which everything was sent but no answer came may
+            # still commit: then its event has no end.
+            with contextlib.suppress(LinkCut):
+                run.carried = MsMail32(
+                    client, Solo("MSMAIL32"), self.history,
+                    self.local.office.name, self.remote.office.name,
+                    order=order, wire=run.wire,
+                    is_patient=is_patient).carry(HOST_BAG)
+            return run
 
     def requests(self, order):
         """How many requests a run takes."""
         self.post()
-        client = self.client()
-        wire = Wire(client)
-        assert self.carry(order, wire, client)
-        return wire.sent
+        return self._run(order).wire.sent
 
     def carry_cut(self, order, at, part, sever, is_patient=True):
         """MSMAIL32 runs and is cut; returns when its smbd has ended."""
-        client = self.client()
-        process = self.server.process_of(client)
-
         def cut(client):
             self.history.note("MSMAIL32", "gone")
             sever(self.server, client)
 
-        # A close of which everything was sent but no answer came may still
-        # commit: only then is the end unknown, and the history says so.
-        with contextlib.suppress(LinkCut):
-            self.carry(order, Wire(client, at, part, cut), client, is_patient)
-        wait_until(lambda: not pathlib.Path(f"/proc/{process}").exists(),
+        run = self._run(order, is_patient, at=at, part=part, sever=cut)
+        assert run.wire.sent == at, "it was not cut"
+        wait_until(lambda: not pathlib.Path(f"/proc/{run.process}").exists(),
                    "the smbd of the cut link has ended")
 
     def look(self):
