@@ -123,7 +123,8 @@ transaction_undo(const FsMount *mount, FsTransaction *transaction,
 	GQueue ends = transaction->ends;
 
 	g_queue_init(&transaction->ends);
-	if (fs_transaction_is_staged(transaction))
+	/* What failed to be published is in the quarantine already. */
+	if (fs_transaction_is_staged(transaction) && transaction->txn != NULL)
 		transaction_quarantine(transaction, reason);
 	fs_lock_file_end(mount->lock_files, fs_session_serial(session));
 	fs_session_next_epoch(session);
