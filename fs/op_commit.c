@@ -330,55 +330,46 @@ transaction_end(const FsMount *mount, FsTransaction *transaction)
 
 /* ---- under pressure ------------------------------------------------------ */
 
-/* Whether the session has a mailbag open, in its KEY or its MBG, that it has
- * changed and that others must not see half changed: one that is no inqueue. */
+/* Whether the session has a lock for @purpose: if @is_open, in some form, not
+ * merely kept. */
 static bool
-has_open_mailbag(const FsMount *mount, const FsTransaction *transaction)
-{
-	g_autoptr(GPtrArray) handles =
-		fs_handle_of_session(mount->handles, transaction->session);
-
-	for (guint i = 0; i < handles->len; i++) {
-		const FsHandle *handle = handles->pdata[i];
-
-		if (handle->purpose == FS_LOCK_UPDATE && !handle->is_closed &&
-		    !fs_handle_is_stale(handle) &&
-		    fs_transaction_has_changed(transaction, handle->key))
-			return true;
-	}
-	return false;
-}
-
-static bool
-holds_inqueue(const FsTransaction *transaction)
+has_lock(const FsTransaction *transaction, FsLockPurpose purpose, bool is_open)
 {
 	GHashTableIter iter;
 	gpointer data;
 
 	g_hash_table_iter_init(&iter, transaction->locks);
-	while (g_hash_table_iter_next(&iter, NULL, &data))
-		if (((FsTransactionLock *)data)->purpose == FS_LOCK_INQUEUE)
+	while (g_hash_table_iter_next(&iter, NULL, &data)) {
+		const FsTransactionLock *lock = data;
+
+		if (lock->purpose == purpose && (lock->forms > 0 || !is_open))
 			return true;
+	}
 	return false;
 }
 
 /* Whether what is staged may be seen as it is: a message's whole hand-over is
- * the smallest unit. */
+ * the smallest unit. An open mailbag that is no inqueue is about to change, if
+ * it has not: who moves a message opens both ends first. */
 static bool
-is_safe(const FsMount *mount, const FsTransaction *transaction)
+is_safe(const FsTransaction *transaction)
 {
-	if (transaction->writers > 0 || has_open_mailbag(mount, transaction))
+	if (transaction->writers > 0)
+		return false;
+	if (!fs_transaction_is_staged(transaction))
+		return true;
+	if (has_lock(transaction, FS_LOCK_UPDATE, true))
 		return false;
 
-	return !fs_transaction_is_staged(transaction) ||
-	       !holds_inqueue(transaction) || transaction->is_last_index;
+	return transaction->is_last_index ||
+	       !has_lock(transaction, FS_LOCK_INQUEUE, false);
 }
 
 /* Commits what there is, and so lets go of what is merely kept. */
 static void
 transaction_relieve(const FsMount *mount, FsTransaction *transaction)
 {
-	if (transaction->is_flying || !is_safe(mount, transaction))
+	if (transaction->is_flying || !is_safe(transaction))
 		return;
 
 	if (fs_transaction_is_staged(transaction)) {

@@ -60,7 +60,8 @@ class MsMail32:
     """One run of the program, on one connection.
 
     `wire` is the client's Wire if its link is to be cut; `is_patient` says
-    that it has all answers when it is, so that the cut is where it seems.
+    that it has all answers when it is, or when anything else is to happen, so
+    that this is where it seems.
     """
 
     def __init__(self, client, player, history, local, remote, *,
@@ -140,6 +141,6 @@ class MsMail32:
             self._pipeline.settle()
 
     def _step(self, step):
-        if self._is_patient and self._wire and self._wire.is_cut_next:
+        if self._is_patient and self._wire and self._wire.is_special_next:
             self._pipeline.settle()
         step()

@@ -32,23 +32,27 @@ class Wire:
 
     Of request number `at`, from 0 for the first after the logon, as many bytes
     are sent as `part(its size)` says; then `sever(client)` cuts. Without an
-    `at` it is not cut, and counts.
+    `at` it is not cut, and counts. `before` maps numbers of requests to what
+    happens elsewhere before they are sent.
     """
 
-    def __init__(self, client, at=None, part=None, sever=None):
+    def __init__(self, client, at=None, part=None, sever=None, before=None):
         self._client = client
         self._socket = client._socket
         self._at, self._part, self._sever = at, part, sever
+        self._before = before or {}
         self.sent = 0
         client._socket = self
 
     @property
-    def is_cut_next(self):
-        """Whether the next request is the one that is not sent whole."""
-        return self.sent == self._at
+    def is_special_next(self):
+        """Whether something happens to, or before, the next request."""
+        return self.sent == self._at or self.sent in self._before
 
     def sendall(self, packet):
-        if self.is_cut_next:
+        if self.sent in self._before:
+            self._before[self.sent]()
+        if self.sent == self._at:
             self._socket.sendall(packet[:self._part(len(packet))])
             self._sever(self._client)
             raise LinkCut

@@ -35,7 +35,7 @@ from hub import USERS, Hub
 from mailer import HOST_BAG
 from msmail32 import ORDERS, PIECES, QUEUE, MsMail32
 from place import ONLY_PLAIN, ONLY_POFS, Office
-from program import Message
+from program import Message, key_path
 from smb1 import Client
 from solo import LinkCut, Solo, Wire, finish
 
@@ -50,6 +50,10 @@ PARTS = {
     "all": lambda size: size,
 }
 """How much of a request is sent before the link is cut."""
+
+LAST_STEPS = 11
+"""How many requests at the end of MSMAIL32's run change a mailbag, or send the
+MAI's bytes."""
 
 TEXT = "It takes more than one write to say this.\r\n" * 300
 
@@ -122,13 +126,14 @@ class Route:
         self.post()
         return self._run(order).wire.sent
 
-    def carry_cut(self, order, at, part, sever, is_patient=True):
+    def carry_cut(self, order, at, part, sever, is_patient=True, before=None):
         """MSMAIL32 runs and is cut; returns when its smbd has ended."""
         def cut(client):
             self.history.note("MSMAIL32", "gone")
             sever(self.server, client)
 
-        run = self._run(order, is_patient, at=at, part=part, sever=cut)
+        run = self._run(order, is_patient, at=at, part=part, sever=cut,
+                        before=before)
         assert run.wire.sent == at, "it was not cut"
         wait_until(lambda: not pathlib.Path(f"/proc/{run.process}").exists(),
                    "the smbd of the cut link has ended")
@@ -277,6 +282,30 @@ def test_pofs_shows_nothing_of_what_was_cut(route):
             assert route.carry(order) is None, where
             assert not route.look(), where
     assert poller.polls
+    assert not route.judge()
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_reader_who_waits_does_not_part_a_message(route, server, order):
+    """Under pressure pofs commits what it may, but not the half of a message's
+    way: a cut would leave it in both postoffices."""
+    queue = route.remote.office.smb(key_path(QUEUE))
+    count = route.requests(order)
+    with Client(server.port, smbd.SHARE, source="127.0.31.1") as waiter:
+        def wait():
+            waiter.send(*waiter.open_request(queue))
+            wait_until(server.is_blocked, "the reader waits")
+
+        for since in range(count - LAST_STEPS, count - 1):
+            at = random.Random(SEED + since).randrange(since + 1, count)
+            route.post()
+            route.carry_cut(order, at, PARTS["nothing"], reset,
+                            before={since: wait})
+            waiter.opened(waiter.receive()).close()
+            assert not route.look()
+            assert route.carry(order)
+            assert route.carry(order) is None
     assert not route.judge()
 
 
