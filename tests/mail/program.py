@@ -186,8 +186,6 @@ class Program(Machine):
             key = mail.Key(key_file.read(0, mail.KEY_SIZE))
             found = Bag(key, mbg_file.read(0, mbg_file.size))
             facts["state"] = found.state
-            facts["headers"] = {stem: subject
-                                for _, subject, stem in found.live()}
         return found
 
     def write_key(self, bag, found, key_file, may_publish=False):
