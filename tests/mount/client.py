@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import threading
+import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -195,3 +196,43 @@ def be_called(name):
     """Changes the name of this process."""
     pr_set_name = 15
     _libc.prctl(pr_set_name, name.encode())
+
+
+def create_soon(path):
+    """Creates a lock file as the programs do: again and again, until it is
+    not there already."""
+    while True:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            time.sleep(0.02)
+
+
+def open_often(path, times):
+    """Takes a lock and lets it go, so many times."""
+    for _ in range(times):
+        os.close(os.open(path, os.O_RDWR))
+
+
+def open_in_threads(paths):
+    """Opens each for writing in a thread of its own, while all the others are
+    open; returns the error numbers."""
+    opened, answers = [], []
+    for path in paths:
+        answers.append(in_thread(
+            lambda: opened.append(os.open(path, os.O_RDWR))))
+    for fd in opened:
+        os.close(fd)
+    return answers
+
+
+def become_sleeper():
+    """Executes another program, which closes nothing and does nothing."""
+    os.execv("/bin/sleep", ["sleep", "infinity"])
+
+
+def become_sleeper_in_thread():
+    """The same from another thread, which ends this one."""
+    threading.Thread(target=become_sleeper).start()
+    while True:
+        signal.pause()

@@ -5,7 +5,9 @@ import itertools
 
 import pytest
 
+from actor import Actor
 from harness import Mount, Store
+from postoffice import Office
 
 _numbers = itertools.count(1)
 
@@ -37,3 +39,35 @@ def post(shared_mount):
         (path / name).mkdir(parents=True)
     return path
 
+
+@pytest.fixture
+def office(shared_mount):
+    """A postoffice of the test's own, with mailbags."""
+    return Office(shared_mount.path / f"PO{next(_numbers)}")
+
+
+@pytest.fixture
+def second_office(shared_mount):
+    """Another one on the same mount."""
+    return Office(shared_mount.path / f"PO{next(_numbers)}")
+
+
+@pytest.fixture
+def a():
+    """A program."""
+    with Actor() as actor:
+        yield actor
+
+
+@pytest.fixture
+def b():
+    """A second one."""
+    with Actor() as actor:
+        yield actor
+
+
+@pytest.fixture
+def c():
+    """A third one."""
+    with Actor() as actor:
+        yield actor

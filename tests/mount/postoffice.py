@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A small postoffice on a mount, and what mail programs do with it."""
+
+import os
+
+KEY = bytes(560)
+HEADER = b"h" * 116
+MESSAGE = b"m" * 3000
+
+
+class Office:
+    """The names of a postoffice; creates what is missing of it.
+
+    It has two user mailbags, A and B, and the inqueues.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.mai = path / "MAI/MA7/00000017.MAI"
+        self.att = path / "ATT/AT7/00000017.ATT"
+        self.p1 = path / "P1/00000017.P1"
+        self.control = path / "GLB/CONTROL.GLB"
+        for directory in ("KEY", "MBG", "P1", "GLB", "MAI/MA7", "ATT/AT7"):
+            (path / directory).mkdir(parents=True, exist_ok=True)
+        for mailbag in ("A", "B", "INQUEUE", "INQUEUE3"):
+            self.key(mailbag).write_bytes(KEY)
+            self.mbg(mailbag).write_bytes(b"")
+        self.control.write_bytes(bytes(8))
+
+    def key(self, mailbag):
+        """The path of a mailbag's KEY."""
+        return self.path / "KEY" / f"{mailbag}.KEY"
+
+    def mbg(self, mailbag):
+        """The path of its MBG."""
+        return self.path / "MBG" / f"{mailbag}.MBG"
+
+    def lock_file(self, name):
+        """The path of a lock file."""
+        return self.path / "P1" / name
+
+
+def deliver(actor, office, mailbag="A"):
+    """Puts a message and its header; the KEY stays open."""
+    fd = actor.call("os.open", office.key(mailbag), os.O_RDWR)
+    actor.call("client.put", office.mai, MESSAGE)
+    actor.call("client.append", office.mbg(mailbag), HEADER)
+    actor.call("os.pwrite", fd, b"\1", 0)
+    return fd
+
+
+def is_delivered(actor, office, mailbag="A"):
+    """Whether somebody sees all of that message; None if only a part."""
+    seen = {actor.call("client.get", office.key(mailbag))[:1] == b"\1",
+            actor.call("client.get", office.mbg(mailbag)) == HEADER,
+            office.mai.name in actor.call("os.listdir", office.mai.parent)}
+    return seen.pop() if len(seen) == 1 else None

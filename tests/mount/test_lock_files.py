@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Lock files: who sees them, how they come and go."""
+
+import errno
+import os
+
+import pytest
+
+from actor import Actor
+from harness import Mount, fails_with, wait_until
+from postoffice import Office, deliver, is_delivered
+
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
+
+INQUEUE_NAMES = ["INQUEUE.0LK", "INQUEUE3.0LK"]
+
+
+def create(actor, path):
+    """Creates a lock file and closes it."""
+    actor.call("os.close", actor.call("os.open", path, NEW))
+
+
+def p1(actor, office):
+    """What is in P1, as this program sees it."""
+    return sorted(actor.call("os.listdir", office.path / "P1"))
+
+
+def is_made(actor, path):
+    """Whether the lock file could be created just now."""
+    try:
+        create(actor, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+# ---- real ones --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["A.0LK", "INQUEUE3.0LK"])
+def test_others_see_it_but_cannot_touch_it(a, b, office, name):
+    path = office.lock_file(name)
+    fd = a.call("os.open", path, NEW)
+    a.call("os.write", fd, b"whose it is")
+    assert b.call("os.stat", path).st_size == len(b"whose it is")
+    assert name in p1(b, office)
+    for flags in (os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREAT,
+                  os.O_RDWR | os.O_TRUNC):
+        with fails_with(errno.ETXTBSY):
+            b.call("os.open", path, flags)
+    with fails_with(errno.EEXIST):
+        b.call("os.open", path, NEW)
+    with fails_with(errno.ETXTBSY):
+        b.call("os.unlink", path)
+    a.call("os.close", fd)
+    assert a.call("client.get", path) == b"whose it is"
+
+
+def test_it_cannot_be_renamed(a, office):
+    path, other = office.lock_file("A.0LK"), office.lock_file("B.0LK")
+    create(a, path)
+    a.call("client.put", office.p1, b"x")
+    for old, new in ((path, other), (path, office.path / "P1/A.P1"),
+                     (office.p1, other)):
+        with fails_with(errno.EPERM):
+            a.call("os.rename", old, new)
+    assert p1(a, office) == [office.p1.name, "A.0LK"]
+
+
+def test_a_directory_cannot_be_a_lock(a, office):
+    with fails_with(errno.EPERM):
+        a.call("os.mkdir", office.lock_file("A.0LK"))
+    assert p1(a, office) == []
+
+
+def test_one_that_is_deleted_while_open_locks_until_it_is_closed(a, b, office):
+    """As delete-on-close does it."""
+    path = office.lock_file("A.0LK")
+    fd = a.call("os.open", path, NEW)
+    a.call("os.unlink", path)
+    assert not is_made(b, path)
+    a.call("os.close", fd)
+    wait_until(lambda: is_made(b, path), "the lock is free")
+
+
+def test_a_transaction_lasts_from_lock_file_to_lock_file(a, b, office):
+    create(a, office.lock_file("A.0LK"))
+    a.call("os.close", deliver(a, office, "B"))
+    assert not is_delivered(b, office, "B")
+    a.call("os.unlink", office.lock_file("A.0LK"))
+    assert is_delivered(b, office, "B")
+
+
+def test_a_reserved_suffix_is_no_transaction(a, b, office):
+    create(a, office.lock_file("LOCKP1ID.P01"))
+    a.call("os.close", deliver(a, office))
+    assert is_delivered(b, office)
+    with fails_with(errno.EEXIST):
+        b.call("os.open", office.lock_file("LOCKP1ID.P01"), NEW)
+
+
+# ---- their end --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 1, None])
+@pytest.mark.parametrize("name", ["A.0LK", "INQUEUE.0LK", "LOCKP1ID.P01"])
+def test_it_ends_with_its_program(b, office, name, code):
+    with Actor() as a:
+        create(a, office.lock_file(name))
+        if code is not None:
+            a.start("os._exit", code)
+            a.process.wait()
+    wait_until(lambda: is_made(b, office.lock_file(name)), "it is gone")
+    assert b.call("os.stat", office.lock_file(name)).st_size == 0
+
+
+@pytest.mark.parametrize("end", ["kill", "unmount"])
+def test_it_ends_with_the_daemon(store, a, end):
+    names = ["A.0LK", "B.005", "INQUEUE.0LK", "LOCKP1ID.P01"]
+    with Mount(store) as mount:
+        office = Office(mount / "PO")
+        for name in names:
+            create(a, office.lock_file(name))
+        os.sync()
+        getattr(mount, end)()
+    with Mount(store) as mount:
+        assert not set(os.listdir(mount / "PO/P1")) & set(names)
+        for name in names:
+            assert not (mount / "PO/P1" / name).exists()
+    store.check()
+
+
+# ---- virtual ones -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["KEY/INQUEUE.KEY", "MBG/INQUEUE3.MBG"])
+def test_an_inqueue_that_is_open_has_its_lock_file(a, b, office, path):
+    fd = a.call("os.open", office.path / path, os.O_RDONLY)
+    assert p1(b, office) == INQUEUE_NAMES
+    assert p1(a, office) == []
+    for name in (*INQUEUE_NAMES, "inqueue.olk"):
+        lock_file = office.lock_file(name)
+        assert b.call("os.stat", lock_file).st_size == 0
+        with fails_with(errno.EEXIST):
+            b.call("os.open", lock_file, NEW)
+        for flags in (os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREAT):
+            with fails_with(errno.ETXTBSY):
+                b.call("os.open", lock_file, flags)
+        with fails_with(errno.ETXTBSY):
+            b.call("os.unlink", lock_file)
+        with fails_with(errno.ENOENT):
+            a.call("os.stat", lock_file)
+    a.call("os.close", fd)
+    assert p1(b, office) == []
+    with fails_with(errno.ENOENT):
+        b.call("os.stat", office.lock_file("INQUEUE.0LK"))
+
+
+def test_it_has_one_number_virtual_or_real(a, b, office):
+    """smbd knows a file by it."""
+    path = office.lock_file("INQUEUE.0LK")
+    fd = a.call("os.open", office.key("INQUEUE"), os.O_RDONLY)
+    virtual = b.call("os.stat", path).st_ino
+    assert number_in_listing(path) == virtual
+    a.call("os.close", fd)
+    wait_until(lambda: is_made(b, path), "b's turn")
+    assert b.call("os.stat", path).st_ino == virtual
+    assert a.call("os.stat", path).st_ino == virtual
+    b.call("os.unlink", path)
+    wait_until(lambda: is_made(a, path), "a's turn")
+    assert a.call("os.stat", path).st_ino == virtual
+
+
+def number_in_listing(path):
+    """The number of a file as its directory has it."""
+    with os.scandir(path.parent) as entries:
+        number, = [entry.inode() for entry in entries
+                   if entry.name == path.name]
+    return number
+
+
+def test_the_owner_may_add_the_real_one(a, b, office):
+    fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+    create(a, office.lock_file("INQUEUE.0LK"))
+    a.call("os.pwrite", fd, b"\1", 0)
+    a.call("os.close", fd)
+    assert b.call("os.stat", office.lock_file("INQUEUE.0LK"))
+    b.start("client.get", office.key("INQUEUE"))
+    b.wait_blocked()
+    a.call("os.unlink", office.lock_file("INQUEUE.0LK"))
+    assert b.result()[:1] == b"\1"
+
+
+def test_other_mailbags_have_none(a, b, office):
+    """There a client may append while an External works the queue off."""
+    a.call("os.open", office.key("A"), os.O_RDWR)
+    assert p1(b, office) == []
+    create(b, office.lock_file("A.0LK"))
+
+
+# ---- who tries again --------------------------------------------------------
+
+
+def test_who_tries_has_a_place_in_the_line(a, b, c, office):
+    path = office.lock_file("INQUEUE.0LK")
+    fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+    assert not is_made(b, path)
+    c.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+    c.wait_blocked()
+    b.start("client.create_soon", path)
+    a.call("os.close", fd)
+    fd = b.result()
+    assert not c.is_done()
+    b.call("os.close", fd)
+    b.call("os.unlink", path)
+    c.result()
+
+
+def test_who_has_given_up_is_not_waited_for(a, b, c, office):
+    fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+    assert not is_made(b, office.lock_file("INQUEUE.0LK"))
+    c.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+    c.wait_blocked()
+    a.call("os.close", fd)
+    c.result()
+
+
+def test_who_tries_is_served_while_others_queue(a, b, c, office):
+    key = office.key("INQUEUE")
+    with Actor() as third:
+        for actor in (a, b, third):
+            actor.start("client.open_often", key, 10 ** 9)
+        for _ in range(3):
+            path = office.lock_file("INQUEUE.0LK")
+            c.call("os.close", c.call("client.create_soon", path))
+            c.call("os.unlink", path)
+        assert not any(actor.is_done() for actor in (a, b, third))
+
+
+def test_two_that_try_take_turns(a, b, office):
+    path = office.lock_file("INQUEUE.0LK")
+    for _ in range(5):
+        for actor, other in ((a, b), (b, a)):
+            actor.call("os.close", actor.call("client.create_soon", path))
+            assert not is_made(other, path)
+            actor.call("os.unlink", path)
