@@ -271,12 +271,16 @@ class External32Semaphore(LockFile, External32):
 
 class ExternalV20(LockFile, Mailer):
     """External with -V20: "file creation, detection, and deletion" (Q131422);
-    the file is open deny-all meanwhile (Q103960). KEY and MBG are opened only
-    to read and to write them, deny-none; assumed: it is the file that locks.
-    Deletes header and P1 in the order of 3.2."""
+    the file is open deny-all meanwhile (Q103960). Assumed: INQUEUE.0LK, the
+    one that the article names, locks both queues; KEY and MBG are opened only
+    to read and to write them, deny-none, as it is the file that locks; header
+    and P1 go in the order of 3.2."""
 
     keeps_open = False
     deletes_p1_first = False
+
+    def lock_path(self, queue):
+        return super().lock_path("INQUEUE")
 
     def lock(self, queue):
         name = self.lock_path(queue)

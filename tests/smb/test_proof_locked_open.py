@@ -13,6 +13,7 @@ from hub import FIRST_STEM, SUBJECT, USERS
 from mailer import External30
 from program import key_path, p1_path
 from smb1 import Access, Deny
+from turns import PAUSE
 
 QUEUE = "INQUEUE3"
 KEY = key_path(QUEUE)
@@ -59,7 +60,7 @@ def test_the_queue_is_free_when_who_locked_its_key_has_died(hub, crew, how):
     recipient = hub.address(USERS[0])
     crew.submit(External30, recipient)
     dead = crew.join(External30, "DEAD", keep_locked)
-    crew.turns.advance(dead, "pause", "")
+    crew.turns.advance(dead, PAUSE, "")
     crew.kill(dead, how)
     crew.turns.finish(crew.join_to_work_off(External30, "EXT", QUEUE))
     assert hub.census().delivered[recipient, SUBJECT] == 1
