@@ -11,6 +11,7 @@
 import itertools
 import os
 import signal
+import tempfile
 
 import mail
 from census import Census
@@ -92,6 +93,16 @@ class Hub:
             f"{event.program} reports [{event.facts['number']}] at "
             f"{event.began:.6f}: {event.path}"
             for event in self.history.of("report")]
+
+    def check(self):
+        """Fails with every fault of the run, and leaves its history in a
+        file."""
+        verdicts = self.judge()
+        if verdicts:
+            fd, path = tempfile.mkstemp(".jsonl", "history-")
+            os.close(fd)
+            self.history.save(path)
+            raise AssertionError("\n".join([*verdicts, f"history: {path}"]))
 
 
 class Crew:

@@ -50,7 +50,7 @@ def test_a_program_alone_delivers_what_it_submits(hub, crew, kind):
     assert hub.census().delivered == {
         (recipient, message.subject): 1 for message in messages
         for recipient in message.recipients}
-    assert hub.judge() == []
+    hub.check()
     assert not list(hub.office.path.glob("P1/*"))
 
 
@@ -75,7 +75,7 @@ def assert_delivered_once(hub, recipient):
     census = hub.census()
     assert census.copies() == [(recipient, SUBJECT)]
     assert census.delivered[recipient, SUBJECT] == 1
-    assert hub.judge() == []
+    hub.check()
 
 
 # External with -V20, and who does not know its lock file; and the External
@@ -118,7 +118,7 @@ def test_no_message_file_is_missed(hub, crew, place):
     if place.is_pofs:
         # The External was first, so it has gone the long way.
         assert list(hub.census().copies()) == [("HOST/ANNA", SUBJECT)]
-        assert hub.judge() == []
+        hub.check()
     else:
         assert hub.reports() == ["016"]  # "error code=2"
 
@@ -132,7 +132,7 @@ def test_a_crew_at_random_delivers_each_message_once(hub, server, seed):
     with Turns(seed) as turns, Crew(hub, server, turns) as crew:
         Shift(crew, MESSAGES, seed).start()
         turns.run()
-    assert hub.judge() == []
+    hub.check()
     submitted = hub.history.of("submit")
     assert len(submitted) == MESSAGES and all(e.is_done for e in submitted)
     # They did it together, not one for all.
