@@ -208,7 +208,8 @@ server_open(Server *server)
 	if (r < 0)
 		return r;
 
-	mailbags = fs_open_locks_new(&server->config);
+	mailbags = fs_mailbag_lock_new(server->config.lock_wait_s *
+	                               G_USEC_PER_SEC);
 	server->mount = (FsMount){
 		.store = server->store,
 		.config = &server->config,
@@ -448,7 +449,7 @@ server_run(Server *server, FsLaunch *launch)
 	fs_notify_stop(server->mount.notify);
 	loop_stop(server, LOOPS);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
-	fs_commit_stop(&server->mount, "the server ended");
+	fs_undo_stop(&server->mount, "the server ended");
 	handles_close(&server->mount);
 	g_message("unmounted mountpoint=%s", server->options->mount_point);
 	return 0;

@@ -13,12 +13,16 @@
  *   everybody's at once and on disk with the next commit, before any queue
  *   entry that points to it.
  * - Under pressure, when somebody waits for a lock that the session merely
- *   keeps, it commits what it has at the next safe point and goes on.
- * - It is undone when its session dies, is broken, takes too long, or leaves a
- *   new message file with a gap in it. What it had goes to the quarantine.
+ *   keeps, or when it takes long, it commits what it has at the next safe point
+ *   and goes on.
+ * - Or else it is undone; see op_undo.c.
  */
 
 #define US_PER_S INT64_C(1000000)
+
+/* What is staged for longer is committed at the next safe point, though nobody
+ * waits for a lock: there are also those who look. */
+#define SAFE_AGE_US (5 * US_PER_S)
 
 /* A batch on its way to the disk. */
 typedef struct Flight {
@@ -30,11 +34,20 @@ typedef struct Flight {
 	int r;
 } Flight;
 
-static void
-ends_answer(GQueue *ends, int r)
+/* Of all errors the caller can do something about one; and some of the others
+ * would make the kernel try again by itself. */
+static int
+end_error(int r)
+{
+	return r == 0 || r == -ENOSPC ? r : -EIO;
+}
+
+void
+fs_commit_answer(GQueue *ends, int r)
 {
 	FsCall *call;
 
+	r = end_error(r);
 	while ((call = g_queue_pop_head(ends)) != NULL) {
 		fs_reply_status(call, r);
 		g_free(call);
@@ -55,179 +68,52 @@ dirs_settle(const FsMount *mount, GHashTable *dirs)
 		fs_notify_attr(mount->notify, *(StoreNode *)dir);
 }
 
-/* ---- undoing ------------------------------------------------------------- */
-
-/* @reason, and whose it was, if that is known by now. */
-static char *
-reason_complete(FsSession *session, const char *reason)
-{
-	g_autofree char *command = NULL;
-	FsPeer peer;
-
-	if (!fs_session_peer(session, &peer))
-		return g_strdup(reason);
-
-	/* It is a program's own, and to be one line. */
-	command = g_strescape(peer.command, NULL);
-	return g_strdup_printf("%s (%s)", reason,
-	                       peer.is_smbd && peer.address[0] != '\0'
-	                               ? peer.address
-	                               : command);
-}
-
-static void
-transaction_quarantine(FsTransaction *transaction, const char *reason)
-{
-	g_autofree char *full = reason_complete(transaction->session, reason);
-	StoreCause cause = {
-		.reason = full,
-		.begun_ns = transaction->begun_ns,
-	};
-	int r;
-
-	g_warning("undone session=%" G_GUINT64_FORMAT
-	          " pid=%d files=%u reason=\"%s\"",
-	          fs_session_serial(transaction->session),
-	          (int)fs_session_pid(transaction->session),
-	          g_hash_table_size(transaction->files), full);
-
-	r = store_txn_quarantine(&transaction->txn, &cause);
-	if (r < 0)
-		g_critical("not quarantined: %s", g_strerror(-r));
-}
-
-/* Byte ranges that were forms of locks go with them. */
-static void
-ranges_drop(const FsMount *mount, const FsSession *session)
-{
-	g_autoptr(GPtrArray) handles =
-		fs_handle_of_session(mount->handles, session);
-
-	for (guint i = 0; i < handles->len; i++) {
-		FsHandle *handle = handles->pdata[i];
-
-		if (handle->has_range)
-			fs_range_lock_drop_handle(mount->locks, handle->node,
-			                          handle);
-		handle->has_range = false;
-	}
-}
-
-/* Undoes what @transaction has staged, and ends everything that its session
- * holds; the session begins anew. */
-static void
-transaction_undo(const FsMount *mount, FsTransaction *transaction,
-                 const char *reason)
-{
-	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
-	GQueue ends = transaction->ends;
-
-	g_queue_init(&transaction->ends);
-	/* What failed to be published is in the quarantine already. */
-	if (fs_transaction_is_staged(transaction) && transaction->txn != NULL)
-		transaction_quarantine(transaction, reason);
-	fs_lock_file_end(mount->lock_files, fs_session_serial(session));
-	fs_session_next_epoch(session);
-	if (g_hash_table_size(transaction->dirs) > 0)
-		++*mount->names_serial;
-	fs_transaction_detach(transaction);
-	ranges_drop(mount, session);
-	ends_answer(&ends, -EIO);
-}
-
-void
-fs_commit_abort(const FsMount *mount, const FsSession *session,
-                const char *reason)
-{
-	FsTransaction *transaction =
-		fs_transaction_find(mount->transactions, session);
-
-	if (transaction != NULL)
-		transaction_undo(mount, transaction, reason);
-}
-
-/*
- * Who lets go, and how? An smbd closes as root when its client is gone, and as
- * the share's user when the client says so; a process that is killed closes as
- * it exits. So is told what is done from what was broken off. Returns the
- * reason to undo it, or NULL.
- */
-static const char *
-caller_fault(const FsCall *call, FsSession *session)
-{
-	bool is_smbd = fs_session_is_smbd(session);
-	FsThreadEnd end;
-
-	if (is_smbd && call->caller.uid == 0)
-		return "its client disconnected";
-	if (fs_session_pid(session) == 0)
-		return NULL;
-	if (fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end) < 0)
-		return "it is not known how its process ended";
-
-	switch (end) {
-	case FS_THREAD_GOES_ON:
-		return NULL;
-	case FS_THREAD_EXITS:
-		return is_smbd ? "its smbd ended" : NULL;
-	case FS_THREAD_FAILS:
-	default:
-		return "its process was killed or failed";
-	}
-}
-
-void
-fs_commit_look_at(const FsCall *call, FsSession *session)
-{
-	const FsMount *mount = call->mount;
-	FsTransaction *transaction =
-		fs_transaction_find(mount->transactions, session);
-	const char *fault;
-
-	if (transaction == NULL || !fs_transaction_is_staged(transaction))
-		return;
-
-	fault = caller_fault(call, session);
-	if (fault != NULL)
-		transaction_undo(mount, transaction, fault);
-}
-
 /* ---- committing ---------------------------------------------------------- */
 
-static void transaction_settle(const FsMount *mount,
-                               FsTransaction *transaction);
+static int transaction_step(const FsMount *mount, FsTransaction *transaction);
 
-/* Called with the turn, on the main thread. */
+/* What @transaction's session did while it was on its way stands on what did
+ * not happen. */
+static void
+flight_failed(const Flight *flight)
+{
+	FsTransaction *transaction = flight->transaction;
+	bool is_told = flight->ends.length > 0;
+
+	g_critical("commit failed session=%" G_GUINT64_FORMAT ": %s",
+	           fs_session_serial(transaction->session),
+	           g_strerror(-flight->r));
+	fs_undo(flight->mount, transaction, "a commit of it failed", is_told);
+}
+
+/* On the main thread. */
 static void
 flight_landed(void *user_data)
 {
 	Flight *flight = user_data;
 	const FsMount *mount = flight->mount;
 	FsTransaction *transaction = flight->transaction;
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
-		g_mutex_locker_new(mount->turn);
+	GQueue ends = flight->ends;
+	int r = flight->r;
 
-	transaction->is_flying = false;
+	g_mutex_lock(mount->turn);
 	dirs_settle(mount, flight->dirs);
+	fs_transaction_landed(transaction);
 	if (transaction->is_detached) {
+		/* Those who wait for the rest of a session that is over. */
+		fs_commit_answer(&transaction->ends, r);
 		fs_transaction_release(transaction, UINT64_MAX);
-	} else if (flight->r == 0) {
-		fs_transaction_release(transaction, flight->batch);
-	}
-	ends_answer(&flight->ends, flight->r);
-
-	if (transaction->is_detached) {
 		fs_transaction_tidy(transaction);
-	} else if (flight->r < 0) {
-		g_critical("commit failed session=%" G_GUINT64_FORMAT ": %s",
-		           fs_session_serial(transaction->session),
-		           g_strerror(-flight->r));
-		transaction_undo(mount, transaction,
-		                 "the commit before it failed");
+	} else if (r < 0) {
+		flight_failed(flight);
 	} else {
-		transaction_settle(mount, transaction);
+		fs_transaction_release(transaction, flight->batch);
+		(void)transaction_step(mount, transaction);
 	}
 
+	fs_commit_answer(&ends, r);
+	fs_turn_end(mount);
+	g_mutex_unlock(mount->turn);
 	g_hash_table_unref(flight->dirs);
 	g_free(flight);
 }
@@ -255,8 +141,7 @@ transaction_fly(const FsMount *mount, FsTransaction *transaction)
 		.ends = transaction->ends,
 	};
 	g_queue_init(&transaction->ends);
-	fs_transaction_next_batch(transaction);
-	transaction->is_flying = true;
+	fs_transaction_fly(transaction);
 	store_txn_checkpoint(transaction->txn, flight_done, flight);
 }
 
@@ -265,10 +150,14 @@ static int
 transaction_publish(const FsMount *mount, FsTransaction *transaction)
 {
 	int r = store_txn_publish(&transaction->txn);
+	GQueue ends;
 
 	if (r < 0) {
-		transaction_undo(mount, transaction, g_strerror(-r));
-		return r;
+		ends = transaction->ends;
+		g_queue_init(&transaction->ends);
+		fs_undo(mount, transaction, g_strerror(-r), true);
+		fs_commit_answer(&ends, r);
+		return end_error(r);
 	}
 
 	dirs_settle(mount, transaction->dirs);
@@ -306,8 +195,8 @@ transaction_end(const FsMount *mount, FsTransaction *transaction)
 
 	if (fs_transaction_is_staged(transaction)) {
 		if (is_torn(transaction)) {
-			transaction_undo(mount, transaction,
-			                 "a new message file has a gap");
+			fs_undo(mount, transaction,
+			        "a new message file has a gap", true);
 			return -EIO;
 		}
 		if (transaction->is_durable) {
@@ -324,16 +213,37 @@ transaction_end(const FsMount *mount, FsTransaction *transaction)
 	transaction->is_durable = false;
 	fs_transaction_release(transaction, UINT64_MAX);
 	fs_transaction_tidy(transaction);
-	ends_answer(&ends, 0);
+	fs_commit_answer(&ends, 0);
 	return r;
 }
 
 /* ---- under pressure ------------------------------------------------------ */
 
-/* Whether the session has a lock for @purpose: if @is_open, in some form, not
- * merely kept. */
+bool
+fs_commit_is_idle(const FsMount *mount, const FsSession *session,
+                  const char *key)
+{
+	int64_t before_us =
+		g_get_monotonic_time() - mount->config->idle_open_s * US_PER_S;
+	g_autoptr(GPtrArray) handles = NULL;
+
+	if (mount->config->idle_open_s == 0)
+		return false;
+
+	handles = fs_handle_of_key(mount->handles, session, key);
+	for (guint i = 0; i < handles->len; i++) {
+		const FsHandle *handle = handles->pdata[i];
+
+		if (handle->has_range || handle->used_us > before_us)
+			return false;
+	}
+	return true;
+}
+
+/* An open mailbag that is no inqueue is half changed, or about to change: who
+ * moves a message opens both ends first. */
 static bool
-has_lock(const FsTransaction *transaction, FsLockPurpose purpose, bool is_open)
+has_open_mailbag(const FsMount *mount, const FsTransaction *transaction)
 {
 	GHashTableIter iter;
 	gpointer data;
@@ -342,34 +252,46 @@ has_lock(const FsTransaction *transaction, FsLockPurpose purpose, bool is_open)
 	while (g_hash_table_iter_next(&iter, NULL, &data)) {
 		const FsTransactionLock *lock = data;
 
-		if (lock->purpose == purpose && (lock->forms > 0 || !is_open))
+		if (lock->purpose == FS_LOCK_UPDATE && lock->forms > 0 &&
+		    (fs_transaction_has_changed(transaction, lock->key) ||
+		     !fs_commit_is_idle(mount, transaction->session,
+		                        lock->key)))
 			return true;
 	}
 	return false;
 }
 
-/* Whether what is staged may be seen as it is: a message's whole hand-over is
- * the smallest unit. An open mailbag that is no inqueue is about to change, if
- * it has not: who moves a message opens both ends first. */
 static bool
-is_safe(const FsTransaction *transaction)
+has_inqueue(const FsTransaction *transaction)
 {
-	if (transaction->writers > 0)
-		return false;
+	GHashTableIter iter;
+	gpointer data;
+
+	g_hash_table_iter_init(&iter, transaction->locks);
+	while (g_hash_table_iter_next(&iter, NULL, &data))
+		if (((FsTransactionLock *)data)->purpose == FS_LOCK_INQUEUE)
+			return true;
+	return false;
+}
+
+/* Whether what is staged may be seen as it is: a message's whole hand-over is
+ * the smallest unit. */
+static bool
+is_safe(const FsMount *mount, const FsTransaction *transaction)
+{
 	if (!fs_transaction_is_staged(transaction))
 		return true;
-	if (has_lock(transaction, FS_LOCK_UPDATE, true))
+	if (transaction->writers > 0 || has_open_mailbag(mount, transaction))
 		return false;
 
-	return transaction->is_last_index ||
-	       !has_lock(transaction, FS_LOCK_INQUEUE, false);
+	return transaction->is_last_index || !has_inqueue(transaction);
 }
 
 /* Commits what there is, and so lets go of what is merely kept. */
 static void
 transaction_relieve(const FsMount *mount, FsTransaction *transaction)
 {
-	if (transaction->is_flying || !is_safe(transaction))
+	if (transaction->is_flying || !is_safe(mount, transaction))
 		return;
 
 	if (fs_transaction_is_staged(transaction)) {
@@ -378,7 +300,6 @@ transaction_relieve(const FsMount *mount, FsTransaction *transaction)
 		return;
 	}
 
-	transaction->is_pressed = false;
 	fs_transaction_release(transaction, UINT64_MAX);
 	fs_transaction_tidy(transaction);
 }
@@ -396,11 +317,20 @@ fs_commit_press(const FsMount *mount, const char *key)
 	if (transaction == NULL)
 		return;
 
-	transaction->is_pressed = true;
-	transaction_relieve(mount, transaction);
+	fs_transaction_press(transaction, key);
+	if (fs_transaction_is_pressed(transaction))
+		transaction_relieve(mount, transaction);
 }
 
 /* ---- after each step ----------------------------------------------------- */
+
+static int64_t
+age_us(const FsTransaction *transaction)
+{
+	return fs_transaction_is_staged(transaction)
+	               ? g_get_monotonic_time() - transaction->begun_us
+	               : 0;
+}
 
 static int
 transaction_step(const FsMount *mount, FsTransaction *transaction)
@@ -409,15 +339,10 @@ transaction_step(const FsMount *mount, FsTransaction *transaction)
 		return 0;
 	if (fs_transaction_is_over(transaction))
 		return transaction_end(mount, transaction);
-	if (transaction->is_pressed)
+	if (fs_transaction_is_pressed(transaction) ||
+	    age_us(transaction) > SAFE_AGE_US)
 		transaction_relieve(mount, transaction);
 	return 0;
-}
-
-static void
-transaction_settle(const FsMount *mount, FsTransaction *transaction)
-{
-	(void)transaction_step(mount, transaction);
 }
 
 int
@@ -427,6 +352,14 @@ fs_commit_settle(const FsMount *mount, const FsSession *session)
 		fs_transaction_find(mount->transactions, session);
 
 	return transaction != NULL ? transaction_step(mount, transaction) : 0;
+}
+
+int
+fs_commit_end(const FsCall *call, const FsSession *session, int r)
+{
+	int settled = fs_commit_settle(call->mount, session);
+
+	return r < 0 ? r : settled;
 }
 
 void
@@ -449,36 +382,39 @@ fs_commit_reply(const FsCall *call, const FsSession *session, int r)
 
 /* ---- time ---------------------------------------------------------------- */
 
-static int64_t
-limit_us(const FsMount *mount, const FsTransaction *transaction)
+static bool
+is_too_old(const FsMount *mount, const FsTransaction *transaction)
 {
-	if (mount->config->transaction_limit_s == 0 ||
-	    !fs_transaction_is_staged(transaction))
-		return INT64_MAX;
+	int64_t limit_s = mount->config->transaction_limit_s;
 
-	return transaction->begun_us +
-	       mount->config->transaction_limit_s * US_PER_S;
+	return limit_s > 0 && !transaction->is_flying &&
+	       age_us(transaction) >= limit_s * US_PER_S;
+}
+
+/* Called with a serial, for any session may end while others are looked at. */
+static void
+serial_expire(const FsMount *mount, uint64_t serial)
+{
+	FsTransaction *transaction =
+		fs_transaction_of_serial(mount->transactions, serial);
+
+	if (transaction == NULL || age_us(transaction) < SAFE_AGE_US)
+		return;
+
+	/* If nothing is half done: better late than undone. */
+	transaction_relieve(mount, transaction);
+	if (is_too_old(mount, transaction))
+		fs_undo(mount, transaction,
+		        "it took longer than transaction-limit", false);
 }
 
 void
-fs_commit_expire(const FsMount *mount, int64_t now_us)
+fs_commit_expire(const FsMount *mount)
 {
-	g_autoptr(GList) all = fs_transaction_list(mount->transactions);
+	g_autoptr(GArray) serials = fs_transaction_serials(mount->transactions);
 
-	for (GList *l = all; l != NULL; l = l->next) {
-		FsTransaction *transaction = l->data;
-
-		if (limit_us(mount, transaction) > now_us)
-			continue;
-
-		/* Nothing is half done: better late than undone. */
-		transaction_relieve(mount, transaction);
-		if (limit_us(mount, transaction) <= now_us &&
-		    !transaction->is_flying)
-			transaction_undo(mount, transaction,
-			                 "it took longer than "
-			                 "transaction-limit");
-	}
+	for (guint i = 0; i < serials->len; i++)
+		serial_expire(mount, g_array_index(serials, uint64_t, i));
 }
 
 int64_t
@@ -486,17 +422,5 @@ fs_commit_due_us(const FsMount *mount)
 {
 	int64_t begun_us = fs_transaction_oldest_us(mount->transactions);
 
-	if (mount->config->transaction_limit_s == 0 || begun_us == INT64_MAX)
-		return INT64_MAX;
-
-	return begun_us + mount->config->transaction_limit_s * US_PER_S;
-}
-
-void
-fs_commit_stop(const FsMount *mount, const char *reason)
-{
-	FsTransaction *transaction;
-
-	while ((transaction = fs_transaction_any(mount->transactions)) != NULL)
-		transaction_undo(mount, transaction, reason);
+	return begun_us == INT64_MAX ? INT64_MAX : begun_us + SAFE_AGE_US;
 }

@@ -76,10 +76,58 @@ fs_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
 		r = append_offset(&call, &at);
 	if (r == 0)
 		r = file_write(&call, handle, data, size, at);
-	if (r == 0)
-		r = fs_commit_settle(call.mount, handle->session);
+	r = fs_commit_end(&call, handle->session, r);
 
 	fs_reply_written(&call, r, size);
+}
+
+/* A close that was looked at. */
+static void
+flush_end(const FsCall *call, FsHandle *handle, FsSession *session, int r)
+{
+	const FsMount *mount = call->mount;
+
+	fs_hold_ranges(mount, handle);
+	fs_hold_leave(mount, handle);
+	fs_commit_reply(call, session, r);
+}
+
+/* A close that may be the last thing its process does. */
+typedef struct Flush {
+	FsCall call;
+	FsHandle *handle;   /* borrowed: it is not released while we look */
+	FsSession *session; /* a reference */
+} Flush;
+
+/* On the main thread. */
+static void
+flush_look(void *user_data)
+{
+	Flush *flush = user_data;
+	const FsMount *mount = flush->call.mount;
+	const char *fault = fs_undo_look(&flush->call, flush->session);
+	FsTransaction *transaction;
+
+	g_mutex_lock(mount->turn);
+	transaction = fs_transaction_find(mount->transactions, flush->session);
+	if (fault != NULL && transaction != NULL)
+		fs_undo(mount, transaction, fault, true);
+	flush_end(&flush->call, flush->handle, flush->session,
+	          fault != NULL ? -EIO : 0);
+	fs_turn_end(mount);
+	g_mutex_unlock(mount->turn);
+
+	fs_session_unref(flush->session);
+	g_free(flush);
+}
+
+/* A process that inherited the file closes it. */
+static void
+flush_foreign(const FsCall *call, const FsHandle *handle)
+{
+	fs_hold_ranges(call->mount, handle);
+	fs_reply_status(call, 0);
+	(void)fs_commit_settle(call->mount, handle->session);
 }
 
 /* One close(2) of perhaps many. POSIX locks of the process end here, and what it
@@ -88,24 +136,30 @@ void
 fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "flush", ino);
-	const FsMount *mount = call.mount;
 	FsHandle *handle = fs_call_handle(&call, fi);
 	g_autoptr(FsSession) session = NULL;
+	Flush *flush;
 
-	/* Another process that inherited the file may close it. */
-	if (handle->key == NULL || fs_call_session(&call, &session) < 0 ||
-	    session != handle->session) {
-		fs_range_lock_drop_owner(mount->locks, call.node,
-		                         fi->lock_owner);
+	fs_range_lock_drop_owner(call.mount->locks, call.node, fi->lock_owner);
+	if (handle->key == NULL) {
 		fs_reply_status(&call, 0);
-		return;
+	} else if (fs_call_session(&call, &session) < 0 ||
+	           session != handle->session) {
+		flush_foreign(&call, handle);
+	} else if (fs_hold_is_lost(handle)) {
+		fs_session_set_untold(session, false);
+		flush_end(&call, handle, session, -EIO);
+	} else if (!fs_undo_is_due(&call, session)) {
+		flush_end(&call, handle, session, 0);
+	} else {
+		flush = g_new(Flush, 1);
+		*flush = (Flush){
+			.call = call,
+			.handle = handle,
+			.session = fs_session_ref(session),
+		};
+		fs_later_post(call.mount->later, flush_look, flush);
 	}
-
-	fs_commit_look_at(&call, session);
-	fs_range_lock_drop_owner(mount->locks, call.node, fi->lock_owner);
-	fs_hold_ranges(mount, handle);
-	fs_hold_leave(mount, handle);
-	fs_commit_reply(&call, session, 0);
 }
 
 void

@@ -43,24 +43,48 @@ fs_hold_is_wanted(const StorePlace *place, int flags)
 }
 
 int
-fs_hold_take(const FsCall *call, FsSession *session, const char *key,
-             FsLockPurpose purpose)
+fs_hold_check(const FsSession *session)
 {
-	const FsMount *mount = call->mount;
+	if (fs_session_pid(session) != 0)
+		return 0;
+
+	g_warning_once("refused=lock: callers of another pid namespace cannot "
+	               "be told from each other");
+	return -EACCES;
+}
+
+static int
+hold_try(const FsMount *mount, FsSession *session, const char *key,
+         FsLockPurpose purpose)
+{
 	FsTransaction *transaction =
 		fs_transaction_obtain(mount->transactions, session);
 	int r;
 
 	r = fs_transaction_take(transaction, key, purpose,
 	                        g_get_monotonic_time());
-	if (r == 0) {
+	if (r == 0)
 		fs_transaction_hold(transaction, key);
-		return 0;
-	}
-
-	fs_transaction_tidy(transaction);
-	fs_commit_press(mount, key);
+	else
+		fs_transaction_tidy(transaction);
 	return r;
+}
+
+int
+fs_hold_take(const FsCall *call, FsSession *session, const char *key,
+             FsLockPurpose purpose)
+{
+	int r;
+
+	r = fs_hold_check(session);
+	if (r == 0)
+		r = hold_try(call->mount, session, key, purpose);
+	if (r != -ETXTBSY)
+		return r;
+
+	/* Whoever merely keeps it may give it up at once, if he is asked. */
+	fs_commit_press(call->mount, key);
+	return hold_try(call->mount, session, key, purpose);
 }
 
 void
@@ -75,7 +99,7 @@ fs_hold_taken(const FsCall *call, FsSession *session, const char *key,
 }
 
 void
-fs_hold_undo(const FsMount *mount, const FsSession *session, const char *key)
+fs_hold_let_go(const FsMount *mount, const FsSession *session, const char *key)
 {
 	FsTransaction *transaction =
 		fs_transaction_find(mount->transactions, session);
@@ -105,14 +129,22 @@ hold_renew(const FsCall *call, FsHandle *handle)
 	return r;
 }
 
+bool
+fs_hold_is_lost(const FsHandle *handle)
+{
+	return fs_handle_is_stale(handle) &&
+	       (handle->kind != LAYOUT_PLAIN || handle->hold != FS_HOLD_NONE);
+}
+
 int
 fs_hold_use(const FsCall *call, FsHandle *handle)
 {
 	int r = 0;
 
-	if (fs_handle_is_stale(handle) &&
-	    (handle->kind != LAYOUT_PLAIN || handle->hold != FS_HOLD_NONE))
+	if (fs_hold_is_lost(handle)) {
+		fs_session_set_untold(handle->session, false);
 		return -EIO;
+	}
 
 	if (handle->hold == FS_HOLD_LEFT)
 		r = hold_renew(call, handle);
@@ -147,7 +179,63 @@ fs_hold_leave(const FsMount *mount, FsHandle *handle)
 			: 0;
 	handle->hold = FS_HOLD_LEFT;
 	if (transaction != NULL)
-		fs_hold_undo(mount, handle->session, handle->key);
+		fs_hold_let_go(mount, handle->session, handle->key);
+}
+
+/* ---- idle handles -------------------------------------------------------- */
+
+/* A mailbag that a client has left open, with nothing done to it for a while,
+ * keeps others out no longer (Q92439). */
+static bool
+is_left(const FsMount *mount, const FsTransaction *transaction,
+        const FsTransactionLock *lock)
+{
+	return lock->purpose == FS_LOCK_UPDATE && lock->forms > 0 &&
+	       !fs_transaction_is_staged(transaction) &&
+	       !transaction->is_flying &&
+	       fs_mailbag_lock_is_wanted(mount->mailbags, lock->key) &&
+	       fs_commit_is_idle(mount, transaction->session, lock->key);
+}
+
+static void
+key_leave(const FsMount *mount, const FsSession *session, const char *key)
+{
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_key(mount->handles, session, key);
+
+	for (guint i = 0; i < handles->len; i++)
+		fs_hold_leave(mount, handles->pdata[i]);
+}
+
+static void
+session_expire(const FsMount *mount, FsTransaction *transaction)
+{
+	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
+	GHashTableIter iter;
+	gpointer lock;
+
+	/* Nothing is given up before it is settled, so nobody is called. */
+	g_hash_table_iter_init(&iter, transaction->locks);
+	while (g_hash_table_iter_next(&iter, NULL, &lock))
+		if (is_left(mount, transaction, lock))
+			key_leave(mount, session,
+			          ((FsTransactionLock *)lock)->key);
+	(void)fs_commit_settle(mount, session);
+}
+
+void
+fs_hold_expire(const FsMount *mount)
+{
+	g_autoptr(GArray) serials = fs_transaction_serials(mount->transactions);
+
+	for (guint i = 0; i < serials->len; i++) {
+		FsTransaction *transaction = fs_transaction_of_serial(
+			mount->transactions,
+			g_array_index(serials, uint64_t, i));
+
+		if (transaction != NULL)
+			session_expire(mount, transaction);
+	}
 }
 
 /* ---- byte ranges --------------------------------------------------------- */
@@ -180,6 +268,6 @@ fs_hold_ranges(const FsMount *mount, const FsHandle *of)
 			continue;
 		handle->has_range = false;
 		if (!fs_handle_is_stale(handle))
-			fs_hold_undo(mount, handle->session, handle->key);
+			fs_hold_let_go(mount, handle->session, handle->key);
 	}
 }

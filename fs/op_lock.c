@@ -63,7 +63,8 @@ typedef struct Locking {
 	FsHandle *handle; /* borrowed: it is not released while we answer */
 	FsLockOwner owner;
 	FsLockRange range;
-	bool is_form; /* it is one of the mailbag's lock */
+	bool is_form;   /* it is one of the mailbag's lock */
+	unsigned epoch; /* of the session, when that was had */
 } Locking;
 
 static void
@@ -73,8 +74,19 @@ locking_ended(void *user_data, int r)
 	const FsCall *call = &locking->call;
 	FsHandle *handle = locking->handle;
 
+	/* What its session had was undone while it waited. */
+	if (locking->is_form &&
+	    locking->epoch != fs_session_epoch(handle->session)) {
+		if (r == 0)
+			(void)fs_range_lock_drop(call->mount->locks,
+			                         &locking->owner,
+			                         &locking->range);
+		locking->is_form = false;
+		r = -EIO;
+	}
+
 	if (locking->is_form && (r < 0 || handle->has_range))
-		fs_hold_undo(call->mount, handle->session, handle->key);
+		fs_hold_let_go(call->mount, handle->session, handle->key);
 	if (locking->is_form && r == 0)
 		fs_hold_range(handle);
 	fs_reply_status(call, r);
@@ -130,6 +142,7 @@ mailbag_granted(void *user_data, int r)
 
 	fs_hold_taken(&locking->call, handle->session, handle->key,
 	              handle->purpose);
+	locking->epoch = fs_session_epoch(handle->session);
 	range_wait(locking);
 }
 
@@ -172,6 +185,7 @@ lock_take(const FsCall *call, const FsLockOwner *owner,
 		.owner = *owner,
 		.range = *range,
 		.is_form = fs_hold_is_range(handle, range),
+		.epoch = fs_session_epoch(handle->session),
 	};
 
 	if (locking->is_form)
@@ -196,8 +210,11 @@ lock_drop(const FsCall *call, const FsLockOwner *owner,
 {
 	int r;
 
-	if (handle->has_range)
-		fs_commit_look_at(call, handle->session);
+	if (handle->has_range && fs_undo_lost(call, handle->session)) {
+		fs_reply_status(call, -EIO);
+		return;
+	}
+
 	r = fs_range_lock_drop(call->mount->locks, owner, range);
 	fs_hold_ranges(call->mount, handle);
 	fs_commit_reply(call, handle->session, r);

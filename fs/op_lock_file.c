@@ -126,6 +126,12 @@ fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
 	g_autofree char *key = fs_lock_key(place);
 	int r;
 
+	r = fs_undo_tell(session);
+	if (r == 0)
+		r = fs_hold_check(session);
+	if (r < 0)
+		return r;
+
 	if (file_at(call, place) != NULL)
 		return -EEXIST;
 	if (lock_attempt(call, session, place, key) < 0)
@@ -133,7 +139,7 @@ fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
 
 	r = file_create(call, session, place, mode);
 	if (r < 0) {
-		fs_hold_undo(call->mount, session, key);
+		fs_hold_let_go(call->mount, session, key);
 		(void)fs_commit_settle(call->mount, session);
 		return r;
 	}
@@ -164,11 +170,17 @@ lock_hand_over(const FsCall *call, const FsSession *session,
 }
 
 int
-fs_call_lock_delete(const FsCall *call, const FsSession *session,
+fs_call_lock_delete(const FsCall *call, FsSession *session,
                     const StorePlace *place)
 {
 	g_autofree char *key = fs_lock_key(place);
 	FsLockFile *file = file_at(call, place);
+	int r;
+
+	/* It went with what was undone. */
+	r = fs_undo_tell(session);
+	if (r < 0)
+		return r;
 
 	if (is_elsewhere(call, session, place))
 		return -ETXTBSY;
@@ -177,7 +189,7 @@ fs_call_lock_delete(const FsCall *call, const FsSession *session,
 
 	lock_hand_over(call, session, file);
 	fs_lock_file_remove(file);
-	fs_hold_undo(call->mount, session, key);
+	fs_hold_let_go(call->mount, session, key);
 	return 0;
 }
 

@@ -179,10 +179,13 @@ name_add(FsCall *call, FsSession *session, const char *name, mode_t mode,
 	/* Directories are plain, and a lock is a file. */
 	if (S_ISDIR(mode) && place.kind == LAYOUT_LOCK_FILE)
 		return -EPERM;
-	if (S_ISDIR(mode))
+	if (S_ISDIR(mode)) {
+		r = fs_stage_check(call, session, &place);
 		place.kind = LAYOUT_PLAIN;
+	}
 
-	r = place_create(call, session, &place, mode, &found.attr);
+	if (r == 0)
+		r = place_create(call, session, &place, mode, &found.attr);
 	if (r < 0)
 		return r;
 
@@ -213,8 +216,8 @@ fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	r = S_ISREG(mode) ? fs_call_session(&call, &session) : -EPERM;
 	if (r == 0)
 		r = name_add(&call, session, name, mode, &place, &entry);
-	if (r == 0)
-		r = fs_commit_settle(call.mount, session);
+	if (session != NULL)
+		r = fs_commit_end(&call, session, r);
 
 	fs_reply_entry(&call, r, &entry);
 }
@@ -288,7 +291,7 @@ create_existing(FsCall *call, FsSession *session, const char *name,
 		r = fs_call_entry(call, session, &dir, name, found.entry.name,
 		                  &found.attr, ret_entry);
 	if (r < 0 && ret_opening->wants_lock)
-		fs_hold_undo(call->mount, session, ret_opening->key);
+		fs_hold_let_go(call->mount, session, ret_opening->key);
 
 	return r;
 }

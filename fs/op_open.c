@@ -217,7 +217,7 @@ open_finish(FsCall *call, FsSession *session, const StoreAttr *attr,
 	r = fs_open_truncate(call, session, attr, fi);
 	if (r < 0) {
 		if (opening->wants_lock)
-			fs_hold_undo(mount, session, opening->key);
+			fs_hold_let_go(mount, session, opening->key);
 		fs_reply_status(call, r);
 	} else {
 		handle = fs_open_into(call, session, call->nodeid, opening, fi);
@@ -238,7 +238,7 @@ parked_check(Parked *parked, StoreAttr *ret_attr)
 	StorePlace place;
 	int r;
 
-	fs_call_node(call);
+	fs_call_see(call, parked->session);
 	r = store_place_of(call->txn, call->node, &place);
 	if (r == 0) {
 		key = fs_lock_key(&place);
@@ -268,7 +268,7 @@ parked_ended(void *user_data, int r)
 		              opening->purpose);
 		r = parked_check(parked, &attr);
 		if (r < 0)
-			fs_hold_undo(mount, parked->session, opening->key);
+			fs_hold_let_go(mount, parked->session, opening->key);
 	}
 
 	if (r == 0) {
@@ -332,12 +332,13 @@ open_park(const FsCall *call, FsSession *session, FsOpening *opening,
 	fs_commit_press(mount, key);
 }
 
-/* Whether the lock is had without waiting. */
-static bool
+/* Takes the lock without waiting, if one is wanted. */
+static int
 open_try(const FsCall *call, FsSession *session, const FsOpening *opening)
 {
-	return !opening->wants_lock ||
-	       fs_hold_take(call, session, opening->key, opening->purpose) == 0;
+	return opening->wants_lock ? fs_hold_take(call, session, opening->key,
+	                                          opening->purpose)
+	                           : 0;
 }
 
 static int
@@ -374,83 +375,16 @@ fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = fs_open_check(&call, session, &attr, fi);
 	if (r == 0)
 		r = open_begin(&call, session, fi->flags, &opening);
+	if (r == 0 && opening.wants_lock)
+		r = fs_undo_tell(session);
+	if (r == 0)
+		r = open_try(&call, session, &opening);
 
-	if (r < 0)
-		fs_reply_status(&call, r);
-	else if (open_try(&call, session, &opening))
+	if (r == 0)
 		open_finish(&call, session, &attr, &opening, fi);
-	else
+	else if (r == -ETXTBSY && opening.wants_lock)
 		open_park(&call, session, &opening, fi);
+	else
+		fs_reply_status(&call, r);
 	fs_opening_clear(&opening);
-}
-
-/* ---- idle handles -------------------------------------------------------- */
-
-/* A mailbag that a client has left open, with nothing done to it for a while,
- * keeps others out no longer (Q92439). */
-static bool
-transaction_is_idle(const FsMount *mount, const FsTransaction *transaction,
-                    const char *key, int64_t before_us)
-{
-	g_autoptr(GPtrArray) handles = NULL;
-
-	if (fs_transaction_is_staged(transaction) || transaction->is_flying)
-		return false;
-
-	handles = fs_handle_of_key(mount->handles, transaction->session, key);
-	for (guint i = 0; i < handles->len; i++) {
-		const FsHandle *handle = handles->pdata[i];
-
-		if (handle->has_range || handle->used_us > before_us)
-			return false;
-	}
-	return true;
-}
-
-static void
-key_leave(const FsMount *mount, const FsTransaction *transaction,
-          const char *key)
-{
-	g_autoptr(GPtrArray) handles =
-		fs_handle_of_key(mount->handles, transaction->session, key);
-
-	for (guint i = 0; i < handles->len; i++)
-		fs_hold_leave(mount, handles->pdata[i]);
-}
-
-void
-fs_open_expire_idle(const FsMount *mount, int64_t now_us)
-{
-	int64_t before_us = now_us - mount->config->idle_open_s * US_PER_S;
-	g_autoptr(GList) all = NULL;
-
-	if (mount->config->idle_open_s == 0)
-		return;
-
-	all = fs_transaction_list(mount->transactions);
-	for (GList *l = all; l != NULL; l = l->next) {
-		FsTransaction *transaction = l->data;
-		g_autoptr(GList) keys =
-			g_hash_table_get_keys(transaction->locks);
-		const FsSession *session = transaction->session;
-
-		for (GList *k = keys; k != NULL; k = k->next) {
-			const FsTransactionLock *lock = g_hash_table_lookup(
-				transaction->locks, k->data);
-
-			if (lock->purpose == FS_LOCK_UPDATE &&
-			    fs_mailbag_lock_is_wanted(mount->mailbags,
-			                              lock->key) &&
-			    transaction_is_idle(mount, transaction, lock->key,
-			                        before_us))
-				key_leave(mount, transaction, lock->key);
-		}
-		(void)fs_commit_settle(mount, session);
-	}
-}
-
-FsMailbagLock *
-fs_open_locks_new(const FsConfig *config)
-{
-	return fs_mailbag_lock_new(config->lock_wait_s * US_PER_S);
 }

@@ -49,7 +49,7 @@ move_how(unsigned flags, StoreMove *ret_how)
 }
 
 static int
-move_find(const FsCall *call, Move *move)
+move_find(const FsCall *call, const FsSession *session, Move *move)
 {
 	StoreNode dir = fs_view_node(move->dir);
 	StoreNode new_dir = fs_view_node(move->new_dir);
@@ -74,8 +74,12 @@ move_find(const FsCall *call, Move *move)
 		return r;
 
 	/* Directories are plain, whatever they are called. */
-	if (S_ISDIR(move->source.attr.mode))
+	if (S_ISDIR(move->source.attr.mode)) {
+		r = fs_stage_check(call, session, &move->new_place);
 		move->place.kind = move->new_place.kind = LAYOUT_PLAIN;
+	}
+	if (r < 0)
+		return r;
 
 	r = fs_name_find(call, new_dir, move->new_name, &move->target);
 	return r == -ENOENT ? 0 : r;
@@ -201,7 +205,7 @@ fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 	r = move_how(flags, &move.how);
 	if (r == 0)
-		r = move_find(&call, &move);
+		r = move_find(&call, session, &move);
 	if (r == 0)
 		r = move_check(&call, session, &move);
 	if (r == 0)

@@ -15,8 +15,8 @@
 
 /* ---- seeing -------------------------------------------------------------- */
 
-static void
-call_see(FsCall *call, const FsSession *session)
+void
+fs_call_see(FsCall *call, const FsSession *session)
 {
 	const FsMount *mount = call->mount;
 	const FsTransaction *transaction =
@@ -38,7 +38,7 @@ fs_call_session(FsCall *call, FsSession **ret_session)
 	if (r < 0)
 		return r;
 
-	call_see(call, session);
+	fs_call_see(call, session);
 	*ret_session = session;
 	return 0;
 }
@@ -54,7 +54,7 @@ fs_call_node(FsCall *call)
 	session = fs_session_by_slot(call->mount->sessions,
 	                             fs_view_slot(call->nodeid));
 	if (session != NULL)
-		call_see(call, session);
+		fs_call_see(call, session);
 }
 
 FsHandle *
@@ -63,7 +63,7 @@ fs_call_handle(FsCall *call, const struct fuse_file_info *fi)
 	FsHandle *handle = fs_handle_of(fi);
 
 	handle->used_us = g_get_monotonic_time();
-	call_see(call, handle->session);
+	fs_call_see(call, handle->session);
 	return handle;
 }
 
@@ -88,6 +88,42 @@ session_introduce(const FsMount *mount, FsSession *session)
 		fs_later_post(mount->later, peer_find, fs_session_ref(session));
 }
 
+/* Takes @key for @transaction. Whoever merely keeps it may give it up at once,
+ * if he is asked. */
+static int
+lock_take(const FsMount *mount, FsTransaction *transaction, const char *key,
+          FsLockPurpose purpose)
+{
+	int r;
+
+	r = fs_transaction_take(transaction, key, purpose,
+	                        g_get_monotonic_time());
+	if (r != -ETXTBSY)
+		return r;
+
+	fs_commit_press(mount, key);
+	return fs_transaction_take(transaction, key, purpose,
+	                           g_get_monotonic_time());
+}
+
+/* Makes @call write to @transaction. */
+static int
+stage_begin(FsCall *call, FsTransaction *transaction)
+{
+	const FsMount *mount = call->mount;
+	int r;
+
+	if (transaction->txn == NULL)
+		session_introduce(mount, transaction->session);
+	r = fs_transaction_begin(transaction, mount->store);
+	if (r < 0)
+		return r;
+
+	call->transaction = transaction;
+	call->txn = transaction->txn;
+	return 0;
+}
+
 int
 fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 {
@@ -101,52 +137,65 @@ fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 	if (place->kind == LAYOUT_PLAIN)
 		return 0;
 
+	r = fs_undo_tell(session);
+	if (r == 0)
+		r = fs_hold_check(session);
+	if (r < 0)
+		return r;
+
 	key = fs_lock_key(place);
 	transaction = fs_transaction_obtain(mount->transactions, session);
-	r = fs_transaction_take(transaction, key, fs_lock_key_purpose(place),
-	                        g_get_monotonic_time());
-	if (r == -ETXTBSY)
-		fs_commit_press(mount, key);
-	if (r == 0 && transaction->txn == NULL)
-		session_introduce(mount, session);
-	if (r == 0)
-		r = fs_transaction_begin(transaction, mount->store);
-	if (r < 0) {
-		fs_commit_settle(mount, session);
-		return r;
-	}
+	r = lock_take(mount, transaction, key, fs_lock_key_purpose(place));
+	return r < 0 ? r : stage_begin(call, transaction);
+}
 
-	call->transaction = transaction;
-	call->txn = transaction->txn;
-	return 0;
+int
+fs_stage_check(const FsCall *call, const FsSession *session,
+               const StorePlace *place)
+{
+	g_autofree char *key = fs_lock_key(place);
+
+	return key != NULL && fs_mailbag_lock_is_elsewhere(
+				      call->mount->mailbags,
+				      fs_session_serial(session), key,
+				      g_get_monotonic_time())
+	               ? -ETXTBSY
+	               : 0;
+}
+
+/* A file that its session has staged goes on there whatever it is called by
+ * now: under a plain name, or none. */
+static int
+stage_touched(FsCall *call, FsTransaction *transaction, StoreNode node)
+{
+	/* What was removed by a batch on its way may be gone when the next one
+	 * arrives. */
+	if (fs_transaction_file(transaction, node) == NULL)
+		return -ETXTBSY;
+
+	return stage_begin(call, transaction);
 }
 
 int
 fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
               StorePlace *ret_place)
 {
-	const FsTransaction *transaction;
+	FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, session);
 	StorePlace place;
 	int r;
 
 	r = store_place_of(call->txn, node, &place);
-	if (r == 0)
-		r = fs_stage(call, session, &place);
-	if (r == 0)
-		*ret_place = place;
-	if (r != -ESTALE)
+	if (r == -ESTALE)
+		place = (StorePlace){ .kind = LAYOUT_PLAIN };
+	else if (r < 0)
 		return r;
 
-	/* It has lost its name, and with it its lock: it goes with what
-	 * removed it, or is nobody's business any more. */
-	transaction = fs_transaction_find(call->mount->transactions, session);
-	call->transaction = NULL;
-	call->txn = transaction != NULL && fs_transaction_file(transaction,
-	                                                       node) != NULL
-	                    ? transaction->txn
-	                    : store_plain(call->mount->store);
-	*ret_place = (StorePlace){ .kind = LAYOUT_PLAIN };
-	return 0;
+	*ret_place = place;
+	if (place.kind == LAYOUT_PLAIN && transaction != NULL &&
+	    fs_transaction_touches(transaction, node))
+		return stage_touched(call, transaction, node);
+	return fs_stage(call, session, &place);
 }
 
 /* Handles of the session through which @node may still be written hold up the

@@ -144,7 +144,6 @@ path_check_size(const FsCall *call, const FsSession *session,
                 const StoreAttr *attr)
 {
 	const FsMount *mount = call->mount;
-	g_autofree char *key = NULL;
 	StorePlace place;
 	int r;
 
@@ -154,16 +153,10 @@ path_check_size(const FsCall *call, const FsSession *session,
 		                        call->node);
 	if (r == 0)
 		r = store_place_of(call->txn, call->node, &place);
-	if (r < 0)
+	if (r < 0 || place.kind != LAYOUT_PLAIN)
 		return r;
 
-	key = fs_lock_key(&place);
-	return key != NULL && fs_mailbag_lock_is_elsewhere(
-				      mount->mailbags,
-				      fs_session_serial(session), key,
-				      g_get_monotonic_time())
-	               ? -ETXTBSY
-	               : 0;
+	return fs_stage_check(call, session, &place);
 }
 
 static int
@@ -308,8 +301,7 @@ fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int to_set,
 	r = fs_lock_file_is_node(call.node)
 	            ? lock_file_change(&call, wanted, to_set, &attr)
 	            : attr_change(&call, session, wanted, to_set, fi, &attr);
-	if (r == 0)
-		r = fs_commit_settle(call.mount, session);
+	r = fs_commit_end(&call, session, r);
 	attr_reply(&call, r, &attr);
 }
 

@@ -12,8 +12,8 @@
  * as open and cannot be deleted by other sessions. */
 #define BACKGROUND_MAX 256
 
-/* How often handles are looked at that keep others waiting, in microseconds. */
-#define IDLE_LOOK_US 500000
+/* How often those are looked at who keep others waiting, in microseconds. */
+#define LOOK_US 500000
 
 /* What we want of the kernel. Not its writeback cache, ever: a write must be
  * ours when the caller's write(2) returns. Not its splice either, as every
@@ -103,42 +103,46 @@ fs_call_nodeid(const FsCall *call, const FsSession *session, StoreNode dir,
 
 /* When to look next; the same however often it is asked for. */
 static int64_t
-idle_look_us(void)
+look_us(void)
 {
-	return (g_get_monotonic_time() / IDLE_LOOK_US + 1) * IDLE_LOOK_US;
+	return (g_get_monotonic_time() / LOOK_US + 1) * LOOK_US;
 }
 
 void
 fs_turn_end(const FsMount *mount)
 {
-	int64_t due_us = fs_mailbag_lock_due_us(mount->mailbags);
+	int64_t lock_us = fs_mailbag_lock_due_us(mount->mailbags);
+	int64_t commit_us = fs_commit_due_us(mount);
 
-	/* While somebody waits, handles are looked at that may be idle. */
-	if (due_us != INT64_MAX)
-		due_us = MIN(due_us, idle_look_us());
-	fs_timer_set(mount->wait_timer, MIN(due_us, fs_commit_due_us(mount)));
+	/* While somebody waits, handles are looked at that may be idle; and
+	 * what could not be committed when it was due is tried again. */
+	if (lock_us != INT64_MAX)
+		lock_us = MIN(lock_us, look_us());
+	if (commit_us <= g_get_monotonic_time())
+		commit_us = look_us();
+	fs_timer_set(mount->wait_timer, MIN(lock_us, commit_us));
 }
 
 void
 fs_turn_expire(const FsMount *mount)
 {
-	int64_t now_us = g_get_monotonic_time();
-
-	fs_commit_expire(mount, now_us);
-	fs_open_expire_idle(mount, now_us);
-	fs_mailbag_lock_expire(mount->mailbags, now_us);
+	fs_commit_expire(mount);
+	fs_hold_expire(mount);
+	fs_mailbag_lock_expire(mount->mailbags, g_get_monotonic_time());
 	fs_turn_end(mount);
 }
 
 void
 fs_turn_session_ended(const FsMount *mount, uint64_t serial)
 {
-	FsTransaction *transaction =
-		fs_transaction_of_serial(mount->transactions, serial);
+	g_autoptr(FsSession) session =
+		fs_session_by_serial(mount->sessions, serial);
 
-	if (transaction != NULL)
-		fs_commit_abort(mount, transaction->session,
-		                "its process ended");
+	if (session != NULL) {
+		fs_undo_session(mount, session, "its process ended");
+		/* Its children may still have its files open. */
+		fs_session_next_epoch(session);
+	}
 	fs_lock_file_end(mount->lock_files, serial);
 	fs_mailbag_lock_leave(mount->mailbags, serial, g_get_monotonic_time());
 	fs_creators_end(mount->creators, serial);

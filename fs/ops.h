@@ -73,6 +73,9 @@ int fs_call_session(FsCall *call, FsSession **ret_session);
 /** From now on @call sees what the session sees whose nodeid it was sent for. */
 void fs_call_node(FsCall *call);
 
+/** From now on @call sees what @session sees. */
+void fs_call_see(FsCall *call, const FsSession *session);
+
 /** The handle in *@fi; from now on @call sees what its session sees. */
 FsHandle *fs_call_handle(FsCall *call, const struct fuse_file_info *fi);
 
@@ -112,12 +115,18 @@ void fs_turn_session_ended(const FsMount *mount, uint64_t serial);
 
 /**
  * Readies a change of the file at @place, by @session: takes its lock, and
- * makes @call write to where the change goes. fs_commit_settle() or
- * fs_commit_reply() must follow.
+ * makes @call write to where the change goes. fs_commit_settle(), _end() or
+ * _reply() must follow.
  *
- * Errors: -ETXTBSY if another session has the lock.
+ * Errors: -ETXTBSY if another session has the lock, -EIO if what the session
+ * did was undone and it was not told, -EACCES if it cannot be told from others.
  */
 int fs_stage(FsCall *call, FsSession *session, const StorePlace *place);
+
+/** Whether @session may change the name at @place, which is to be plain:
+ * -ETXTBSY if another has staged it. */
+int fs_stage_check(const FsCall *call, const FsSession *session,
+                   const StorePlace *place);
 
 /** As fs_stage(), for @node, whose place is *@ret_place. */
 int fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
@@ -147,28 +156,58 @@ void fs_stage_note_size(const FsCall *call, StoreNode node,
  */
 int fs_commit_settle(const FsMount *mount, const FsSession *session);
 
+/** The same after a call that came to @r: what it is to be answered. */
+int fs_commit_end(const FsCall *call, const FsSession *session, int r);
+
 /** The same, and answers @call: if this was the end, when it is on disk. */
 void fs_commit_reply(const FsCall *call, const FsSession *session, int r);
-
-/**
- * Before the caller, of @session, lets go of something: if it does so because
- * it dies, what it has staged is undone.
- */
-void fs_commit_look_at(const FsCall *call, FsSession *session);
 
 /** Somebody waits for @key: its holder shall commit as soon as it may. */
 void fs_commit_press(const FsMount *mount, const char *key);
 
-/** Undoes what @session has under way, because of @reason, a line. */
-void fs_commit_abort(const FsMount *mount, const FsSession *session,
-                     const char *reason);
+/** Whether nothing was done for a while through the handles by which @session
+ * holds @key; see idle-open-s. */
+bool fs_commit_is_idle(const FsMount *mount, const FsSession *session,
+                       const char *key);
 
-/** Ends what has taken too long, and when that will be; see the timer. */
-void fs_commit_expire(const FsMount *mount, int64_t now_us);
+/** Answers those who wait for an end, and forgets them. */
+void fs_commit_answer(GQueue *ends, int r);
+
+/** Ends what has taken too long, and when to look again; see the timer. */
+void fs_commit_expire(const FsMount *mount);
 int64_t fs_commit_due_us(const FsMount *mount);
 
+/* ---- op_undo.c ----------------------------------------------------------- */
+
+/**
+ * Undoes @transaction because of @reason, a line; if @is_told, its session is
+ * answered with an error by who calls this.
+ */
+void fs_undo(const FsMount *mount, FsTransaction *transaction,
+             const char *reason, bool is_told);
+
+/** Undoes what @session has under way, if there is anything. */
+void fs_undo_session(const FsMount *mount, const FsSession *session,
+                     const char *reason);
+
 /** Undoes everything: the mount is over. */
-void fs_commit_stop(const FsMount *mount, const char *reason);
+void fs_undo_stop(const FsMount *mount, const char *reason);
+
+/** -EIO if @session has yet to be told that it was undone, once. */
+int fs_undo_tell(FsSession *session);
+
+/** Whether it matters how the caller, of @session, lets go of something. */
+bool fs_undo_is_due(const FsCall *call, const FsSession *session);
+
+/**
+ * Finds whether the caller closes because it dies: the reason to undo what it
+ * has staged, or NULL. Takes its time; called on the main thread, without the
+ * turn.
+ */
+const char *fs_undo_look(const FsCall *call, FsSession *session);
+
+/** Undoes it if the caller is an smbd that has lost its client; whether. */
+bool fs_undo_lost(const FsCall *call, FsSession *session);
 
 /* ---- op_break.c ---------------------------------------------------------- */
 
@@ -187,7 +226,10 @@ GVariant *fs_break_answer(void *user_data, const char *argument,
 /** Whether opening the file at @place with @flags takes its lock. */
 bool fs_hold_is_wanted(const StorePlace *place, int flags);
 
-/** Takes the lock @key in one form more. Errors: -ETXTBSY. */
+/** Whether @session may have locks: -EACCES if it is not one client. */
+int fs_hold_check(const FsSession *session);
+
+/** Takes the lock @key in one form more. Errors: -ETXTBSY, -EACCES. */
 int fs_hold_take(const FsCall *call, FsSession *session, const char *key,
                  FsLockPurpose purpose);
 
@@ -196,8 +238,8 @@ void fs_hold_taken(const FsCall *call, FsSession *session, const char *key,
                    FsLockPurpose purpose);
 
 /** Lets go of one form. */
-void fs_hold_undo(const FsMount *mount, const FsSession *session,
-                  const char *key);
+void fs_hold_let_go(const FsMount *mount, const FsSession *session,
+                    const char *key);
 
 /**
  * Before @handle is used: takes its lock again, if it was closed.
@@ -207,8 +249,14 @@ void fs_hold_undo(const FsMount *mount, const FsSession *session,
  */
 int fs_hold_use(const FsCall *call, FsHandle *handle);
 
+/** Whether what @handle kept others from was undone: it is of no use. */
+bool fs_hold_is_lost(const FsHandle *handle);
+
 /** @handle was closed, though perhaps a copy of it lives on. */
 void fs_hold_leave(const FsMount *mount, FsHandle *handle);
+
+/** Lets go of mailbags that are idle and that somebody waits for. */
+void fs_hold_expire(const FsMount *mount);
 
 /** Whether @range through @handle is a form of its mailbag's lock. */
 bool fs_hold_is_range(const FsHandle *handle, const FsLockRange *range);
@@ -311,12 +359,6 @@ FsHandle *fs_open_into(const FsCall *call, FsSession *session,
 /** Closes @handle with what comes with it. */
 void fs_open_close(const FsMount *mount, FsHandle *handle);
 
-/** Opens that wait have left idle handles no excuse to keep them. */
-void fs_open_expire_idle(const FsMount *mount, int64_t now_us);
-
-/** The locks of a mount with @config. */
-FsMailbagLock *fs_open_locks_new(const FsConfig *config);
-
 /* ---- op_lock_file.c ------------------------------------------------------ */
 
 /** The attributes of a lock file's node, as reported; there always are some. */
@@ -337,7 +379,7 @@ int fs_call_lock_create(FsCall *call, FsSession *session,
                         StoreAttr *ret_attr);
 
 /** Deletes it. Errors: -ENOENT, -ETXTBSY if it is another session's. */
-int fs_call_lock_delete(const FsCall *call, const FsSession *session,
+int fs_call_lock_delete(const FsCall *call, FsSession *session,
                         const StorePlace *place);
 
 /** The place of lock file @node. Errors: -ETXTBSY if it is another session's. */

@@ -23,6 +23,7 @@ struct FsSession {
 	int pidfd;          /* -1: the shared session */
 	bool is_name_known; /* these: only who serves requests looks */
 	bool is_smbd;
+	bool is_untold;
 	unsigned epoch;
 	FsPeer *peer; /* owned; NULL until it is known; guarded by the table */
 };
@@ -374,6 +375,18 @@ void
 fs_session_next_epoch(FsSession *session)
 {
 	session->epoch++;
+}
+
+bool
+fs_session_is_untold(const FsSession *session)
+{
+	return session->is_untold;
+}
+
+void
+fs_session_set_untold(FsSession *session, bool is_untold)
+{
+	session->is_untold = is_untold;
 }
 
 FsSession *

@@ -73,6 +73,11 @@ pid_t fs_session_pid(const FsSession *session);
 unsigned fs_session_epoch(const FsSession *session);
 void fs_session_next_epoch(FsSession *session);
 
+/** Whether it has yet to be told that what it did was undone. Threads: as
+ * fs_session_epoch(). */
+bool fs_session_is_untold(const FsSession *session);
+void fs_session_set_untold(FsSession *session, bool is_untold);
+
 /**
  * The session that has @slot, or NULL.
  * Ownership: the caller lets go of it.

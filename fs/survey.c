@@ -308,14 +308,19 @@ locks_copy(const FsSurvey *survey, GPtrArray *locks)
 {
 	g_autoptr(GHashTable) by_key =
 		g_hash_table_new(g_str_hash, g_str_equal);
-	g_autoptr(GList) all = fs_transaction_list(survey->transactions);
+	g_autoptr(GArray) serials =
+		fs_transaction_serials(survey->transactions);
 
 	fs_mailbag_lock_list(survey->mailbags, lock_copy, locks);
 	for (guint i = 0; i < locks->len; i++)
 		g_hash_table_insert(by_key, ((Lock *)locks->pdata[i])->key,
 		                    locks->pdata[i]);
-	for (GList *l = all; l != NULL; l = l->next)
-		forms_copy(survey, l->data, by_key);
+	for (guint i = 0; i < serials->len; i++)
+		forms_copy(survey,
+		           fs_transaction_of_serial(
+				   survey->transactions,
+				   g_array_index(serials, uint64_t, i)),
+		           by_key);
 }
 
 static void

@@ -27,6 +27,13 @@ file_free(void *data)
 }
 
 static GHashTable *
+files_new(void)
+{
+	return g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
+	                             file_free);
+}
+
+static GHashTable *
 dirs_new(void)
 {
 	return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
@@ -84,8 +91,7 @@ fs_transaction_obtain(FsTransactionTable *table, FsSession *session)
 		.locks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
 		                               lock_free),
 		.batch = 1,
-		.files = g_hash_table_new_full(g_int64_hash, g_int64_equal,
-		                               NULL, file_free),
+		.files = files_new(),
 		.dirs = dirs_new(),
 		.ends = G_QUEUE_INIT,
 	};
@@ -105,10 +111,17 @@ fs_transaction_any(FsTransactionTable *table)
 	                                                         : NULL;
 }
 
-GList *
-fs_transaction_list(FsTransactionTable *table)
+GArray *
+fs_transaction_serials(FsTransactionTable *table)
 {
-	return g_hash_table_get_values(table->by_serial);
+	GArray *serials = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	GHashTableIter iter;
+	gpointer serial;
+
+	g_hash_table_iter_init(&iter, table->by_serial);
+	while (g_hash_table_iter_next(&iter, &serial, NULL))
+		g_array_append_vals(serials, serial, 1);
+	return serials;
 }
 
 int64_t
@@ -122,7 +135,8 @@ fs_transaction_oldest_us(FsTransactionTable *table)
 	while (g_hash_table_iter_next(&iter, NULL, &data)) {
 		const FsTransaction *transaction = data;
 
-		if (fs_transaction_is_staged(transaction))
+		if (fs_transaction_is_staged(transaction) &&
+		    !transaction->is_flying)
 			oldest_us = MIN(oldest_us, transaction->begun_us);
 	}
 	return oldest_us;
@@ -136,6 +150,7 @@ transaction_free(FsTransaction *transaction)
 	g_hash_table_unref(transaction->locks);
 	g_hash_table_unref(transaction->files);
 	g_hash_table_unref(transaction->dirs);
+	g_clear_pointer(&transaction->flying, g_hash_table_unref);
 	fs_session_unref(transaction->session);
 	g_free(transaction);
 }
@@ -152,7 +167,8 @@ table_remove(FsTransaction *transaction)
 void
 fs_transaction_tidy(FsTransaction *transaction)
 {
-	if (transaction->is_flying || transaction->ends.length > 0 ||
+	if (transaction->is_flying || transaction->is_releasing ||
+	    transaction->ends.length > 0 ||
 	    fs_transaction_is_staged(transaction) ||
 	    g_hash_table_size(transaction->locks) > 0)
 		return;
@@ -231,6 +247,9 @@ fs_transaction_take(FsTransaction *transaction, const char *key,
 		return 0;
 	}
 
+	if (g_hash_table_size(transaction->locks) >= FS_TRANSACTION_LOCKS_MAX)
+		return -ENOSPC;
+
 	r = fs_mailbag_lock_try(transaction->table->locks,
 	                        fs_session_serial(transaction->session), key,
 	                        now_us);
@@ -278,6 +297,36 @@ fs_transaction_let_go(FsTransaction *transaction, const char *key)
 		transaction->forms--;
 }
 
+void
+fs_transaction_press(FsTransaction *transaction, const char *key)
+{
+	FsTransactionLock *lock = lock_find(transaction, key);
+
+	if (lock != NULL && !lock->is_wanted) {
+		lock->is_wanted = true;
+		transaction->wanted++;
+	}
+}
+
+bool
+fs_transaction_is_pressed(const FsTransaction *transaction)
+{
+	GHashTableIter iter;
+	gpointer data;
+
+	if (transaction->wanted == 0)
+		return false;
+
+	g_hash_table_iter_init(&iter, transaction->locks);
+	while (g_hash_table_iter_next(&iter, NULL, &data)) {
+		const FsTransactionLock *lock = data;
+
+		if (lock->is_wanted && lock->forms == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Takes the locks that may go out of the book, before anybody is given one:
  * that calls whoever waited. */
 static GPtrArray *
@@ -293,6 +342,8 @@ locks_take_out(FsTransaction *transaction, uint64_t batch)
 
 		if (lock->forms > 0 || lock->batch > batch)
 			continue;
+		if (lock->is_wanted)
+			transaction->wanted--;
 		g_ptr_array_add(keys, g_strdup(lock->key));
 		g_hash_table_iter_remove(&iter);
 	}
@@ -306,9 +357,11 @@ fs_transaction_release(FsTransaction *transaction, uint64_t batch)
 	uint64_t serial = fs_session_serial(transaction->session);
 	FsMailbagLock *locks = transaction->table->locks;
 
+	transaction->is_releasing = true;
 	for (guint i = 0; i < keys->len; i++)
 		fs_mailbag_lock_drop(locks, serial, keys->pdata[i],
 		                     g_get_monotonic_time());
+	transaction->is_releasing = false;
 }
 
 /* ---- changes -------------------------------------------------------------*/
@@ -363,7 +416,6 @@ fs_transaction_note(FsTransaction *transaction, StoreNode node,
 		transaction->begun_us = g_get_monotonic_time();
 		transaction->begun_ns = g_get_real_time() * 1000;
 	}
-	transaction->last = node;
 	transaction->is_last_index = false;
 	lock_note(transaction, place);
 	if (file != NULL)
@@ -396,15 +448,37 @@ fs_transaction_is_over(const FsTransaction *transaction)
 void
 fs_transaction_next_batch(FsTransaction *transaction)
 {
-	g_hash_table_remove_all(transaction->files);
+	g_hash_table_unref(transaction->files);
+	transaction->files = files_new();
 	g_hash_table_unref(transaction->dirs);
 	transaction->dirs = dirs_new();
 	transaction->batch++;
 	transaction->bytes = 0;
-	transaction->last = 0;
 	transaction->begun_us = 0;
 	transaction->begun_ns = 0;
 	transaction->is_last_index = false;
 	transaction->is_durable = transaction->forms > 0;
-	transaction->is_pressed = false;
+}
+
+bool
+fs_transaction_touches(const FsTransaction *transaction, StoreNode node)
+{
+	return fs_transaction_file(transaction, node) != NULL ||
+	       (transaction->flying != NULL &&
+	        g_hash_table_contains(transaction->flying, &node));
+}
+
+void
+fs_transaction_fly(FsTransaction *transaction)
+{
+	transaction->flying = g_hash_table_ref(transaction->files);
+	fs_transaction_next_batch(transaction);
+	transaction->is_flying = true;
+}
+
+void
+fs_transaction_landed(FsTransaction *transaction)
+{
+	g_clear_pointer(&transaction->flying, g_hash_table_unref);
+	transaction->is_flying = false;
 }

@@ -36,6 +36,7 @@ typedef struct FsTransactionLock {
 	unsigned forms;
 	uint64_t batch;   /* the last batch that needs it */
 	uint64_t changed; /* the last batch that changed a file of it */
+	bool is_wanted;   /* somebody has waited for it */
 } FsTransactionLock;
 
 /** A file that this batch has changed. */
@@ -51,6 +52,7 @@ typedef struct FsTransaction {
 	StoreTxn *txn;             /* owned; NULL: nothing was staged yet */
 	GHashTable *locks;         /* key -> owned FsTransactionLock */
 	unsigned forms;            /* of the locks of mailbags */
+	unsigned wanted;           /* locks that somebody has waited for */
 	unsigned writers;          /* handles that may change message files */
 
 	/* This batch. */
@@ -58,16 +60,16 @@ typedef struct FsTransaction {
 	GHashTable *files;  /* node -> owned FsTransactionFile */
 	GHashTable *dirs;   /* set of nodes: names in them have changed */
 	uint64_t bytes;     /* written, each time */
-	StoreNode last;     /* the file that was changed last */
 	int64_t begun_us;   /* monotonic; 0: nothing is staged */
 	int64_t begun_ns;   /* since 1970 */
 	bool is_durable;    /* a mailbag's lock was held: its end is synced */
 	bool is_last_index; /* the last change was a write to an inqueue's KEY */
 
-	bool is_flying;   /* the batch before this one is on its way */
-	bool is_detached; /* undone; it only waits for what flies */
-	bool is_pressed;  /* somebody waits for a lock that it may only keep */
-	GQueue ends;      /* FsCall, owned: answered when it has ended */
+	bool is_flying;     /* the batch before this one is on its way */
+	bool is_releasing;  /* calls those who waited: it must not end now */
+	GHashTable *flying; /* owned: that batch's files; NULL: none flies */
+	bool is_detached;   /* undone; it only waits for what flies */
+	GQueue ends;        /* FsCall, owned: answered when it has ended */
 } FsTransaction;
 
 /** @locks is borrowed and must outlive the table. */
@@ -91,10 +93,10 @@ FsTransaction *fs_transaction_obtain(FsTransactionTable *table,
 /** Any one; NULL when all have ended. */
 FsTransaction *fs_transaction_any(FsTransactionTable *table);
 
-/** All of them. Ownership: the caller frees the list, not what is in it. */
-GList *fs_transaction_list(FsTransactionTable *table);
+/** The serials of all their sessions, of type uint64_t. */
+GArray *fs_transaction_serials(FsTransactionTable *table);
 
-/** When the oldest staged change was made; INT64_MAX if there is none. */
+/** When the oldest change was staged that is not on its way; or INT64_MAX. */
 int64_t fs_transaction_oldest_us(FsTransactionTable *table);
 
 /** Ends @transaction if nothing of it is left. */
@@ -108,9 +110,12 @@ void fs_transaction_detach(FsTransaction *transaction);
 
 /* ---- locks --------------------------------------------------------------- */
 
+/** Most locks of one session. */
+#define FS_TRANSACTION_LOCKS_MAX 65536
+
 /**
  * Takes the lock @key, unless it is had, for this batch. Errors: -ETXTBSY if
- * another session has it.
+ * another session has it, -ENOSPC beyond FS_TRANSACTION_LOCKS_MAX.
  */
 int fs_transaction_take(FsTransaction *transaction, const char *key,
                         FsLockPurpose purpose, int64_t now_us);
@@ -124,6 +129,12 @@ void fs_transaction_hold(FsTransaction *transaction, const char *key);
 
 /** In one form less; it is kept nevertheless. */
 void fs_transaction_let_go(FsTransaction *transaction, const char *key);
+
+/** Says that somebody waits for the lock @key. */
+void fs_transaction_press(FsTransaction *transaction, const char *key);
+
+/** Whether somebody waits for a lock that it merely keeps. */
+bool fs_transaction_is_pressed(const FsTransaction *transaction);
 
 /** Whether the lock @key is had. */
 bool fs_transaction_has(const FsTransaction *transaction, const char *key);
@@ -155,7 +166,16 @@ bool fs_transaction_is_staged(const FsTransaction *transaction);
 /** Whether the session has let go of everything. */
 bool fs_transaction_is_over(const FsTransaction *transaction);
 
-/** Begins the next batch; the one before it is on its way. */
+/** Whether this batch or the one on its way has changed @node. */
+bool fs_transaction_touches(const FsTransaction *transaction, StoreNode node);
+
+/** Begins the next batch; the one before it is everybody's. */
 void fs_transaction_next_batch(FsTransaction *transaction);
+
+/** Begins the next batch; the one before it is on its way. */
+void fs_transaction_fly(FsTransaction *transaction);
+
+/** What was on its way has arrived, or failed. */
+void fs_transaction_landed(FsTransaction *transaction);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTransactionTable, fs_transaction_table_free)

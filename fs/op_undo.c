@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+
+#include "fs/ops.h"
+
+/*
+ * How a transaction is undone
+ *
+ * - It is undone when its session dies or its client disconnects, when it is
+ *   broken, takes too long, cannot be committed, or leaves a new message file
+ *   with a gap in it. What it had staged goes to the quarantine.
+ * - The session's locks and lock files go with it, and what was open is of no
+ *   use any more: to use or close it fails. A session that lives on and was
+ *   told nothing yet is told by its next change, lest it goes on where it was.
+ */
+
+/* How often the kernel is asked how a caller ends, a tenth of a second each. */
+#define LOOKS_MAX 5
+
+/* @reason, and whose it was, if that is known by now. */
+static char *
+reason_complete(FsSession *session, const char *reason)
+{
+	g_autofree char *command = NULL;
+	FsPeer peer;
+
+	if (!fs_session_peer(session, &peer))
+		return g_strdup(reason);
+
+	/* It is a program's own, and to be one line. */
+	command = g_strescape(peer.command, NULL);
+	return g_strdup_printf("%s (%s)", reason,
+	                       peer.is_smbd && peer.address[0] != '\0'
+	                               ? peer.address
+	                               : command);
+}
+
+static void
+transaction_quarantine(FsTransaction *transaction, const char *reason)
+{
+	g_autofree char *full = reason_complete(transaction->session, reason);
+	StoreCause cause = {
+		.reason = full,
+		.begun_ns = transaction->begun_ns,
+	};
+	int r = 0;
+
+	g_warning("undone session=%" G_GUINT64_FORMAT
+	          " pid=%d files=%u reason=\"%s\"",
+	          fs_session_serial(transaction->session),
+	          (int)fs_session_pid(transaction->session),
+	          g_hash_table_size(transaction->files), full);
+
+	/* What could not be published is in the quarantine already. */
+	if (transaction->txn != NULL)
+		r = store_txn_quarantine(&transaction->txn, &cause);
+	if (r < 0)
+		g_critical("not quarantined: %s", g_strerror(-r));
+}
+
+/* Byte ranges that were forms of locks go with them. */
+static void
+ranges_drop(const FsMount *mount, const FsSession *session)
+{
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_session(mount->handles, session);
+
+	for (guint i = 0; i < handles->len; i++) {
+		FsHandle *handle = handles->pdata[i];
+
+		if (handle->has_range)
+			fs_range_lock_drop_handle(mount->locks, handle->node,
+			                          handle);
+		handle->has_range = false;
+	}
+}
+
+void
+fs_undo(const FsMount *mount, FsTransaction *transaction, const char *reason,
+        bool is_told)
+{
+	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
+	GQueue ends = G_QUEUE_INIT;
+
+	/* Who waits for what is on its way is told what comes of that. */
+	if (fs_transaction_is_staged(transaction) || !transaction->is_flying) {
+		ends = transaction->ends;
+		g_queue_init(&transaction->ends);
+	}
+	if (fs_transaction_is_staged(transaction)) {
+		transaction_quarantine(transaction, reason);
+		if (!is_told && ends.length == 0)
+			fs_session_set_untold(session, true);
+	}
+
+	fs_lock_file_end(mount->lock_files, fs_session_serial(session));
+	fs_session_next_epoch(session);
+	if (g_hash_table_size(transaction->dirs) > 0)
+		++*mount->names_serial;
+	fs_transaction_detach(transaction);
+	ranges_drop(mount, session);
+	fs_commit_answer(&ends, -EIO);
+}
+
+void
+fs_undo_session(const FsMount *mount, const FsSession *session,
+                const char *reason)
+{
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+
+	if (transaction != NULL)
+		fs_undo(mount, transaction, reason, false);
+}
+
+void
+fs_undo_stop(const FsMount *mount, const char *reason)
+{
+	FsTransaction *transaction;
+
+	while ((transaction = fs_transaction_any(mount->transactions)) != NULL)
+		fs_undo(mount, transaction, reason, false);
+}
+
+int
+fs_undo_tell(FsSession *session)
+{
+	if (!fs_session_is_untold(session))
+		return 0;
+
+	fs_session_set_untold(session, false);
+	return -EIO;
+}
+
+/* ---- who lets go, and how ------------------------------------------------ */
+
+/* Whether a close or an unlock is that of an smbd that has lost its client: it
+ * acts as root then, and as the share's user when the client says so. What is
+ * not known to be a local program is taken for an smbd. */
+static bool
+is_lost(const FsCall *call, FsSession *session)
+{
+	FsPeer peer;
+
+	return call->caller.uid == 0 &&
+	       (!fs_session_peer(session, &peer) || peer.is_smbd);
+}
+
+static const char *
+end_fault(FsSession *session, int r, FsThreadEnd end)
+{
+	FsPeer peer;
+
+	if (r < 0)
+		return "it is not known how its process ended";
+
+	switch (end) {
+	case FS_THREAD_GOES_ON:
+		return NULL;
+	case FS_THREAD_EXITS:
+		return fs_session_peer(session, &peer) && !peer.is_smbd
+		               ? NULL
+		               : "its smbd ended";
+	case FS_THREAD_FAILS:
+	default:
+		return "its process was killed or failed";
+	}
+}
+
+bool
+fs_undo_is_due(const FsCall *call, const FsSession *session)
+{
+	const FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, session);
+
+	return transaction != NULL && fs_transaction_is_staged(transaction) &&
+	       fs_session_pid(session) != 0;
+}
+
+const char *
+fs_undo_look(const FsCall *call, FsSession *session)
+{
+	FsThreadEnd end = FS_THREAD_GOES_ON;
+	int r = -ETIMEDOUT;
+
+	if (is_lost(call, session))
+		return "its client disconnected";
+
+	for (unsigned i = 0; r == -ETIMEDOUT && i < LOOKS_MAX; i++)
+		r = fs_thread_group_read_end(fuse_req_ctx(call->req)->pid,
+		                             &end);
+	return end_fault(session, r, end);
+}
+
+bool
+fs_undo_lost(const FsCall *call, FsSession *session)
+{
+	FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, session);
+
+	if (!fs_undo_is_due(call, session) || !is_lost(call, session))
+		return false;
+
+	fs_undo(call->mount, transaction, "its client disconnected", true);
+	return true;
+}
