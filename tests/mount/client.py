@@ -236,3 +236,9 @@ def become_sleeper_in_thread():
     threading.Thread(target=become_sleeper).start()
     while True:
         signal.pause()
+
+
+def overwrite(path, content):
+    """Writes over the beginning of a file."""
+    with open(path, "r+b", buffering=0) as file:
+        file.write(content)

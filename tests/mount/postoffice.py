@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A small postoffice on a mount, and what mail programs do with it."""
 
+import json
 import os
+
+from harness import poctl
 
 KEY = bytes(560)
 HEADER = b"h" * 116
@@ -9,19 +12,23 @@ MESSAGE = b"m" * 3000
 
 
 class Office:
-    """The names of a postoffice; creates what is missing of it.
+    """The names of a postoffice; creates it unless it exists.
 
     It has two user mailbags, A and B, and the inqueues.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, create=True):
         self.path = path
         self.mai = path / "MAI/MA7/00000017.MAI"
         self.att = path / "ATT/AT7/00000017.ATT"
         self.p1 = path / "P1/00000017.P1"
         self.control = path / "GLB/CONTROL.GLB"
+        if create:
+            self._create()
+
+    def _create(self):
         for directory in ("KEY", "MBG", "P1", "GLB", "MAI/MA7", "ATT/AT7"):
-            (path / directory).mkdir(parents=True, exist_ok=True)
+            (self.path / directory).mkdir(parents=True, exist_ok=True)
         for mailbag in ("A", "B", "INQUEUE", "INQUEUE3"):
             self.key(mailbag).write_bytes(KEY)
             self.mbg(mailbag).write_bytes(b"")
@@ -55,3 +62,13 @@ def is_delivered(actor, office, mailbag="A"):
             actor.call("client.get", office.mbg(mailbag)) == HEADER,
             office.mai.name in actor.call("os.listdir", office.mai.parent)}
     return seen.pop() if len(seen) == 1 else None
+
+
+def undone(store):
+    """What is in the quarantine: a (reason, {path: what}) each."""
+    entries = json.loads(poctl("quarantine", "list", "--json",
+                               store.path).stdout)["quarantine"]
+    told = [json.loads(poctl("quarantine", "show", "--json", store.path,
+                             entry["id"]).stdout) for entry in entries]
+    return [(one["reason"], {file["path"]: file["what"]
+                             for file in one["files"]}) for one in told]

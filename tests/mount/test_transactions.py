@@ -8,9 +8,11 @@ has let go of it, all at once, or not at all.
 import errno
 import os
 
+import pytest
+
 from actor import Actor
-from harness import Mount, fails_with
-from postoffice import HEADER, KEY, MESSAGE, Office, deliver
+from harness import Mount, Store, fails_with
+from postoffice import HEADER, KEY, MESSAGE, Office, deliver, is_delivered
 
 
 def test_nothing_is_seen_before_the_end(a, b, office):
@@ -126,3 +128,245 @@ def test_who_waits_does_not_make_half_a_mailbag_seen(a, b, office):
     a.call("os.close", fd)
     b.result()
     assert office.mbg("A").read_bytes() == HEADER
+
+
+# ---- names ------------------------------------------------------------------
+
+
+def names(actor, directory):
+    """What a program finds there."""
+    return sorted(actor.call("os.listdir", directory))
+
+
+@pytest.mark.parametrize("how", ["over it", "after deleting it"])
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_a_mailbag_is_compressed_at_once_or_not_at_all(a, b, office, how, end):
+    """COPY.MBG takes the place of the MBG (Q103850)."""
+    copy, mbg = office.mbg("COPY"), office.mbg("A")
+    a.call("client.append", mbg, HEADER + MESSAGE)
+    before = names(b, mbg.parent)
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("client.put", copy, HEADER)
+    assert names(a, mbg.parent) == sorted([*before, copy.name])
+    if how == "after deleting it":
+        a.call("os.unlink", mbg)
+        with fails_with(errno.ENOENT):
+            a.call("os.stat", mbg)
+    a.call("os.rename", copy, mbg)
+    assert a.call("client.get", mbg) == HEADER
+    assert names(a, mbg.parent) == before
+    assert b.call("client.get", mbg) == HEADER + MESSAGE
+    assert names(b, mbg.parent) == before
+    if end == "close":
+        a.call("os.close", fd)
+    else:
+        a.kill()
+        b.call("os.close", b.call("os.open", office.key("A"), os.O_RDWR))
+    new = HEADER if end == "close" else HEADER + MESSAGE
+    assert b.call("client.get", mbg) == new
+    assert b.call("os.stat", mbg).st_size == len(new)
+    assert names(b, mbg.parent) == before
+
+
+def test_a_deleted_message_is_there_for_others_until_the_end(a, b, office):
+    a.call("client.put", office.mai, MESSAGE)
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.unlink", office.mai)
+    assert names(a, office.mai.parent) == []
+    assert names(b, office.mai.parent) == [office.mai.name]
+    assert b.call("client.get", office.mai) == MESSAGE
+    a.call("os.close", fd)
+    assert names(b, office.mai.parent) == []
+    with fails_with(errno.ENOENT):
+        b.call("os.stat", office.mai)
+
+
+def test_a_message_that_others_have_open_is_not_deleted(a, b, office):
+    """As DOS has it; dos-sharing=false has it otherwise."""
+    a.call("client.put", office.mai, MESSAGE)
+    reader = b.call("os.open", office.mai, os.O_RDONLY)
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    with fails_with(errno.ETXTBSY):
+        a.call("os.unlink", office.mai)
+    b.call("os.close", reader)
+    a.call("os.unlink", office.mai)
+    a.call("os.close", fd)
+    assert names(b, office.mai.parent) == []
+
+
+def test_what_was_deleted_is_read_to_its_end(store, a, b):
+    with Mount(store, "-o", "dos-sharing=false") as mount:
+        office = Office(mount / "PO")
+        a.call("client.put", office.mai, MESSAGE)
+        reader = b.call("os.open", office.mai, os.O_RDONLY)
+        fd = a.call("os.open", office.key("A"), os.O_RDWR)
+        a.call("os.unlink", office.mai)
+        assert b.call("os.pread", reader, 4000, 0) == MESSAGE
+        assert office.mai.name in names(b, office.mai.parent)
+        a.call("os.close", fd)
+        assert b.call("os.pread", reader, 4000, 0) == MESSAGE
+        assert office.mai.name not in names(b, office.mai.parent)
+        b.call("os.close", reader)
+    store.check()
+
+
+def test_a_key_is_emptied_and_written_again(a, b, office):
+    fd = a.call("os.open", office.key("A"), os.O_RDWR | os.O_TRUNC)
+    assert a.call("os.fstat", fd).st_size == 0
+    assert b.call("os.stat", office.key("A")).st_size == len(KEY)
+    a.call("os.pwrite", fd, b"new", 0)
+    assert a.call("client.get", office.key("A")) == b"new"
+    assert b.call("client.get", office.key("A")) == KEY
+    a.call("os.ftruncate", fd, 1)
+    a.call("os.close", fd)
+    assert b.call("client.get", office.key("A")) == b"n"
+
+
+def test_one_name_is_created_deleted_and_created(a, b, office):
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    for content in (b"first", b"second", b"third"):
+        a.call("client.put", office.p1, content)
+        assert a.call("client.get", office.p1) == content
+        assert names(b, office.p1.parent) == []
+        if content != b"third":
+            a.call("os.unlink", office.p1)
+            assert names(a, office.p1.parent) == []
+    a.call("os.close", fd)
+    assert b.call("client.get", office.p1) == b"third"
+
+
+def test_a_message_is_replaced_by_another_of_its_name(a, b, office):
+    a.call("client.put", office.p1, b"old")
+    old = b.call("os.stat", office.p1).st_ino
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.unlink", office.p1)
+    a.call("client.put", office.p1, b"another")
+    assert a.call("os.stat", office.p1).st_ino != old
+    assert b.call("client.get", office.p1) == b"old"
+    assert b.call("os.stat", office.p1).st_ino == old
+    a.call("os.close", fd)
+    assert b.call("client.get", office.p1) == b"another"
+
+
+def test_what_others_have_staged_is_busy(a, b, office):
+    """A message that somebody changes is kept from other writers (the count of
+    owners in it), and a name that somebody creates is taken."""
+    a.call("client.put", office.mai, MESSAGE)
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("client.append", office.mai, b"x")
+    a.call("client.put", office.p1, b"x")
+    a.call("os.pwrite", fd, b"\1", 0)
+    with fails_with(errno.ETXTBSY):
+        b.call("os.open", office.p1, os.O_RDWR | os.O_CREAT)
+    for attempt in (("os.unlink", office.mai),
+                    ("os.rename", office.mai, office.att),
+                    ("os.truncate", office.mai, 0)):
+        with fails_with(errno.ETXTBSY):
+            b.call(*attempt)
+    b.start("os.open", office.mai, os.O_RDWR)
+    b.wait_blocked()
+    a.call("os.close", fd)
+    theirs = b.result()
+    assert b.call("os.fstat", theirs).st_size == len(MESSAGE) + 1
+
+
+# ---- several postoffices ----------------------------------------------------
+
+
+MOVE_STEPS = 9
+
+
+def move(actor, source, target, steps=MOVE_STEPS):
+    """Moves the message from one postoffice to the other; stops after some
+    of the steps."""
+    opened = {}
+
+    def close(name):
+        actor.call("os.close", opened.pop(name))
+
+    def open_key(name, office):
+        opened[name] = actor.call("os.open", office.key("A"), os.O_RDWR)
+
+    todo = [
+        lambda: open_key("source", source),
+        lambda: open_key("target", target),
+        lambda: actor.call("client.put", target.mai, MESSAGE),
+        lambda: actor.call("client.append", target.mbg("A"), HEADER),
+        lambda: actor.call("os.pwrite", opened["target"], b"\1", 0),
+        lambda: close("target"),
+        lambda: actor.call("client.truncate_open", source.mbg("A")),
+        lambda: actor.call("os.pwrite", opened["source"], b"\0", 0),
+        lambda: actor.call("os.unlink", source.mai),
+    ]
+    assert len(todo) == MOVE_STEPS
+    for step in todo[:steps]:
+        step()
+    return opened.get("source")
+
+
+def test_a_message_moves_between_postoffices(a, b, office, second_office):
+    a.call("os.close", deliver(a, office))
+    fd = move(a, office, second_office)
+    assert is_delivered(b, office)
+    assert is_delivered(b, second_office) is False
+    a.call("os.close", fd)
+    assert is_delivered(b, office) is False
+    assert is_delivered(b, second_office)
+
+
+@pytest.mark.parametrize("steps", range(MOVE_STEPS + 1))
+def test_a_program_dies_while_it_moves_a_message(b, office, second_office,
+                                                 steps):
+    with Actor() as a:
+        a.call("os.close", deliver(a, office))
+        move(a, office, second_office, steps)
+    for one in (office, second_office):
+        b.call("os.close", b.call("os.open", one.key("A"), os.O_RDWR))
+    assert is_delivered(b, office)
+    assert is_delivered(b, second_office) is False
+
+
+def test_the_daemon_dies_while_a_message_is_moved(tmp_path):
+    with Store(tmp_path / "store", "--postoffice", "ONE", "--postoffice",
+               "TWO") as store:
+        with Mount(store) as mount, Actor() as a:
+            offices = [Office(mount / name) for name in ("ONE", "TWO")]
+            a.call("os.close", deliver(a, offices[0]))
+            mount.kill()
+        for steps in range(1, MOVE_STEPS + 1):
+            with Mount(store) as mount, Actor() as a:
+                offices = [Office(mount / name, create=False)
+                           for name in ("ONE", "TWO")]
+                assert is_delivered(a, offices[0])
+                assert is_delivered(a, offices[1]) is False
+                move(a, *offices, steps)
+                mount.kill()
+        with Mount(store) as mount, Actor() as a:
+            offices = [Office(mount / name, create=False)
+                       for name in ("ONE", "TWO")]
+            assert is_delivered(a, offices[0])
+            a.call("os.close", move(a, *offices))
+            mount.kill()
+        with Mount(store) as mount, Actor() as a:
+            assert is_delivered(a, Office(mount / "TWO", create=False))
+        store.check()
+
+
+# ---- what is not covered ----------------------------------------------------
+
+
+def test_a_plain_file_is_everybodys_at_once_and_for_good(a, b, office):
+    """A number of CONTROL.GLB that is wasted does no harm; one that is given
+    twice does (Q99204)."""
+    deliver(a, office)
+    a.call("client.append", office.control, b"number")
+    a.call("client.put", office.path / "GLB/NEW.GLB", b"new")
+    a.call("os.mkdir", office.path / "FAX")
+    assert b.call("client.get", office.control)[8:] == b"number"
+    assert b.call("client.get", office.path / "GLB/NEW.GLB") == b"new"
+    a.kill()
+    b.call("os.open", office.key("A"), os.O_RDWR)
+    assert is_delivered(b, office) is False
+    assert b.call("client.get", office.control)[8:] == b"number"
+    assert b.call("client.get", office.path / "GLB/NEW.GLB") == b"new"
+    assert "FAX" in names(b, office.path)

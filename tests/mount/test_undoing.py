@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Transactions that come to no end of their own: who undoes them, and where
+what they had staged is found."""
+
+import contextlib
+import errno
+import os
+import re
+
+from actor import Actor
+from harness import Mount, Store, fails_with, wait_until
+from postoffice import KEY, Office, deliver, is_delivered, undone
+
+MIB = 1 << 20
+
+DELIVERED = {"/PO/KEY/A.KEY": "changed", "/PO/MBG/A.MBG": "changed",
+             "/PO/MAI/MA7/00000017.MAI": "created"}
+
+
+@contextlib.contextmanager
+def mounted(store, *options):
+    """A mount with these options, and the postoffice on it."""
+    words = [word for option in options for word in ("-o", option)]
+    with Mount(store, *words) as mount:
+        yield mount, Office(mount / "PO")
+
+
+def in_quarantine(store):
+    """The only entry, once it is on the disk."""
+    entry, = wait_until(lambda: undone(store), "the quarantine is written")
+    return entry
+
+
+# ---- reasons ----------------------------------------------------------------
+
+
+def test_a_program_that_is_killed(store, b):
+    with mounted(store) as (_, office):
+        with Actor() as a:
+            deliver(a, office)
+        b.call("os.open", office.key("A"), os.O_RDWR)
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "killed" in reason
+        assert files == DELIVERED
+
+
+def test_a_program_that_exits_with_an_error(store, b):
+    with mounted(store) as (_, office):
+        with Actor() as a:
+            deliver(a, office)
+            a.start("os._exit", 3)
+            a.process.wait()
+        b.call("os.open", office.key("A"), os.O_RDWR)
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "failed" in reason
+        assert files == DELIVERED
+
+
+def test_a_lock_file_whose_program_is_killed(store, b):
+    """There is no close then: only its end tells it."""
+    lock_file = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    with mounted(store) as (_, office):
+        with Actor() as a:
+            a.call("os.close", a.call("os.open", office.lock_file("B.0LK"),
+                                      lock_file))
+            a.call("os.close", deliver(a, office))
+            assert is_delivered(b, office) is False
+        b.call("client.create_soon", office.lock_file("B.0LK"))
+        assert is_delivered(b, office) is False
+        assert in_quarantine(store)[1] == DELIVERED
+
+
+def test_a_torn_message(store, a, b):
+    with mounted(store) as (_, office):
+        fd = deliver(a, office)
+        att = a.call("os.open", office.att, os.O_RDWR | os.O_CREAT)
+        a.call("os.pwrite", att, b"tail", 1000)
+        a.call("os.close", att)
+        with fails_with(errno.EIO):
+            a.call("os.close", fd)
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "gap" in reason
+        assert files == {**DELIVERED, "/PO/ATT/AT7/00000017.ATT": "created"}
+
+
+def test_a_message_that_is_filled_is_whole(store, a, b):
+    """However it was written: backwards, twice, or cut in the end."""
+    with mounted(store) as (_, office):
+        fd = deliver(a, office)
+        att = a.call("os.open", office.att, os.O_RDWR | os.O_CREAT)
+        for offset, content in ((900, b"z" * 200), (0, b"a" * 600),
+                                (500, b"m" * 450), (2000, b"beyond")):
+            a.call("os.pwrite", att, content, offset)
+        a.call("os.ftruncate", att, 1000)
+        a.call("os.close", att)
+        a.call("os.close", fd)
+        assert is_delivered(b, office)
+        assert b.call("client.get", office.att) == \
+            b"a" * 500 + b"m" * 450 + b"z" * 50
+        assert undone(store) == []
+
+
+# ---- time -------------------------------------------------------------------
+
+
+def test_one_that_takes_too_long(store, a, b):
+    with mounted(store, "transaction-limit-s=1") as (_, office):
+        fd = deliver(a, office)
+        theirs = b.call("os.open", office.key("A"), os.O_RDWR)
+        assert b.call("os.pread", theirs, 560, 0) == KEY
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "transaction-limit" in reason
+        assert files == DELIVERED
+        for call in (("os.pread", fd, 1, 0), ("os.pwrite", fd, b"x", 0)):
+            with fails_with(errno.EIO):
+                a.call(*call)
+        a.call("os.close", fd)
+        b.call("os.close", theirs)
+        # What it opens from now on is good.
+        a.call("os.close", deliver(a, office))
+        assert is_delivered(b, office)
+
+
+def test_one_that_takes_too_long_with_nothing_half_done(store, a, b):
+    """It only keeps an inqueue: what it has done so far is committed."""
+    with mounted(store, "transaction-limit-s=1") as (_, office):
+        fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+        a.call("os.close", deliver(a, office))
+        a.call("os.pwrite", fd, b"\1", 0)
+        wait_until(lambda: is_delivered(b, office), "it is committed")
+        a.call("os.pwrite", fd, b"\2", 0)
+        a.call("os.close", fd)
+        assert b.call("client.get", office.key("INQUEUE"))[:1] == b"\2"
+        assert undone(store) == []
+
+
+def test_there_may_be_no_limit(store, a, b):
+    with mounted(store, "transaction-limit-s=0", "lock-wait-s=2") as (
+            _, office):
+        fd = deliver(a, office)
+        with fails_with(errno.ETXTBSY):
+            b.call("os.open", office.key("A"), os.O_RDWR)
+        a.call("os.close", fd)
+        assert is_delivered(b, office)
+
+
+# ---- after it ---------------------------------------------------------------
+
+
+def test_old_handles_are_of_no_use(store, a, b):
+    with mounted(store) as (_, office):
+        other = a.call("os.open", office.key("B"), os.O_RDWR)
+        plain = a.call("os.open", office.control, os.O_RDWR)
+        free = a.call("os.open", office.path / "GLB/NETWORK.GLB",
+                      os.O_RDWR | os.O_CREAT)
+        reader = a.call("os.open", office.key("A"), os.O_RDONLY)
+        mai = a.call("os.open", office.mai, os.O_RDWR | os.O_CREAT)
+        a.call("os.pwrite", mai, b"tail", 1000)
+        for fd in (other, plain):
+            a.call("os.close", fd)
+        with fails_with(errno.EIO):
+            a.call("os.close", mai)
+        for attempt in (("os.pread", reader, 1, 0),
+                        ("syscalls.lock", reader, 0)):
+            with fails_with(errno.EIO):
+                a.call(*attempt)
+        # Of plain files it is nobody's business.
+        a.call("os.pwrite", free, b"x", 0)
+        assert b.call("client.get", office.path / "GLB/NETWORK.GLB") == b"x"
+        reader = a.call("os.open", office.key("A"), os.O_RDONLY)
+        assert a.call("os.pread", reader, 1, 0) == KEY[:1]
+
+
+def test_the_locks_of_what_is_undone_are_free(store, a, b):
+    lock_file = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    with mounted(store, "transaction-limit-s=1") as (_, office):
+        a.call("os.open", office.lock_file("A.0LK"), lock_file)
+        a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+        deliver(a, office)
+        b.call("client.create_soon", office.lock_file("A.0LK"))
+        b.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+        b.call("os.open", office.key("A"), os.O_RDWR)
+        with fails_with(errno.ETXTBSY):
+            a.call("os.unlink", office.lock_file("A.0LK"))
+
+
+# ---- a crash ----------------------------------------------------------------
+
+
+def test_what_was_synced_in_the_middle_is_in_the_quarantine(store, a):
+    with mounted(store) as (mount, office):
+        os.sync()
+        fd = deliver(a, office)
+        a.call("os.fsync", fd)
+        assert undone(store) == []
+        mount.kill()
+    with Mount(store) as mount, Actor() as b:
+        assert is_delivered(b, Office(mount / "PO", create=False)) is False
+        reason, files = in_quarantine(store)
+        assert reason == "the server ended"
+        assert files == DELIVERED
+    store.check()
+
+
+def test_what_was_synced_and_committed_is_not(store, a):
+    with mounted(store) as (mount, office):
+        fd = deliver(a, office)
+        a.call("os.fsync", fd)
+        a.call("os.close", fd)
+        mount.kill()
+    with Mount(store) as mount, Actor() as b:
+        assert is_delivered(b, Office(mount / "PO", create=False))
+    assert undone(store) == []
+    store.check()
+
+
+def test_an_end_in_order_undoes_what_is_under_way(store, a):
+    with mounted(store) as (mount, office):
+        deliver(a, office)
+        mount.unmount()
+    reason, files = undone(store)[0]
+    assert reason and files == DELIVERED
+    with Mount(store) as mount, Actor() as b:
+        assert is_delivered(b, Office(mount / "PO", create=False)) is False
+    store.check()
+
+
+# ---- room -------------------------------------------------------------------
+
+
+def test_a_store_without_room_publishes_nothing(tmp_path, a, b):
+    """That there is none is told by the write, or else by the close."""
+    with Store(tmp_path / "store", "--map-size-mib", 8, "--postoffice",
+               "PO") as store:
+        with mounted(store) as (_, office):
+            deliver(a, office)
+            with fails_with(errno.ENOSPC):
+                with contextlib.ExitStack() as opened:
+                    att = a.call("os.open", office.att,
+                                 os.O_RDWR | os.O_CREAT)
+                    opened.callback(a.call, "os.close", att)
+                    for megabyte in range(20):
+                        a.call("os.pwrite", att, b"x" * MIB, megabyte * MIB)
+            a.kill()
+            b.call("os.open", office.key("A"), os.O_RDWR)
+            assert is_delivered(b, office) is False
+            assert not office.att.exists()
+            # And there is room again.
+            b.call("client.put", office.p1, b"x" * MIB)
+            assert b.call("client.get", office.p1) == b"x" * MIB
+        store.check()
+
+
+def rss_anon(pid):
+    """What a process has in memory of its own, in bytes."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"RssAnon:\s*(\d+) kB", status.read())[1]) * 1024
+
+
+def test_a_large_message_takes_little_memory(store, a, b):
+    size = 192 * MIB
+    with mounted(store) as (mount, office):
+        fd = deliver(a, office)
+        att = a.call("os.open", office.att, os.O_RDWR | os.O_CREAT)
+        most = 0
+        for offset in range(0, size, MIB):
+            a.call("os.pwrite", att, bytes([offset // MIB]) * MIB, offset)
+            most = max(most, rss_anon(mount.server_pid))
+        assert a.call("os.fstat", att).st_size == size
+        assert not b.call("os.path.exists", office.att)
+        a.call("os.close", att)
+        a.call("os.close", fd)
+        most = max(most, rss_anon(mount.server_pid))
+        assert most < 64 * MIB
+        assert is_delivered(b, office)
+        assert b.call("os.stat", office.att).st_size == size
+        reader = b.call("os.open", office.att, os.O_RDONLY)
+        for offset in range(0, size, 37 * MIB):
+            assert b.call("os.pread", reader, 1, offset) == bytes(
+                [offset // MIB])
+
+
+def test_what_is_changed_in_place_has_a_limit(store, a, b):
+    with mounted(store, "staged-max-mib=2") as (_, office):
+        fd = deliver(a, office)
+        a.call("os.pwrite", fd, b"x" * MIB, 0)
+        with fails_with(errno.ENOSPC):
+            a.call("os.pwrite", fd, b"x" * MIB * 2, MIB)
+        # Nobody else suffers from it.
+        b.call("client.append", office.mbg("B"), b"y" * MIB)
+        assert is_delivered(b, office) is False
+
+
+def test_lock_files_have_a_limit(store, a, b):
+    with mounted(store) as (_, office):
+        fd = a.call("os.open", office.lock_file("A.0LK"),
+                    os.O_RDWR | os.O_CREAT)
+        a.call("os.pwrite", fd, b"x" * 65536, 0)
+        with fails_with(errno.EFBIG):
+            a.call("os.pwrite", fd, b"x", 65536)
+        assert b.call("os.stat", office.lock_file("A.0LK")).st_size == 65536
