@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Judges a history of mail programs by the promises of the postoffice.
 
-    verdicts = judge(history, census)
-    assert not verdicts, "\\n".join(verdicts)
+    check(history, judge(history, census))
 
 Four rules, each a function that yields a sentence for everything that is
 wrong. They use only what is certain: an operation takes effect at some time
@@ -15,7 +14,9 @@ import bisect
 import collections
 import itertools
 import math
+import os
 import re
+import tempfile
 
 INQUEUE = "INQUEUE"
 ONE_PROCESS_FILES = {"CONTROL.GLB", "TID.GLB", "FLAG.GLB", "MASTER.GLB"}
@@ -37,6 +38,16 @@ def judge(history, census=None):
     if census is not None:
         verdicts += [*census.faults, *delivery(history, census)]
     return verdicts
+
+
+def check(history, verdicts):
+    """Fails with all verdicts, if there are any, and leaves the history in a
+    file."""
+    if verdicts:
+        fd, path = tempfile.mkstemp(".jsonl", "history-")
+        os.close(fd)
+        history.save(path)
+        raise AssertionError("\n".join([*verdicts, f"history: {path}"]))
 
 
 def _time(event):

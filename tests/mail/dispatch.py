@@ -10,7 +10,7 @@ import string
 import mail
 from census import recipients_of
 from mailer import External32Semaphore
-from program import Message, Program, key_path, mai_path, p1_path
+from program import Message, Program, key_path, mai_path
 from smb1 import Access, Deny, Error, Mode, SmbError
 
 _SUFFIXES = [f"P{a}{b}" for a in string.ascii_uppercase[1:]

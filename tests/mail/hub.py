@@ -11,11 +11,10 @@
 import itertools
 import os
 import signal
-import tempfile
 
 import mail
 from census import Census
-from checker import judge
+from checker import check, judge
 from history import state_of
 from mailer import HOST, HOST_BAG, QUEUES
 from program import Message, key_path
@@ -97,12 +96,7 @@ class Hub:
     def check(self):
         """Fails with every fault of the run, and leaves its history in a
         file."""
-        verdicts = self.judge()
-        if verdicts:
-            fd, path = tempfile.mkstemp(".jsonl", "history-")
-            os.close(fd)
-            self.history.save(path)
-            raise AssertionError("\n".join([*verdicts, f"history: {path}"]))
+        check(self.history, self.judge())
 
 
 class Crew:

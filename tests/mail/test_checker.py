@@ -8,7 +8,7 @@ import pytest
 
 import mail
 from census import Census
-from checker import judge
+from checker import check, judge
 from history import Event, History, digest, state_of
 
 KEY = r"PO\KEY\A.KEY"
@@ -95,6 +95,18 @@ def test_a_state_is_of_both_files():
     assert len({state_of(b"k", b"m"), state_of(b"k", b"n"),
                 state_of(b"km", b""), state_of(b"", b"km"),
                 digest(b"km")}) == 5
+
+
+def test_a_failure_tells_all_and_leaves_the_history(script, monkeypatch,
+                                                    tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script("A", "read", KEY, 1, 2)
+    check(script.history, [])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AssertionError, match="first\nsecond\nhistory: "):
+        check(script.history, ["first", "second"])
+    left, = tmp_path.iterdir()
+    assert History.load(left).events == script.history.events
 
 
 # ---- exclusion --------------------------------------------------------------

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from checker import judge
+from checker import check, judge
 from history import History
 from machine import Machine
 from place import ONLY_PLAIN, ONLY_POFS
@@ -103,7 +103,7 @@ def test_pofs_gives_each_number_once(allocators, history, office):
         thread.join(600)
         assert not thread.is_alive()
     assert not failures
-    assert not judge(history)
+    check(history, judge(history))
     numbers = [event.facts["number"] for event in history.of("number")]
     assert sorted(numbers) == list(range(1, NUMBERS + 1))
     with allocators[0].open(CONTROL, Access.READ, mode=Mode.OPEN) as file:
