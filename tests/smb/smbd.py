@@ -144,11 +144,10 @@ class Smbd:
         """The process that serves a client."""
         socket_name = f"socket:[{_inode_of(self.port, client.address)}]"
         for process in self._processes():
-            with contextlib.suppress(OSError):
-                if process.name != str(self._process.pid) and any(
-                        os.readlink(file) == socket_name
-                        for file in process.glob("fd/*")):
-                    return int(process.name)
+            if process.name != str(self._process.pid) and any(
+                    _target_of(file) == socket_name
+                    for file in process.glob("fd/*")):
+                return int(process.name)
         raise HarnessError(f"nobody serves {client.address}")
 
     def _processes(self):
@@ -206,6 +205,14 @@ def _inode_of(port, peer):
         if fields[2] == wanted and fields[1].endswith(f":{port:04X}"):
             return int(fields[9])
     raise HarnessError(f"no connection from {peer}")
+
+
+def _target_of(link):
+    """What a symbolic link says, if it is still there."""
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
 
 
 def _is_group(group):
