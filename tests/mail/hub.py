@@ -149,22 +149,23 @@ class Crew:
         if how == "daemon":
             self._kill_daemon()
             return
-        self._gone(player)
+        self._leave([player])
         if how == "smbd":
             os.kill(self.server.process_of(player.client), signal.SIGKILL)
-        self.turns.kill(player)
         player.client.reset()
 
     def _kill_daemon(self):
         players = [p for p in self.turns.players if not p.is_ended]
-        for player in players:
-            self._gone(player)
+        self._leave(players)
         with self.hub.history.operation("pofs", "crash"):
             self.hub.place.crash()
-        self.turns.kill(*players)
         for player in players:
             player.client.reset()
         self.server.restart()
 
-    def _gone(self, player):
-        self.hub.history.note(player.name, "gone")
+    def _leave(self, players):
+        """Ends programs, though perhaps not what they have asked for. Only
+        then are they gone for the history: they hear no answer after it."""
+        self.turns.kill(*players)
+        for player in players:
+            self.hub.history.note(player.name, "gone")
