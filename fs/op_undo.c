@@ -14,9 +14,6 @@
  *   told nothing yet is told by its next change, lest it goes on where it was.
  */
 
-/* How often the kernel is asked how a caller ends, a tenth of a second each. */
-#define LOOKS_MAX 5
-
 /* @reason, and whose it was, if that is known by now. */
 static char *
 reason_complete(FsSession *session, const char *reason)
@@ -87,11 +84,10 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, const char *reason,
 		ends = transaction->ends;
 		g_queue_init(&transaction->ends);
 	}
-	if (fs_transaction_is_staged(transaction)) {
+	if (fs_transaction_is_staged(transaction))
 		transaction_quarantine(transaction, reason);
-		if (!is_told && ends.length == 0)
-			fs_session_set_untold(session, true);
-	}
+	if (!is_told && ends.length == 0)
+		fs_session_set_untold(session, true);
 
 	fs_lock_file_end(mount->lock_files, fs_session_serial(session));
 	fs_session_next_epoch(session);
@@ -181,14 +177,12 @@ const char *
 fs_undo_look(const FsCall *call, FsSession *session)
 {
 	FsThreadEnd end = FS_THREAD_GOES_ON;
-	int r = -ETIMEDOUT;
+	int r;
 
 	if (is_lost(call, session))
 		return "its client disconnected";
 
-	for (unsigned i = 0; r == -ETIMEDOUT && i < LOOKS_MAX; i++)
-		r = fs_thread_group_read_end(fuse_req_ctx(call->req)->pid,
-		                             &end);
+	r = fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end);
 	return end_fault(session, r, end);
 }
 

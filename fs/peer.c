@@ -197,5 +197,6 @@ peer_look(pid_t pid, void *result)
 int
 fs_peer_find(pid_t pid, FsPeer *ret_peer)
 {
-	return fs_proc_read(peer_look, pid, ret_peer, sizeof *ret_peer);
+	return fs_proc_read(peer_look, pid, FS_PROC_LONG_US, ret_peer,
+	                    sizeof *ret_peer);
 }

@@ -30,7 +30,7 @@ typedef struct FsPeer {
 
 /**
  * Finds who process @pid is, by reading /proc as proc_reader.h does: it may
- * take FS_PROC_TIMEOUT_US, so it is not for the thread that serves requests.
+ * take FS_PROC_LONG_US, so it is not for the thread that serves requests.
  *
  * Errors: -ESRCH if there is none; -ETIMEDOUT.
  */

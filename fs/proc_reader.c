@@ -55,9 +55,9 @@ reading_run(void *user_data)
 }
 
 static int
-reading_wait(Reading *reading)
+reading_wait(Reading *reading, int64_t timeout_us)
 {
-	gint64 end_us = g_get_monotonic_time() + FS_PROC_TIMEOUT_US;
+	gint64 end_us = g_get_monotonic_time() + timeout_us;
 	bool is_late = false;
 	int r;
 
@@ -72,7 +72,8 @@ reading_wait(Reading *reading)
 }
 
 int
-fs_proc_read(FsProcLook *look, pid_t pid, void *ret_result, size_t size)
+fs_proc_read(FsProcLook *look, pid_t pid, int64_t timeout_us, void *ret_result,
+             size_t size)
 {
 	Reading *reading;
 	int r;
@@ -92,7 +93,7 @@ fs_proc_read(FsProcLook *look, pid_t pid, void *ret_result, size_t size)
 	g_cond_init(&reading->cond);
 	g_thread_unref(g_thread_new("proc-reader", reading_run, reading));
 
-	r = reading_wait(reading);
+	r = reading_wait(reading, timeout_us);
 	if (r == 0)
 		memcpy(ret_result, reading->result, size);
 	reading_unref(reading);

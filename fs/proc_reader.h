@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /**
@@ -12,8 +13,11 @@
  * Threads: any.
  */
 
-/** How long a look may take, in microseconds. */
-#define FS_PROC_TIMEOUT_US 100000
+/** How long a look may take, in microseconds, while requests wait for it. */
+#define FS_PROC_SHORT_US INT64_C(100000)
+
+/** The same where nobody waits, but who is looked at. */
+#define FS_PROC_LONG_US INT64_C(3000000)
 
 /**
  * Reads what there is to know of process or thread @pid into @result, which is
@@ -25,9 +29,11 @@
 typedef int FsProcLook(pid_t pid, void *result);
 
 /**
- * Looks at @pid and copies what @look found, @size bytes, into @ret_result.
+ * Looks at @pid for @timeout_us at most, and copies what @look found, @size
+ * bytes, into @ret_result.
  *
  * Errors: those of @look; -ETIMEDOUT if it takes too long, or if too many
  * others are stuck.
  */
-int fs_proc_read(FsProcLook *look, pid_t pid, void *ret_result, size_t size);
+int fs_proc_read(FsProcLook *look, pid_t pid, int64_t timeout_us,
+                 void *ret_result, size_t size);

@@ -109,7 +109,8 @@ status_look(pid_t tid, void *result)
 int
 fs_thread_group_read(pid_t tid, pid_t *ret_tgid)
 {
-	return fs_proc_read(status_look, tid, ret_tgid, sizeof *ret_tgid);
+	return fs_proc_read(status_look, tid, FS_PROC_SHORT_US, ret_tgid,
+	                    sizeof *ret_tgid);
 }
 
 static int
@@ -128,7 +129,7 @@ comm_look(pid_t pid, void *result)
 int
 fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
 {
-	return fs_proc_read(comm_look, pid, ret_name,
+	return fs_proc_read(comm_look, pid, FS_PROC_SHORT_US, ret_name,
 	                    FS_THREAD_GROUP_NAME_SIZE);
 }
 
@@ -174,7 +175,8 @@ end_look(pid_t tid, void *result)
 int
 fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
 {
-	return fs_proc_read(end_look, tid, ret_end, sizeof *ret_end);
+	return fs_proc_read(end_look, tid, FS_PROC_LONG_US, ret_end,
+	                    sizeof *ret_end);
 }
 
 int

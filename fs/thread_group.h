@@ -60,7 +60,8 @@ typedef enum FsThreadEnd {
 
 /**
  * Finds whether thread @tid, which closes a file now, does so because it ends,
- * by reading /proc as above. A thread that is about to be killed and has not
+ * by reading /proc as above, for FS_PROC_LONG_US at most: so it is not for the
+ * thread that serves requests. A thread that is about to be killed and has not
  * noticed yet goes on.
  *
  * Errors: -ESRCH if there is none; -EACCES if it ends, and we may not know how,

@@ -135,9 +135,12 @@ a_look_answers(void **state)
 	int result = 0;
 
 	(void)state;
-	assert_int_equal(fs_proc_read(look_well, 7, &result, sizeof result), 0);
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+	                              sizeof result),
+	                 0);
 	assert_int_equal(result, 8);
-	assert_int_equal(fs_proc_read(look_well, 0, &result, sizeof result),
+	assert_int_equal(fs_proc_read(look_well, 0, FS_PROC_LONG_US, &result,
+	                              sizeof result),
 	                 -ENOENT);
 	assert_int_equal(result, 8);
 }
@@ -153,14 +156,16 @@ a_stuck_look_holds_nobody_up(void **state)
 	(void)state;
 	assert_int_equal(pipe(pair), 0);
 	for (unsigned i = 0; i < STUCK_MAX + 2; i++)
-		assert_int_equal(fs_proc_read(look_stuck, pair[0], NULL, 0),
+		assert_int_equal(fs_proc_read(look_stuck, pair[0],
+		                              FS_PROC_SHORT_US, NULL, 0),
 		                 -ETIMEDOUT);
 	assert_int_equal(g_atomic_int_get(&looks), STUCK_MAX);
 
 	assert_int_equal(close(pair[1]), 0);
 	end_us = g_get_monotonic_time() + (gint64)10 * G_USEC_PER_SEC;
 	while (r == -ETIMEDOUT && g_get_monotonic_time() < end_us)
-		r = fs_proc_read(look_well, 7, &result, sizeof result);
+		r = fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+		                 sizeof result);
 	assert_int_equal(r, 0);
 	(void)close(pair[0]);
 }
