@@ -26,7 +26,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "smb")]
 
 import mail
 from harness import HarnessError, Mount, Store
-from smb1 import Client, Deny, Error, Mode, SmbError
+from smb1 import Client, Command, Deny, Mode
 from smbd import SHARE, Smbd, share_ids
 
 SENDER, RECIPIENT = "SALES/LAB/ANNA", "SALES/LAB/BERT"
@@ -104,15 +104,6 @@ class Keeper:
         self._thread.join()
 
 
-def refusal(attempt):
-    """The DOS error code with which the server refuses."""
-    try:
-        attempt()
-    except SmbError as error:
-        return error.code
-    raise AssertionError("the server did not refuse")
-
-
 def take_number(client):
     """A new stem, and its MAI file, created under CONTROL.GLB (Q87386)."""
     with client.open(r"GLB\CONTROL.GLB", deny=Deny.ALL) as control:
@@ -146,10 +137,11 @@ def deliver(story, client, rival):
                rf"P1\{stem}.P1 ({len(envelope)})")
 
     with client.open(r"KEY\INQUEUE3.KEY", deny=Deny.ALL) as key_file:
-        code = refusal(lambda: rival.open(r"KEY\INQUEUE3.KEY", deny=Deny.NONE))
-        assert code == Error.SHARING_VIOLATION
-        story.tell(f"  holds INQUEUE3.KEY deny-all; a second machine that "
-                   f"wants it gets error {code}")
+        rival.send(*rival.open_request(r"KEY\INQUEUE3.KEY"))
+        rival.send(*rival.echo_request())
+        assert rival.receive().command == Command.ECHO
+        story.tell("  holds INQUEUE3.KEY; a second machine that wants it "
+                   "waits, while its server goes on answering it")
         key = mail.Key(key_file.read(0, mail.KEY_SIZE))
         with client.open(r"MBG\INQUEUE3.MBG", deny=Deny.ALL) as bag:
             slot = key.vacant_slot(bag.size // mail.RECORD_SIZE)
@@ -160,9 +152,11 @@ def deliver(story, client, rival):
         key_file.write(0, key.encode())
         story.tell(f"  wrote record {slot} of INQUEUE3.MBG and the KEY (its "
                    f"layout is assumed)")
-        key_file.flush()
-        story.tell("  flushed the KEY: all of it is on disk (a close alone "
-                   "would be within a second)")
+    story.tell("  closed the KEY: all of it is on disk, at once and as a whole")
+    with rival.opened(rival.receive()) as key_file:
+        key = mail.Key(key_file.read(0, mail.KEY_SIZE))
+        assert key.new_items == 1
+    story.tell("  the second machine gets the KEY, and sees the new message")
     return stem, content
 
 
@@ -190,7 +184,6 @@ def pick_up(story, client, stem, content):
         key.mark_deleted(slot, True)
         key.new_items -= 1
         key_file.write(0, key.encode())
-        key_file.flush()
     client.delete(message_path(found))
     story.tell("  deleted the P1, marked the record as deleted in the KEY, "
                "deleted the MAI file")

@@ -69,7 +69,7 @@ def impackets(server):
 def test_impacket_sees_the_same_deny_modes(impackets, office):
     """A second opinion on our own client, from other people's code."""
     (first, tree), (second, second_tree) = impackets
-    name, create, both = office.smb("KEY", "A.KEY"), 0x11, 2
+    name, create, both = office.smb("GLB", "SYSTEM.GLB"), 0x11, 2
     deny_all, deny_none = Deny.ALL << 4, Deny.NONE << 4
     fid = first.open_andx(tree, name, create, both | deny_all)[0]
     with pytest.raises(impacket_smb.SessionError) as error:
@@ -85,7 +85,7 @@ def test_impacket_sees_the_same_deny_modes(impackets, office):
 
 def test_impacket_sees_the_same_range_locks(impackets, client, office, refused):
     (first, tree), _ = impackets
-    name = office.smb("KEY", "A.KEY")
+    name = office.smb("GLB", "SYSTEM.GLB")
     client.write_file(name, KEY)
     fid = first.open_andx(tree, name, 1, 2 | Deny.NONE << 4)[0]
     packet = impacket_smb.NewSMBPacket()

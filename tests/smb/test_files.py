@@ -167,7 +167,7 @@ def test_a_large_file_comes_back_as_it_was(any_client, office):
 
 
 def test_what_was_never_written_reads_as_zeros(any_client, office):
-    name = office.smb("ATT", "AT2", "00000002.ATT")
+    name = office.smb("GLB", "00000002.MMF")
     with any_client.create(name) as file:
         file.write(1_500_000, b"end")
         file.write(700_001, b"middle")
@@ -178,8 +178,25 @@ def test_what_was_never_written_reads_as_zeros(any_client, office):
     assert not any(content[:700_001]) and not any(content[700_007:-3])
 
 
+def test_an_attachment_with_a_gap_is_one_that_did_not_arrive(
+        any_client, office, place, refused):
+    name = office.smb("ATT", "AT2", "00000002.ATT")
+    file = any_client.create(name)
+    file.write(1_000, b"end")
+    if place.is_pofs:
+        with refused(Error.GENERAL_FAILURE):
+            file.close()
+        with refused(Error.FILE_NOT_FOUND):
+            any_client.open(name)
+        file = any_client.create_new(name)
+        file.write(1_000, b"end")
+    file.write(0, bytes(1_000))
+    file.close()
+    assert any_client.read_file(name) == bytes(1_000) + b"end"
+
+
 def test_a_file_is_written_backwards_and_over_itself(any_client, office):
-    name = office.smb("ATT", "AT3", "00000003.ATT")
+    name = office.smb("GLB", "00000003.MMF")
     dice = random.Random(3)
     wanted = bytearray(200_000)
     with any_client.create(name) as file:

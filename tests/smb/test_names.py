@@ -7,7 +7,7 @@ import os
 import pytest
 
 from place import ONLY_POFS
-from smb1 import Mode, SmbError
+from smb1 import Error, Mode, SmbError
 
 # What no DOS or Windows client can use, and how a server names it.
 BAD_NAMES = ["A:B.KEY", "A*B.KEY", "A?B.KEY", 'A"B.KEY', "A<B.KEY", "A>B.KEY",
@@ -32,17 +32,35 @@ def test_a_lower_case_name_is_stored_upper_case(any_client, office):
     any_client.write_file(office.smb("p1", "0000000e.0lk"), b"")
     assert names(any_client.search(office.smb("P1", "*.*"))) == {"0000000E.0LK"}
     assert os.listdir(office.path / "P1") == ["0000000E.0LK"]
-    any_client.rename(office.smb("p1", "0000000e.0lk"),
-                      office.smb("p1", "0000000f.0lk"))
-    assert os.listdir(office.path / "P1") == ["0000000F.0LK"]
+    any_client.delete(office.smb("p1", "0000000e.0lk"))
+    any_client.write_file(office.smb("p1", "0000000e.p1"), b"")
+    any_client.rename(office.smb("p1", "0000000e.p1"),
+                      office.smb("p1", "0000000f.p1"))
+    assert os.listdir(office.path / "P1") == ["0000000F.P1"]
+
+
+def test_a_lock_cannot_be_renamed(any_client, office, place, refused):
+    """There would be a moment without a lock, or with two."""
+    lock, other = office.smb("P1", "0000000E.0LK"), office.smb("P1", "A.0LK")
+    plain = office.smb("P1", "A.P1")
+    any_client.write_file(lock, b"")
+    any_client.write_file(plain, b"")
+    if place.is_pofs:
+        for old, new in ((lock, other), (lock, office.smb("P1", "B.P1")),
+                         (plain, other)):
+            with refused(Error.ACCESS_DENIED):
+                any_client.rename(old, new)
+    assert names(any_client.search(office.smb("P1", "*.*"))) == {
+        "0000000E.0LK", "A.P1"}
+    any_client.delete(lock)
 
 
 def test_so_is_a_name_that_a_local_program_made(any_client, office, place):
-    (office.path / "P1" / "lockp1id.pbb").write_bytes(b"x")
-    kept = "LOCKP1ID.PBB" if place.is_pofs else "lockp1id.pbb"
+    (office.path / "P1" / "0000000e.p1").write_bytes(b"x")
+    kept = "0000000E.P1" if place.is_pofs else "0000000e.p1"
     assert os.listdir(office.path / "P1") == [kept]
     assert names(any_client.search(office.smb("P1", "*.*"))) == {kept}
-    assert any_client.read_file(office.smb("P1", "LOCKP1ID.PBB")) == b"x"
+    assert any_client.read_file(office.smb("P1", "0000000E.P1")) == b"x"
 
 
 def test_two_names_that_differ_in_case_are_one(client, office, place):

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What clients find after the server, or what is under it, was restarted."""
 
+import json
 import random
 
 import pytest
 
+from harness import poctl, wait_until
 from place import ONLY_POFS
 from smb1 import Deny, Disconnected, Error, Mode, SmbError
 from smbd import SHARE
@@ -44,16 +46,50 @@ def test_what_a_client_flushed_survives_a_crash(place, server, machines,
                                                 office):
     """Also if the client is in the middle of its work then."""
     client = machines.new()
-    name = office.smb("KEY", "0000000A.KEY")
-    key = client.open(name, deny=Deny.ALL, mode=Mode.CREATE)
+    name = office.smb("GLB", "SYSTEM.GLB")
+    file = client.open(name, deny=Deny.ALL, mode=Mode.CREATE)
+    file.write(0, b"\x05" * 560)
+    file.flush()
+    place.crash()
+
+    with pytest.raises((SmbError, Disconnected)):
+        file.read(0, 560)
+    server.close_share(SHARE)
+    assert machines.new().read_file(name) == b"\x05" * 560
+
+
+def quarantine(place, command, *arguments):
+    """What `poctl quarantine` says."""
+    return json.loads(poctl("quarantine", command, "--json", place.store.path,
+                            *arguments).stdout)
+
+
+@ONLY_POFS
+def test_half_a_transaction_survives_in_the_quarantine(place, server, machines,
+                                                       office, tmp_path,
+                                                       refused):
+    """What it had flushed was not to be seen yet, but is not lost either."""
+    client = machines.new()
+    name = office.smb("MAI", "MA7", "00000017.MAI")
+    client.write_file(office.smb("KEY", "A.KEY"), bytes(560))
+    key = client.open(office.smb("KEY", "A.KEY"), deny=Deny.ALL)
+    client.write_file(name, b"message")
     key.write(0, b"\x05" * 560)
     key.flush()
     place.crash()
 
-    with pytest.raises((SmbError, Disconnected)):
-        key.read(0, 560)
     server.close_share(SHARE)
-    assert machines.new().read_file(name) == b"\x05" * 560
+    client = machines.new()
+    assert client.read_file(office.smb("KEY", "A.KEY")) == bytes(560)
+    with refused(Error.FILE_NOT_FOUND):
+        client.open(name)
+    undone, = wait_until(lambda: quarantine(place, "list")["quarantine"],
+                         "the quarantine is on the disk")
+    assert undone["reason"] == "the server ended"
+    told = quarantine(place, "show", undone["id"])
+    assert {file["path"].rpartition("/")[2]: file["what"]
+            for file in told["files"]} == {"00000017.MAI": "created",
+                                           "A.KEY": "changed"}
 
 
 @ONLY_POFS
@@ -79,9 +115,15 @@ def test_an_unmounted_share_does_not_exist(place, machines, office, refused):
     assert machines.new().info(office.smb("KEY")).attributes
 
 
-def test_local_locks_end_with_smbd(server, machines, office):
-    """A restarted smbd starts without old deny modes or locks."""
+def test_locks_end_with_smbd(server, machines, office, place, refused):
+    """A restarted smbd starts without old deny modes, locks or lock files."""
     name = office.smb("P1", "0000000E.0LK")
     machines.new().open(name, deny=Deny.ALL, mode=Mode.CREATE)
     server.restart()
-    machines.new().open(name, deny=Deny.ALL).close()
+    client = machines.new()
+    if place.is_pofs:
+        client.create_new(name).close()
+    else:
+        with refused(Error.FILE_EXISTS):
+            client.create_new(name)
+    client.open(name, deny=Deny.ALL).close()

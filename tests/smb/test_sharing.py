@@ -32,19 +32,53 @@ def key(office):
     return office.smb("KEY", "0000000A.KEY")
 
 
+@pytest.fixture
+def plain(office):
+    """The name of a file that any number of programs may write."""
+    path = office.path / "GLB" / "SYSTEM.GLB"
+    path.write_bytes(bytes(560))
+    path.chmod(0o777)
+    return office.smb("GLB", "SYSTEM.GLB")
+
+
+def is_denied(access, deny, second_access, second_deny):
+    """Whether DOS refuses the second open."""
+    return bool(DENIED[deny] & DOES[second_access] or
+                DENIED[second_deny] & DOES[access])
+
+
+def open_each_way(client, name):
+    """Tries every way to open it, and says which are refused."""
+    answers = {}
+    for access in Access:
+        for deny in DENIED:
+            try:
+                client.open(name, access, deny).close()
+                answers[access, deny] = False
+            except SmbError as error:
+                assert error.code == Error.SHARING_VIOLATION
+                answers[access, deny] = True
+    return answers
+
+
 @pytest.mark.parametrize("access", Access)
 @pytest.mark.parametrize("deny", DENIED)
-def test_deny_modes_between_two_clients(client, other, key, access, deny,
-                                        refused):
+def test_deny_modes_between_two_clients(client, other, plain, access, deny):
+    with client.open(plain, access, deny):
+        for second, is_refused in open_each_way(other, plain).items():
+            assert is_refused == is_denied(access, deny, *second), second
+    other.open(plain, Access.BOTH, Deny.ALL).close()
+
+
+@pytest.mark.parametrize("access", Access)
+@pytest.mark.parametrize("deny", DENIED)
+def test_a_mailbag_has_one_writer_whatever_it_denies(client, other, key, place,
+                                                     access, deny):
     with client.open(key, access, deny):
-        for second_access in Access:
-            for second_deny in DENIED:
-                if DENIED[deny] & DOES[second_access] or \
-                        DENIED[second_deny] & DOES[access]:
-                    with refused(Error.SHARING_VIOLATION):
-                        other.open(key, second_access, second_deny)
-                else:
-                    other.open(key, second_access, second_deny).close()
+        for second, is_refused in open_each_way(other, key).items():
+            both_write = Access.READ not in (access, second[0])
+            assert is_refused == (is_denied(access, deny, *second) or
+                                  (place.is_pofs and both_write)), second
     other.open(key, Access.BOTH, Deny.ALL).close()
 
 
@@ -130,22 +164,26 @@ def test_a_local_program_cannot_delete_what_a_client_has_open(
     assert client.read_file(key) == b"spare"
 
 
-def test_a_lock_file_is_reused_when_its_owner_vanishes(client, other, office,
-                                                       refused):
+def test_a_lock_file_ends_with_its_owner(client, other, office, place,
+                                         refused):
+    """On a plain directory it stays: a stale lock (Q128913)."""
     name = office.smb("P1", "0000000E.0LK")
     client.open(name, deny=Deny.ALL, mode=Mode.CREATE)
     with refused(Error.SHARING_VIOLATION):
         other.open(name, deny=Deny.ALL)
     client.reset()
 
-    def reopened():
+    def created():
         try:
-            return other.open(name, deny=Deny.ALL)
+            return other.create_new(name)
         except SmbError as error:
-            assert error.code == Error.SHARING_VIOLATION
+            assert error.code == Error.FILE_EXISTS
             return None
 
-    wait_until(reopened, "the dead client's file is free").close()
+    if place.is_pofs:
+        wait_until(created, "the dead client's lock file is gone").close()
+    else:
+        assert not created()
     other.delete(name)
 
 
@@ -157,8 +195,9 @@ def test_a_restarted_machine_frees_its_own_files(machines, key, refused):
     machines.new(source=address).open(key, deny=Deny.ALL).close()
 
 
-def test_a_writer_is_seen_by_readers_at_once(client, other, key):
-    with client.open(key) as writer, other.open(key, Access.READ) as reader:
+def test_a_writer_is_seen_by_readers_at_once(client, other, plain):
+    with client.open(plain) as writer, \
+            other.open(plain, Access.READ) as reader:
         for n in range(50):
             writer.write(n, bytes([n]))
             assert reader.read(n, 1) == bytes([n])
@@ -168,9 +207,22 @@ def test_a_writer_is_seen_by_readers_at_once(client, other, key):
         assert reader.read(0, 1000) == bytes(range(10))
 
 
-def test_clients_and_local_programs_see_each_other(client, key, office):
-    path = office.path / "KEY" / "0000000A.KEY"
-    with open(path, "r+b", buffering=0) as local, client.open(key) as file:
+def test_readers_of_a_mailbag_see_what_was_closed(client, other, key, place):
+    with other.open(key, Access.READ) as reader:
+        with client.open(key) as writer:
+            writer.write(0, b"\x01")
+            writer.write(560, b"grown")
+            assert writer.read(560, 10) == b"grown"
+            if place.is_pofs:
+                assert reader.read(0, 1000) == bytes(560)
+                assert other.info(key).size == 560
+        assert reader.read(0, 1000) == b"\x01" + bytes(559) + b"grown"
+        assert other.info(key).size == 565
+
+
+def test_clients_and_local_programs_see_each_other(client, plain, office):
+    path = office.path / "GLB" / "SYSTEM.GLB"
+    with open(path, "r+b", buffering=0) as local, client.open(plain) as file:
         for n in range(50):
             file.write(0, bytes([n]))
             assert os.pread(local.fileno(), 1, 0) == bytes([n])
