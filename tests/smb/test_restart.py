@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What clients find after the server, or what is under it, was restarted."""
 
-import json
 import random
 
 import pytest
 
-from harness import poctl, wait_until
+from harness import wait_until
 from place import ONLY_POFS
 from smb1 import Deny, Disconnected, Error, Mode, SmbError
 from smbd import SHARE
@@ -58,12 +57,6 @@ def test_what_a_client_flushed_survives_a_crash(place, server, machines,
     assert machines.new().read_file(name) == b"\x05" * 560
 
 
-def quarantine(place, command, *arguments):
-    """What `poctl quarantine` says."""
-    return json.loads(poctl("quarantine", command, "--json", place.store.path,
-                            *arguments).stdout)
-
-
 @ONLY_POFS
 def test_half_a_transaction_survives_in_the_quarantine(place, server, machines,
                                                        office, tmp_path,
@@ -83,13 +76,10 @@ def test_half_a_transaction_survives_in_the_quarantine(place, server, machines,
     assert client.read_file(office.smb("KEY", "A.KEY")) == bytes(560)
     with refused(Error.FILE_NOT_FOUND):
         client.open(name)
-    undone, = wait_until(lambda: quarantine(place, "list")["quarantine"],
-                         "the quarantine is on the disk")
-    assert undone["reason"] == "the server ended"
-    told = quarantine(place, "show", undone["id"])
-    assert {file["path"].rpartition("/")[2]: file["what"]
-            for file in told["files"]} == {"00000017.MAI": "created",
-                                           "A.KEY": "changed"}
+    (reason, files), = wait_until(place.undone, "the quarantine is written")
+    assert reason == "the server ended"
+    assert {path.rpartition("/")[2]: what for path, what in files.items()} == {
+        "00000017.MAI": "created", "A.KEY": "changed"}
 
 
 @ONLY_POFS
