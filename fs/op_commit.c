@@ -382,13 +382,12 @@ fs_commit_reply(const FsCall *call, const FsSession *session, int r)
 
 /* ---- time ---------------------------------------------------------------- */
 
-static bool
-is_too_old(const FsMount *mount, const FsTransaction *transaction)
+static int64_t
+limit_us(const FsMount *mount)
 {
 	int64_t limit_s = mount->config->transaction_limit_s;
 
-	return limit_s > 0 && !transaction->is_flying &&
-	       age_us(transaction) >= limit_s * US_PER_S;
+	return limit_s > 0 ? limit_s * US_PER_S : INT64_MAX;
 }
 
 /* Called with a serial, for any session may end while others are looked at. */
@@ -397,13 +396,14 @@ serial_expire(const FsMount *mount, uint64_t serial)
 {
 	FsTransaction *transaction =
 		fs_transaction_of_serial(mount->transactions, serial);
+	int64_t us = transaction != NULL ? age_us(transaction) : 0;
 
-	if (transaction == NULL || age_us(transaction) < SAFE_AGE_US)
+	if (us < MIN(SAFE_AGE_US, limit_us(mount)) || transaction->is_flying)
 		return;
 
 	/* If nothing is half done: better late than undone. */
 	transaction_relieve(mount, transaction);
-	if (is_too_old(mount, transaction))
+	if (us >= limit_us(mount) && !transaction->is_flying)
 		fs_undo(mount, transaction,
 		        "it took longer than transaction-limit", false);
 }
@@ -422,5 +422,7 @@ fs_commit_due_us(const FsMount *mount)
 {
 	int64_t begun_us = fs_transaction_oldest_us(mount->transactions);
 
-	return begun_us == INT64_MAX ? INT64_MAX : begun_us + SAFE_AGE_US;
+	return begun_us == INT64_MAX
+	               ? INT64_MAX
+	               : begun_us + MIN(SAFE_AGE_US, limit_us(mount));
 }
