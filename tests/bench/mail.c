@@ -13,12 +13,13 @@
  * goes, and prints how many messages a second became durable.
  *
  * One delivery is what a mail program does: create a MAI of 1 to 100 KB (log
- * uniform) and a P1 of 200 bytes, append a record of 116 bytes to the MBG, read
- * the KEY and write 16 bytes of it. Each writer has a mailbag of its own.
+ * uniform) and a P1 of 200 bytes, and, while it has the KEY open, which is the
+ * lock, append a record of 116 bytes to the MBG, read the KEY and write 16
+ * bytes of it. Each writer has a mailbag of its own, the first INQUEUE3.
  *
  * What is synced: "each" syncs every one of the four files, which any file
- * system needs; "key" syncs the KEY alone, which suffices where changes become
- * durable in the order in which they were made.
+ * system needs; "none" syncs nothing, which suffices where letting go of a lock
+ * is a commit.
  */
 
 #define MBG_RECORD 116
@@ -27,6 +28,7 @@
 #define P1_SIZE    200
 #define MAI_MIN    1024.0
 #define MAI_MAX    102400.0
+#define NAME_SIZE  64
 
 typedef struct Writer {
 	unsigned id;
@@ -54,6 +56,27 @@ put_file(const Writer *writer, const char *name, const void *data, size_t size)
 	must_close(fd);
 }
 
+static void
+append_file(const Writer *writer, const char *name, off_t offset)
+{
+	int fd = must_open(AT_FDCWD, name, O_RDWR);
+
+	must_write(fd, writer->body, MBG_RECORD, offset);
+	if (writer->sync_each)
+		sync_file(fd);
+	must_close(fd);
+}
+
+/* "KEY/00000002.KEY" */
+static void
+mailbag_name(unsigned id, const char *kind, char name[NAME_SIZE])
+{
+	if (id == 1)
+		snprintf(name, NAME_SIZE, "%s/INQUEUE3.%s", kind, kind);
+	else
+		snprintf(name, NAME_SIZE, "%s/%08X.%s", kind, id, kind);
+}
+
 static size_t
 mai_size(Writer *writer)
 {
@@ -66,28 +89,23 @@ static void
 deliver(Writer *writer, unsigned number)
 {
 	uint8_t key[KEY_SIZE];
-	char name[64];
+	char name[NAME_SIZE];
 	int fd;
 
 	snprintf(name, sizeof(name), "MAI/MA%X/%X%07X.MAI", number % 16,
 	         writer->id, number);
 	put_file(writer, name, writer->body, mai_size(writer));
-	snprintf(name, sizeof(name), "P1/%X%07X.001", writer->id, number);
+	snprintf(name, sizeof(name), "P1/%X%07X.P1", writer->id, number);
 	put_file(writer, name, writer->body, P1_SIZE);
 
-	snprintf(name, sizeof(name), "MBG/%08X.MBG", writer->id);
+	mailbag_name(writer->id, "KEY", name);
 	fd = must_open(AT_FDCWD, name, O_RDWR);
-	must_write(fd, writer->body, MBG_RECORD,
-	           MBG_START + (off_t)MBG_RECORD * number);
-	if (writer->sync_each)
-		sync_file(fd);
-	must_close(fd);
-
-	snprintf(name, sizeof(name), "KEY/%08X.KEY", writer->id);
-	fd = must_open(AT_FDCWD, name, O_RDWR);
+	mailbag_name(writer->id, "MBG", name);
+	append_file(writer, name, MBG_START + (off_t)MBG_RECORD * number);
 	must_read(fd, key, sizeof(key), 0);
 	must_write(fd, key, 16, (off_t)16 * (number % 30));
-	sync_file(fd);
+	if (writer->sync_each)
+		sync_file(fd);
 	must_close(fd);
 }
 
@@ -107,7 +125,7 @@ prepare(unsigned writers)
 {
 	static const char *const dirs[] = { "KEY", "MBG", "P1", "MAI" };
 	static const uint8_t zeros[MBG_START]; /* 1000 records */
-	char name[64];
+	char name[NAME_SIZE];
 	int dir;
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
@@ -121,11 +139,11 @@ prepare(unsigned writers)
 	for (unsigned i = 0; i < writers; i++) {
 		int fd;
 
-		snprintf(name, sizeof(name), "MBG/%08X.MBG", i + 1);
+		mailbag_name(i + 1, "MBG", name);
 		fd = must_open(AT_FDCWD, name, O_WRONLY | O_CREAT);
 		must_write(fd, zeros, sizeof(zeros), 0);
 		must_close(fd);
-		snprintf(name, sizeof(name), "KEY/%08X.KEY", i + 1);
+		mailbag_name(i + 1, "KEY", name);
 		fd = must_open(AT_FDCWD, name, O_WRONLY | O_CREAT);
 		must_write(fd, zeros, KEY_SIZE, 0);
 		must_close(fd);
@@ -185,7 +203,7 @@ main(int argc, char **argv)
 	int report[2];
 
 	if (argc != 5)
-		errx(2, "usage: mail DIR WRITERS SECONDS each|key");
+		errx(2, "usage: mail DIR WRITERS SECONDS each|none");
 	if (chdir(argv[1]) < 0)
 		err(1, "%s", argv[1]);
 	writers = must_number(argv[2]);

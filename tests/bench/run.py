@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How fast pofs is, beside what people would use without it.
 
-Three comparisons and one figure, each measured in one run in which the systems take turns,
-because figures of two runs on one machine may differ by half:
+Each comparison is measured in one run in which the systems take turns, because
+figures of two runs on one machine may differ by half:
 
   mail       durable deliveries a second, against ext4 with fsync
   small      create, stat, read and unlink of small files, against libfuse's
              own passthrough_ll over ext4
   directory  what a directory of 60,000 entries costs, against ext4
+  lock       a lock that nobody else wants, against opening a plain file
+  crowd      clients that poll, that wait, and that pass a lock on
   large      a file of 1 GiB in one transaction: how fast, in how much memory
 
 The result of a system is the median over the rounds [least..greatest]; a ratio
@@ -24,15 +26,16 @@ import os
 import pathlib
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from harness import (HarnessError, Mount, Store, build_dir, end_with_parent,
-                     is_mounted, run, tool, unmount_lazily, wait_until)
+from crowd import bench_crowd, bench_lock
+from figures import Table, fresh, program_figures, rotated
+from harness import (HarnessError, Mount, Store, end_with_parent, is_mounted,
+                     run, tool, unmount_lazily, wait_until)
 
 IMAGE_MIB = 1024
 LARGE_MIB = 1024
@@ -132,68 +135,22 @@ class Passthrough:
         self._process.wait()
 
 
-class Table:
-    """Figures by system and name, one a round."""
-
-    def __init__(self):
-        self._figures = {}
-
-    def add(self, system, name, value):
-        self._figures.setdefault((system, name), []).append(value)
-
-    def figures(self, system, name):
-        return self._figures[system, name]
-
-    @staticmethod
-    def _spread(values, form):
-        low, high = min(values), max(values)
-        return (f"{statistics.median(values):{form}} "
-                f"[{low:{form}}..{high:{form}}]")
-
-    def show(self, system, name, unit):
-        print(f"  {system:<14}{name:<16}"
-              f"{self._spread(self.figures(system, name), '.1f')} {unit}")
-
-    def show_ratio(self, system, other, name, more_is_better=False,
-                   other_name=None):
-        """Prints how many times better than `other` `system` is."""
-        ratios = []
-        for mine, theirs in zip(self.figures(system, name),
-                                self.figures(other, other_name or name)):
-            ratios.append(mine / theirs if more_is_better else theirs / mine)
-        print(f"  {system} / {other:<12} {name:<16}"
-              f"{self._spread(ratios, '.2f')} times", flush=True)
-
-
-def program_figures(name, *arguments):
-    """What a benchmark program prints, as a dictionary."""
-    done = run(build_dir() / "tests" / "bench" / f"bench_{name}", *arguments,
-               timeout=600)
-    return {key: float(value) for key, value in
-            (line.split() for line in done.stdout.splitlines())}
-
-
-@contextlib.contextmanager
-def fresh(directory):
-    """A new, empty directory that is gone afterwards."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="r", dir=directory))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
-
-
-def rotated(systems, turn):
-    """The systems, each first as often as every other."""
-    turn %= len(systems)
-    return systems[turn:] + systems[:turn]
+def commit_flushes(place, disk):
+    """How often the disk is flushed for one commit, whatever is in it."""
+    commits = 50
+    before = disk.flushes()
+    with open(place / "SYNC.DAT", "wb", buffering=0) as file:
+        for _ in range(commits):
+            file.write(b"x")
+            os.fsync(file.fileno())
+    return (disk.flushes() - before) / commits
 
 
 def bench_mail(options, ext4, below, pofs):
     """Durable deliveries a second and flushes a delivery."""
     systems = [("ext4-each", ext4.path, ext4, "each"),
                ("pofs-each", pofs.path, below, "each"),
-               ("pofs-key", pofs.path, below, "key")]
+               ("pofs", pofs.path, below, "none")]
     for writers in (1, 4):
         table = Table()
         for turn in range(options.rounds):
@@ -206,12 +163,16 @@ def bench_mail(options, ext4, below, pofs):
                     table.add(system, "deliveries", rate)
                     table.add(system, "flushes", (disk.flushes() - before)
                               / (rate * options.seconds))
-        print(f"mail: {writers} writer(s), each file synced, or the KEY alone "
-              "(which keeps the order on pofs only)")
+            with fresh(pofs.path) as directory:
+                table.add("pofs", "one commit",
+                          commit_flushes(directory, below))
+        print(f"mail: {writers} writer(s), each file synced, or nothing but "
+              "the lock let go of (which is durable on pofs only)")
         for system, *_ in systems:
             table.show(system, "deliveries", "a second")
             table.show(system, "flushes", "a delivery")
-        for system in ("pofs-each", "pofs-key"):
+        table.show("pofs", "one commit", "flushes")
+        for system in ("pofs-each", "pofs"):
             table.show_ratio(system, "ext4-each", "deliveries",
                              more_is_better=True)
 
@@ -293,11 +254,13 @@ def main():
     parser.add_argument("--directory", default="/var/tmp",
                         help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
-                        help="mail, small, directory or large; all if none")
+                        help="mail, small, directory, lock, crowd or large; "
+                             "all if none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    chosen = options.only or ["mail", "small", "directory", "large"]
+    chosen = options.only or ["mail", "small", "directory", "lock",
+                              "crowd", "large"]
 
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
@@ -316,6 +279,10 @@ def main():
             bench_small(options, ext4, pofs, directory)
         if "directory" in chosen:
             bench_directory(options, ext4, pofs)
+        if "lock" in chosen:
+            bench_lock(options, pofs)
+        if "crowd" in chosen:
+            bench_crowd(options, pofs)
         if "large" in chosen:
             bench_large(options, directory)
 
