@@ -57,7 +57,11 @@ class Hub:
 
     def _make(self, name, content):
         path = self.office.path / name
-        path.write_bytes(content)
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            # It shall be there whoever is killed next.
+            os.fsync(file.fileno())
         self.place.own(path)
 
     def link(self, bag, other):
