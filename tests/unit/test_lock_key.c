@@ -55,6 +55,24 @@ a_key_says_what_it_is_of(void **state)
 }
 
 static void
+a_plain_file_has_none_unless_it_is_for_one_program(void **state)
+{
+	StorePlace place = {
+		.dir = DIR,
+		.office = OFFICE,
+		.role = LAYOUT_DIR_GLB,
+		.kind = LAYOUT_PLAIN,
+		.name = "NETWORK.GLB",
+	};
+
+	(void)state;
+	assert_int_equal(fs_lock_key_purpose(&place), FS_LOCK_NONE);
+	assert_null(fs_lock_key(&place));
+	assert_lock(LAYOUT_DIR_GLB, LAYOUT_PLAIN, "CONTROL.GLB", FS_LOCK_FILE,
+	            DIR, "CONTROL.GLB");
+}
+
+static void
 what_is_no_key_is_told_so(void **state)
 {
 	static const char *const texts[] = { "",    "U",     "U:",
@@ -71,6 +89,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_key_says_what_it_is_of),
+		cmocka_unit_test(
+			a_plain_file_has_none_unless_it_is_for_one_program),
 		cmocka_unit_test(what_is_no_key_is_told_so),
 	};
 
