@@ -2,6 +2,7 @@
 #include "fs/timer.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@ struct FsTimer {
 	FsTimerRing *ring;
 	void *user_data; /* borrowed */
 	int fd;
+	_Atomic int64_t at_us; /* that it is set to; 0: it has rung */
 };
 
 static void
@@ -21,8 +23,11 @@ timer_rang(void *user_data, int fd)
 	uint64_t times;
 
 	/* It may have been set anew since: then there is nothing to read. */
-	if (read(fd, &times, sizeof times) == sizeof times)
-		timer->ring(timer->user_data);
+	if (read(fd, &times, sizeof times) != sizeof times)
+		return;
+
+	atomic_store(&timer->at_us, 0);
+	timer->ring(timer->user_data);
 }
 
 int
@@ -42,6 +47,7 @@ fs_timer_open(FsLiveness *liveness, FsTimerRing *ring, void *user_data,
 		.ring = ring,
 		.user_data = user_data,
 		.fd = fd,
+		.at_us = INT64_MAX,
 	};
 	r = fs_liveness_watch(liveness, fd, timer_rang, timer);
 	if (r < 0) {
@@ -69,6 +75,10 @@ void
 fs_timer_set(FsTimer *timer, int64_t at_us)
 {
 	struct itimerspec when = { 0 };
+
+	/* It is set after every request, and mostly to what it was. */
+	if (atomic_exchange(&timer->at_us, at_us) == at_us)
+		return;
 
 	/* All zero would be never; what is past rings at once. */
 	if (at_us != INT64_MAX) {
