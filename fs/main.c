@@ -448,6 +448,8 @@ server_run(Server *server, FsLaunch *launch)
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
 	loop_stop(server, LOOPS);
+	/* Closes that are still looked at; their handles are closed below. */
+	fs_later_run(server->mount.later);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
 	fs_undo_stop(&server->mount, "the server ended");
 	handles_close(&server->mount);
