@@ -221,7 +221,7 @@ transaction_end(const FsMount *mount, FsTransaction *transaction)
 
 bool
 fs_commit_is_idle(const FsMount *mount, const FsSession *session,
-                  const char *key)
+                  const FsTransactionLock *lock)
 {
 	int64_t before_us =
 		g_get_monotonic_time() - mount->config->idle_open_s * US_PER_S;
@@ -230,7 +230,11 @@ fs_commit_is_idle(const FsMount *mount, const FsSession *session,
 	if (mount->config->idle_open_s == 0)
 		return false;
 
-	handles = fs_handle_of_key(mount->handles, session, key);
+	/* One that holds it by a byte range is not idle. */
+	handles = fs_handle_of_key(mount->handles, session, lock->key);
+	if (handles->len < lock->forms)
+		return false;
+
 	for (guint i = 0; i < handles->len; i++) {
 		const FsHandle *handle = handles->pdata[i];
 
@@ -254,8 +258,7 @@ has_open_mailbag(const FsMount *mount, const FsTransaction *transaction)
 
 		if (lock->purpose == FS_LOCK_UPDATE && lock->forms > 0 &&
 		    (fs_transaction_has_changed(transaction, lock->key) ||
-		     !fs_commit_is_idle(mount, transaction->session,
-		                        lock->key)))
+		     !fs_commit_is_idle(mount, transaction->session, lock)))
 			return true;
 	}
 	return false;

@@ -194,7 +194,7 @@ is_left(const FsMount *mount, const FsTransaction *transaction,
 	       !fs_transaction_is_staged(transaction) &&
 	       !transaction->is_flying &&
 	       fs_mailbag_lock_is_wanted(mount->mailbags, lock->key) &&
-	       fs_commit_is_idle(mount, transaction->session, lock->key);
+	       fs_commit_is_idle(mount, transaction->session, lock);
 }
 
 static void

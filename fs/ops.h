@@ -166,9 +166,9 @@ void fs_commit_reply(const FsCall *call, const FsSession *session, int r);
 void fs_commit_press(const FsMount *mount, const char *key);
 
 /** Whether nothing was done for a while through the handles by which @session
- * holds @key; see idle-open-s. */
+ * holds @lock; see idle-open-s. */
 bool fs_commit_is_idle(const FsMount *mount, const FsSession *session,
-                       const char *key);
+                       const FsTransactionLock *lock);
 
 /** Answers those who wait for an end, and forgets them. */
 void fs_commit_answer(GQueue *ends, int r);

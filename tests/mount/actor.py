@@ -22,6 +22,9 @@ import sys
 
 from harness import DEADLINE_S, HarnessError, end_with_parent, wait_until
 
+SLEEPS = 5
+"""How often a process must be seen in the same sleep to be waiting."""
+
 
 class Actor:
     """A process of its own; `uid` makes it somebody else's."""
@@ -73,11 +76,25 @@ class Actor:
         return self.result()
 
     def wait_blocked(self):
-        """Waits until the call sleeps in a request to the file system."""
+        """Waits until the call sleeps in a request to the file system, and
+        goes on sleeping there: every request is waited for, a moment."""
+        looks = []
+
         def is_blocked():
-            with open(f"/proc/{self.pid}/wchan", encoding="ascii") as wchan:
-                return "request_wait_answer" in wchan.read()
+            looks.append(self._sleep())
+            return looks[-1] is not None and \
+                looks[-SLEEPS:] == [looks[-1]] * SLEEPS
         wait_until(is_blocked, "the other process waits for pofs")
+
+    def _sleep(self):
+        """Which of its sleeps it is in, if it waits for a request."""
+        directory = f"/proc/{self.pid}"
+        with open(f"{directory}/wchan", encoding="ascii") as wchan:
+            if "request_wait_answer" not in wchan.read():
+                return None
+        with open(f"{directory}/status", encoding="ascii") as status:
+            return next(line for line in status
+                        if line.startswith("voluntary_ctxt_switches"))
 
     def interrupt(self):
         """Sends a signal that ends a waiting call with EINTR."""
