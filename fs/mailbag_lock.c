@@ -362,25 +362,6 @@ fs_mailbag_lock_leave(FsMailbagLock *table, uint64_t session, int64_t now_us)
 	table_unlock(table);
 }
 
-void
-fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session, int64_t now_us)
-{
-	FsParty *party;
-	FsPlace *place;
-
-	g_mutex_lock(&table->mutex);
-	party = fs_mailbags_find_party(&table->all, session);
-	if (party != NULL) {
-		while ((place = g_queue_peek_head(&party->places)) != NULL)
-			fs_place_end(&table->all, place, -EINTR);
-		while (party->held->len > 0)
-			fs_mailbag_free_up(party->held->pdata[0]);
-		fs_mailbags_tidy_party(&table->all, session);
-		fs_mailbags_serve(&table->all, now_us);
-	}
-	table_unlock(table);
-}
-
 /* ---- time ----------------------------------------------------------------*/
 
 static int64_t

@@ -124,10 +124,6 @@ void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session,
 void fs_mailbag_lock_leave(FsMailbagLock *table, uint64_t session,
                            int64_t now_us);
 
-/** Drops all that @session has and waits for: it has ended. */
-void fs_mailbag_lock_end(FsMailbagLock *table, uint64_t session,
-                         int64_t now_us);
-
 /** Ends what is due at @now_us. */
 void fs_mailbag_lock_expire(FsMailbagLock *table, int64_t now_us);
 

@@ -14,18 +14,6 @@ from harness import fails_with, poctl, wait_until
 HEADER = b"h" * 116
 
 
-@pytest.fixture
-def a():
-    with Actor() as actor:
-        yield actor
-
-
-@pytest.fixture
-def b():
-    with Actor() as actor:
-        yield actor
-
-
 class Office:
     """The mailbags A and INQUEUE3 of the postoffice, and what poctl says."""
 

@@ -139,31 +139,6 @@ a_cancelled_wait_ends_at_once(void **state)
 }
 
 static void
-the_end_of_a_session_drops_all_it_has(void **state)
-{
-	Waiter for_a;
-	Waiter for_b;
-	Waiter own;
-
-	take(*state, 1, A);
-	take(*state, 1, A);
-	take(*state, 1, B);
-	take(*state, 4, C);
-	park(*state, &for_a, 2, A);
-	park(*state, &for_b, 3, B);
-	park(*state, &own, 1, C);
-	fs_mailbag_lock_end(*state, 1, 0);
-	assert_ended(&for_a, 0);
-	assert_ended(&for_b, 0);
-	assert_ended(&own, -EINTR);
-	/* Its files are closed only now. */
-	fs_mailbag_lock_drop(*state, 1, A, 0);
-	assert_true(fs_mailbag_lock_is_held(*state, 2, A));
-	fs_mailbag_lock_drop(*state, 4, C, 0);
-	take(*state, 5, C);
-}
-
-static void
 who_leaves_the_lines_keeps_what_it_has(void **state)
 {
 	Waiter own;
@@ -188,7 +163,7 @@ the_end_of_a_session_gives_up_its_place(void **state)
 	take(*state, 1, A);
 	go_away(*state, &dead, 2);
 	park(*state, &alive, 3, A);
-	fs_mailbag_lock_end(*state, 2, 0);
+	fs_mailbag_lock_leave(*state, 2, 0);
 	assert_int_equal(fs_mailbag_lock_due_us(*state), WAIT_US);
 	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&alive, 0);
@@ -351,9 +326,9 @@ a_circle_of_three_is_refused(void **state)
 	assert_waits(&first);
 	/* Without the third it is no circle. */
 	park(*state, &third, 3, A);
-	fs_mailbag_lock_end(*state, 2, 0);
+	fs_mailbag_lock_drop(*state, 2, B, 0);
 	assert_ended(&first, 0);
-	fs_mailbag_lock_end(*state, 1, 0);
+	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_ended(&third, 0);
 }
 
@@ -464,7 +439,8 @@ the_list_shows_who_has_and_who_waits(void **state)
 	                    "B h 7 1 0\nB t 8 0 20\nB t 9 0 30\n");
 
 	fs_mailbag_lock_drop(*state, 7, B, 50);
-	fs_mailbag_lock_end(*state, 1, 60);
+	fs_mailbag_lock_drop(*state, 1, A, 60);
+	fs_mailbag_lock_drop(*state, 1, A, 60);
 	assert_list(*state, "A h 3 1 60\nA a 2 0 0\n"
 	                    "B k 8 0 20\nB t 9 0 30\n");
 }
@@ -483,7 +459,6 @@ main(void)
 		TEST(a_wait_ends_at_its_deadline),
 		TEST(nobody_waits_where_waiting_is_off),
 		TEST(a_cancelled_wait_ends_at_once),
-		TEST(the_end_of_a_session_drops_all_it_has),
 		TEST(who_leaves_the_lines_keeps_what_it_has),
 		TEST(the_end_of_a_session_gives_up_its_place),
 		TEST(a_session_waits_only_so_often),

@@ -31,7 +31,7 @@ a_free_lock_is_kept_for_who_tried(void **state)
 
 	attempt(*state, 2, A, 99 + KEPT_US, 0);
 	assert_waits(&late);
-	fs_mailbag_lock_end(*state, 2, 99 + KEPT_US);
+	fs_mailbag_lock_drop(*state, 2, A, 99 + KEPT_US);
 	attempt(*state, 4, A, 99 + KEPT_US, 0);
 	assert_waits(&late);
 	fs_mailbag_lock_stop(*state, -EIO);
@@ -148,7 +148,7 @@ the_end_of_who_tried_lets_the_next_in(void **state)
 	park(*state, &waiter, 3, A);
 	fs_mailbag_lock_drop(*state, 1, A, 0);
 	assert_waits(&waiter);
-	fs_mailbag_lock_end(*state, 2, 0);
+	fs_mailbag_lock_leave(*state, 2, 0);
 	assert_ended(&waiter, 0);
 }
 
@@ -187,7 +187,8 @@ a_session_tries_only_so_much(void **state)
 		take(*state, 1, last);
 		attempt(*state, 2, last, 0, -ETXTBSY);
 	}
-	fs_mailbag_lock_end(*state, 1, 0);
+	fs_mailbag_lock_drop(*state, 1, "0", 0);
+	fs_mailbag_lock_drop(*state, 1, last, 0);
 	assert_int_equal(fs_mailbag_lock_try(*state, 3, "0", 0), -ETXTBSY);
 	take(*state, 3, last);
 }
