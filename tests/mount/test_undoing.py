@@ -266,7 +266,7 @@ def rss_anon(pid):
 
 
 def test_a_large_message_takes_little_memory(store, a, b):
-    size = 192 * MIB
+    size = 128 * MIB
     with mounted(store) as (mount, office):
         fd = deliver(a, office)
         att = a.call("os.open", office.att, os.O_RDWR | os.O_CREAT)
