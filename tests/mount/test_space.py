@@ -8,6 +8,7 @@ import os
 import pytest
 
 from harness import Mount, Store, fails_with, run, tool, unmount_lazily
+from postoffice import Office, deliver, is_delivered
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -199,3 +200,43 @@ def test_a_full_store_mounts_and_keeps_what_was_acknowledged(small_store):
         sync(mount.path)
         mount.unmount()
     small_store.check()
+
+
+# ---- transactions -----------------------------------------------------------
+
+
+def test_room_is_set_aside_for_what_is_staged(tmp_path, a, b):
+    """Whoever fills the store meanwhile."""
+    with small_map(tmp_path) as store:
+        with Mount(store) as mount:
+            office = Office(mount / "PO")
+            fd = deliver(a, office)
+            a.call("client.put", office.att, b"x" * 3 * MIB)
+            check_content(fill(mount.path))
+            a.call("os.close", fd)
+            assert is_delivered(b, office)
+            assert b.call("client.get", office.att) == b"x" * 3 * MIB
+        store.check()
+
+
+def test_a_commit_without_room_is_the_closes_error(tmp_path, a, b):
+    """When others than pofs have filled its disk."""
+    with small_disk(tmp_path) as store:
+        with Mount(store) as mount:
+            office = Office(mount / "PO")
+            fd = deliver(a, office)
+            a.call("client.put", office.att, b"x" * 3 * MIB)
+            other = store.path.parent / "other"
+            with fails_with(errno.ENOSPC):
+                with open(other, "wb", buffering=0) as file:
+                    while True:
+                        file.write(bytes(4096))
+            with fails_with(errno.ENOSPC):
+                a.call("os.close", fd)
+            assert is_delivered(b, office) is False
+            assert not office.att.exists()
+            other.unlink()
+            # The lock is free, and there is room again.
+            b.call("os.close", deliver(b, office))
+            assert is_delivered(a, office)
+        store.check()
