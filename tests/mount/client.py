@@ -4,6 +4,7 @@
 import collections
 import ctypes
 import errno
+import itertools
 import os
 import random
 import signal
@@ -242,3 +243,30 @@ def overwrite(path, content):
     """Writes over the beginning of a file."""
     with open(path, "r+b", buffering=0) as file:
         file.write(content)
+
+
+def pair(offices, who, seed, acknowledged):
+    """Puts record after record into a mailbag of each of two postoffices, in
+    one transaction each, until something goes wrong with the mount; writes
+    down which of them were acknowledged."""
+    rand = random.Random(seed)
+    for number in itertools.count():
+        record = f"{who} {number}".encode().ljust(116)
+        fds = []
+        try:
+            for office in rand.sample(offices, 2):
+                fds.append(os.open(office.key("A"), os.O_RDWR))
+            for office in offices:
+                append(office.mbg("A"), record)
+        except OSError as e:
+            if e.errno != errno.ETXTBSY:
+                return
+            # A circle, and this is who gives way.
+            record = None
+        try:
+            for fd in fds:
+                os.close(fd)
+        except OSError:
+            return
+        if record is not None:
+            append(acknowledged, record)
