@@ -245,19 +245,21 @@ def overwrite(path, content):
         file.write(content)
 
 
-def pair(offices, who, seed, acknowledged):
+def pair(offices, seed, last, acknowledged):
     """Puts record after record into a mailbag of each of two postoffices, in
     one transaction each, until something goes wrong with the mount; writes
-    down which of them were acknowledged."""
+    down which of them were acknowledged. Dies in the middle of the last."""
     rand = random.Random(seed)
     for number in itertools.count():
-        record = f"{who} {number}".encode().ljust(116)
+        record = f"{seed} {number}".encode().ljust(116)
         fds = []
         try:
             for office in rand.sample(offices, 2):
                 fds.append(os.open(office.key("A"), os.O_RDWR))
-            for office in offices:
-                append(office.mbg("A"), record)
+            append(offices[0].mbg("A"), record)
+            if number >= last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            append(offices[1].mbg("A"), record)
         except OSError as e:
             if e.errno != errno.ETXTBSY:
                 return

@@ -249,3 +249,18 @@ def test_clients_without_a_queue_are_let_in_as_soon(a, b, office):
     assert b.call("os.stat", office.mbg("A")).st_size == len(HEADER)
     b.start("os.open", office.key("B"), os.O_RDWR)
     b.wait_blocked()
+
+
+def test_a_mailbag_that_is_half_changed_is_waited_for(a, b, office):
+    """Also by one who wants only another one."""
+    key = a.call("os.open", office.key("B"), os.O_RDWR)
+    a.call("client.append", office.mbg("A"), HEADER)
+    a.call("client.append", office.mbg("B"), HEADER)
+    wait_for(b, office, "A")
+    assert b.is_done() is False
+    assert office.mbg("B").stat().st_size == 0
+    a.call("os.pwrite", key, b"\1", 0)
+    assert office.mbg("B").stat().st_size == 0
+    a.call("os.close", key)
+    b.result()
+    assert office.mbg("B").stat().st_size == len(HEADER)
