@@ -9,7 +9,7 @@ import re
 
 from actor import Actor
 from harness import Mount, Store, fails_with, wait_until
-from postoffice import KEY, Office, deliver, is_delivered, undone
+from postoffice import KEY, MESSAGE, Office, deliver, is_delivered, undone
 
 MIB = 1 << 20
 
@@ -101,6 +101,24 @@ def test_a_message_that_is_filled_is_whole(store, a, b):
         assert b.call("client.get", office.att) == \
             b"a" * 500 + b"m" * 450 + b"z" * 50
         assert undone(store) == []
+
+
+def test_one_whose_directory_is_gone(store, a, b):
+    """Directories are plain: somebody removes one that looks empty."""
+    with Mount(store) as mount:
+        office = Office(mount / "NEW")
+        fd = deliver(a, office)
+        a.call("client.put", office.att, MESSAGE)
+        b.call("os.rmdir", office.att.parent)
+        with fails_with(errno.EIO):
+            a.call("os.close", fd)
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "commit" in reason
+        assert len(files) == 4
+        # The lock is free.
+        b.call("os.close", deliver(b, office))
+        assert is_delivered(a, office)
 
 
 # ---- time -------------------------------------------------------------------
