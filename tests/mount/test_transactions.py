@@ -287,7 +287,7 @@ def move(actor, source, target, steps=MOVE_STEPS):
     def open_key(name, office):
         opened[name] = actor.call("os.open", office.key("A"), os.O_RDWR)
 
-    todo = [
+    moves = [
         lambda: open_key("source", source),
         lambda: open_key("target", target),
         lambda: actor.call("client.put", target.mai, MESSAGE),
@@ -298,8 +298,8 @@ def move(actor, source, target, steps=MOVE_STEPS):
         lambda: actor.call("os.pwrite", opened["source"], b"\0", 0),
         lambda: actor.call("os.unlink", source.mai),
     ]
-    assert len(todo) == MOVE_STEPS
-    for step in todo[:steps]:
+    assert len(moves) == MOVE_STEPS
+    for step in moves[:steps]:
         step()
     return opened.get("source")
 
