@@ -95,9 +95,11 @@ def test_deaths_at_random_lose_and_copy_nothing(hub, server, seed):
         shift = Shift(crew, MESSAGES, seed, has_host=False)
         shift.start()
         while not turns.run(rand.randrange(ROUNDS)):
+            players = [p for p in turns.players if not p.is_ended]
+            if not players:
+                break  # the last one ended after its turn
             how = rand.choice(DEATHS)
             deaths[how] += 1
-            players = [p for p in turns.players if not p.is_ended]
             player = rand.choice(players)
             crew.kill(player, how)
             if how == "daemon":
