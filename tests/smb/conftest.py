@@ -33,11 +33,24 @@ from turns import Turns
 # 0.95 s would make up most of the time that these tests take.
 QUICK_REFUSAL = "smbd:sharedelay = 20000"
 
+LOG_SHOWN = 8000
+"""How many characters of smbd's log are shown with a failure."""
+
 
 def pytest_collection_modifyitems(items):
     if os.environ.get("POFS_CONTROLS") == "no":
         items[:] = [item for item in items if not hasattr(item, "callspec")
                     or item.callspec.params.get("place") != "plain"]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Shows the end of smbd's log with a failure."""
+    report = (yield).get_result()
+    server = item.funcargs.get("server")
+    if report.failed and server is not None and server.log.exists():
+        report.sections.append(("smbd", server.log.read_text(
+            errors="replace")[-LOG_SHOWN:]))
 
 
 @pytest.fixture(scope="module", params=["plain", "pofs"])
