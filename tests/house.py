@@ -11,6 +11,8 @@ MAX_LINES = 600
 PUBLIC = {"store.h", "layout.h", "name.h", "dos_attr.h"}
 FUSE_FILES = re.compile(
     r"^fs/(op_\w+|ops|reply|main|launch|notify)\.[ch]$")
+# The formats are bytes and names: they know nothing of the store.
+FORMAT = re.compile(r"^store/(format/\w+|bytes|layout)\.h$")
 TOP = {"fs", "store", "tools", "tests", "mount-examples", "meson.build",
        "README.md", "LICENSE"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.M)
@@ -33,12 +35,15 @@ def faults_of(path, text):
         if name.split("/")[0] not in ("fs", "store", "tools", "tests"):
             continue
         to, _, header = name.partition("/")
+        if path.startswith("store/format/") and not FORMAT.match(name):
+            yield f"includes {name}, which is no format"
         if folder == "store" and to != "store":
             yield f"includes {name}, which is above it"
         if folder in ("fs", "tools") and to not in (folder, "store"):
             yield f"includes {name}"
         if folder in ("fs", "tools") and to == "store" \
-                and header not in PUBLIC:
+                and header not in PUBLIC \
+                and not header.startswith("format/"):
             yield f"includes {name}, which is the store's own"
 
 
