@@ -7,13 +7,18 @@
 
 #include "tools/tool.h"
 
-/* How many words "STORE DIR" has. */
+/* How many words "STORE [MAILBAG]" has, and how many of them must be given. */
 static unsigned
-word_count(const char *words)
+word_count(const char *words, unsigned *ret_needed)
 {
 	g_auto(GStrv) list = g_strsplit(words, " ", -1);
+	unsigned count = g_strv_length(list);
+	unsigned needed = 0;
 
-	return g_strv_length(list);
+	while (needed < count && list[needed][0] != '[')
+		needed++;
+	*ret_needed = needed;
+	return count;
 }
 
 /* GOption leaves in place the "--" after which nothing is an option. */
@@ -36,14 +41,15 @@ static int
 check_arguments(const ToolCommand *command, char **argv, GError **error)
 {
 	unsigned given = g_strv_length(argv) - 1;
-	unsigned wanted = word_count(command->arguments);
+	unsigned needed;
+	unsigned most = word_count(command->arguments, &needed);
 	unsigned i;
 
 	for (i = 1; i <= given; i++)
 		if (argv[i][0] == '\0')
 			return tool_misuse(error, "%s: an argument is empty",
 			                   command->name);
-	if (given == wanted)
+	if (given >= needed && given <= most)
 		return 0;
 	return tool_misuse(error,
 	                   "%s needs %s, not %u argument%s (see %s --help)",

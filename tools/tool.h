@@ -54,7 +54,8 @@ char *tool_count(guint64 count, const char *one, const char *many);
 /** One command of poctl: the table in poctl.c lists them all. */
 typedef struct ToolCommand {
 	const char *name;
-	const char *arguments; /* as the help shows them: "STORE DIR" */
+	const char *arguments; /* as the help shows them: "STORE [DIR]"; what is
+	                        * in brackets may be left out */
 	const char *summary;   /* one sentence */
 
 	/**
@@ -70,7 +71,8 @@ typedef struct ToolOptions {
 	gboolean quiet;
 	gboolean json;
 	gboolean done;    /* --help or --version was answered: nothing to do */
-	char **arguments; /* owned; as many as the command names */
+	char **arguments; /* owned; as many as the command names, or NULL at
+	                   * the first that was left out */
 } ToolOptions;
 
 /**
