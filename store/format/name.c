@@ -2,6 +2,7 @@
 #include "store/format/name.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <string.h>
 
 #include <glib.h>
@@ -56,21 +57,22 @@ typedef enum Stem {
 	STEM_ANY,
 } Stem;
 
-/* The first pattern that fits decides. A pattern is of g_pattern_match(): '?'
- * one character, '*' any. */
+/* The first pattern that fits decides; patterns are fnmatch()'s. */
 static const struct {
 	const char *pattern;
 	FormatNameKind kind;
 	Stem stem;
 } names[] = {
-	{ "*POPULATE.MSM", FORMAT_NAME_POPULATE, STEM_ANY },
+	{ "*/POPULATE.MSM", FORMAT_NAME_POPULATE, STEM_ANY },
+	{ "*/*/POPULATE.MSM", FORMAT_NAME_POPULATE, STEM_ANY },
 	{ "KEY/*.KEY", FORMAT_NAME_KEY, STEM_MAILBAG },
 	{ "MBG/COPY.MBG", FORMAT_NAME_COPY, STEM_ANY },
 	{ "MBG/*.MBG", FORMAT_NAME_MBG, STEM_MAILBAG },
-	{ "MAI/MA?/*.MAI", FORMAT_NAME_MAI, STEM_NUMBER },
-	{ "MAI/MA?/*.MAX", FORMAT_NAME_LEFTOVER, STEM_NUMBER }, /* Q166153 */
-	{ "ATT/AT?/*.ATT", FORMAT_NAME_ATT, STEM_NUMBER },
-	{ "ATT/AT?/*.ATX", FORMAT_NAME_LEFTOVER, STEM_NUMBER },
+	{ "MAI/MA[0-9A-F]/*.MAI", FORMAT_NAME_MAI, STEM_NUMBER },
+	{ "MAI/MA[0-9A-F]/*.MAX", FORMAT_NAME_LEFTOVER,
+	  STEM_NUMBER }, /* Q166153 */
+	{ "ATT/AT[0-9A-F]/*.ATT", FORMAT_NAME_ATT, STEM_NUMBER },
+	{ "ATT/AT[0-9A-F]/*.ATX", FORMAT_NAME_LEFTOVER, STEM_NUMBER },
 	{ "P1/*.P1", FORMAT_NAME_P1, STEM_NUMBER },
 	{ "P1/*.PX", FORMAT_NAME_LEFTOVER, STEM_NUMBER },
 	{ "P1/*.P??", FORMAT_NAME_ENVELOPE, STEM_NUMBER },
@@ -85,7 +87,11 @@ static const struct {
 	{ "MEM/*.MEM", FORMAT_NAME_MEM, STEM_NUMBER },
 	{ "MMF/*.MMF", FORMAT_NAME_MMF, STEM_NUMBER },
 	{ "FOLDERS/*.IDX", FORMAT_NAME_FOLDER, STEM_ANY },
+	{ "FOLDERS/*/*.IDX", FORMAT_NAME_FOLDER, STEM_ANY },
+	{ "FOLDERS/*/*/*.IDX", FORMAT_NAME_FOLDER, STEM_ANY },
 	{ "FOLDERS/*.FLD", FORMAT_NAME_FOLDER, STEM_ANY },
+	{ "FOLDERS/*/*.FLD", FORMAT_NAME_FOLDER, STEM_ANY },
+	{ "FOLDERS/*/*/*.FLD", FORMAT_NAME_FOLDER, STEM_ANY },
 	{ "GLB/DELTID.GLB", FORMAT_NAME_LEFTOVER, STEM_ANY }, /* Q121956 */
 	{ "GLB/NPTRANS.GLB", FORMAT_NAME_LEFTOVER, STEM_ANY },
 	{ "GLB/SORT????.GLB", FORMAT_NAME_LEFTOVER, STEM_ANY }, /* Q96060 */
@@ -107,6 +113,7 @@ static const struct {
 	/* Gateways: Q148666, Q87181, Q85349, Q86955. */
 	{ "MACGATE/*", FORMAT_NAME_OTHER, STEM_ANY },
 	{ "VMGATE/*", FORMAT_NAME_OTHER, STEM_ANY },
+	{ "VMGATE/ERR/*", FORMAT_NAME_OTHER, STEM_ANY },
 	{ "FAX/*", FORMAT_NAME_OTHER, STEM_ANY },
 	{ "MFFGET/*", FORMAT_NAME_OTHER, STEM_ANY },
 	{ "MFFPUT/*", FORMAT_NAME_OTHER, STEM_ANY },
@@ -130,7 +137,7 @@ static FormatNameKind
 find_kind(const char *path, const FormatName *name)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (g_pattern_match_simple(names[i].pattern, path))
+		if (fnmatch(names[i].pattern, path, FNM_PATHNAME) == 0)
 			return fits(names[i].stem, name) ? names[i].kind
 			                                 : FORMAT_NAME_FOREIGN;
 	return FORMAT_NAME_FOREIGN;

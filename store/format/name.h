@@ -50,9 +50,9 @@ typedef enum FormatNameKind {
 typedef struct FormatName {
 	FormatNameKind kind;
 
-	/* Upper-case, without extension: the mailbag of a KEY, MBG or queue
-	 * lock, the MAI of a P1 or envelope, the number of any other. "" where
-	 * the name has no such part. */
+	/* The name without its extension, upper-case: the mailbag of a KEY, MBG
+	 * or queue lock, the MAI of a P1 or envelope. "" if it is longer, and
+	 * of LOCKP1ID.Pxx, which is nobody's. */
 	char stem[FORMAT_STEM_SIZE + 1];
 
 	bool has_number; /* the stem is eight hexadecimal digits */

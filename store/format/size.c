@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "store/format/size.h"
 
-#include <stdbool.h>
+#include <fnmatch.h>
 #include <stddef.h>
 
 #include <glib.h>
 
-/* The first that fits decides. '*' is any text, as in g_pattern_match(). */
+/* The first that fits decides; paths are patterns of fnmatch(). */
 static const FormatSizeRule rules[] = {
 	{ "KEY/*.KEY", 560, 0, 0, false, "Q77926, Q118619" },
 	{ "MBG/*.MBG", 0, 116, 475136, false, "Q77926, Q119088" },
@@ -41,6 +41,8 @@ static const FormatSizeRule rules[] = {
 	{ "XTN/*.XTN", 0, 698, 0, false, "Q77926, Q103421" },
 	{ "FOLDERS/SERIALNO.IDX", 4, 0, 0, false, "Q77926, Q113149" },
 	{ "FOLDERS/*.IDX", 100, 158, 0, false, "Q77926" },
+	{ "FOLDERS/*/*.IDX", 100, 158, 0, false, "Q77926" },
+	{ "FOLDERS/*/*/*.IDX", 100, 158, 0, false, "Q77926" },
 };
 
 const FormatSizeRule *
@@ -49,7 +51,7 @@ format_size_rule(const char *path)
 	g_autofree char *upper = g_ascii_strup(path, -1);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rules); i++)
-		if (g_pattern_match_simple(rules[i].path, upper))
+		if (fnmatch(rules[i].path, upper, FNM_PATHNAME) == 0)
 			return &rules[i];
 	return NULL;
 }

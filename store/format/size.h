@@ -11,7 +11,7 @@
 
 /** A rule: base + n * unit bytes, of which n is any number from 0 on. */
 typedef struct FormatSizeRule {
-	const char *path; /* in the postoffice; '*' stands for any text */
+	const char *path; /* in the postoffice; a pattern of fnmatch() */
 	uint32_t base;    /* bytes */
 	uint32_t unit;    /* bytes of a record, or 0: exactly base */
 	uint32_t max;     /* bytes, or 0: no limit */
