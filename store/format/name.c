@@ -172,7 +172,7 @@ find_lock(LayoutDir dir, const char *file, FormatName *name)
 	if (layout_mailbag(dir, file, mailbag))
 		return format_stem_is_mailbag(mailbag) ? FORMAT_NAME_QUEUE_LOCK
 		                                       : FORMAT_NAME_FOREIGN;
-	*name = (FormatName){ .is_lower = name->is_lower };
+	name->stem[0] = '\0';
 	return FORMAT_NAME_SUFFIX_LOCK;
 }
 
@@ -185,6 +185,14 @@ is_misplaced(const char *path, const FormatName *name)
 	       path[strlen("MAI/MA")] != name->stem[FORMAT_STEM_SIZE - 1];
 }
 
+/* Whether @file is of the form 8.3; its stem has @size characters. */
+static bool
+is_dos(const char *file, size_t size)
+{
+	return size <= FORMAT_STEM_SIZE &&
+	       (file[size] == '\0' || strchr(file + size + 1, '.') == NULL);
+}
+
 void
 format_name_parse(const char *path, FormatName *ret_name)
 {
@@ -194,10 +202,11 @@ format_name_parse(const char *path, FormatName *ret_name)
 	LayoutDir dir = find_dir(upper, &file);
 	size_t size = strcspn(file, ".");
 
-	if (size <= FORMAT_STEM_SIZE)
+	if (is_dos(file, size)) {
 		memcpy(name.stem, file, size);
+		name.kind = find_lock(dir, file, &name);
+	}
 	name.has_number = format_stem_parse(name.stem, &name.number) == 0;
-	name.kind = find_lock(dir, file, &name);
 	if (name.kind == FORMAT_NAME_FOREIGN)
 		name.kind = find_kind(upper, &name);
 	name.is_misplaced = is_misplaced(upper, &name);

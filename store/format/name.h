@@ -51,8 +51,8 @@ typedef struct FormatName {
 	FormatNameKind kind;
 
 	/* The name without its extension, upper-case: the mailbag of a KEY, MBG
-	 * or queue lock, the MAI of a P1 or envelope. "" if it is longer, and
-	 * of LOCKP1ID.Pxx, which is nobody's. */
+	 * or queue lock, the MAI of a P1 or envelope. "" if it is no DOS name,
+	 * and of LOCKP1ID.Pxx, which is nobody's. */
 	char stem[FORMAT_STEM_SIZE + 1];
 
 	bool has_number; /* the stem is eight hexadecimal digits */
