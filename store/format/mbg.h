@@ -15,7 +15,7 @@
 #define FORMAT_MBG_RECORD_SIZE 116
 
 /** Largest MBG file, in bytes: 4096 records (Q119088, Q138054) [D]. */
-#define FORMAT_MBG_SIZE_MAX (4096 * FORMAT_MBG_RECORD_SIZE)
+#define FORMAT_MBG_SIZE_MAX 475136
 
 /**
  * A record; arrays are as on disk. The places are read off the published dump

@@ -59,7 +59,7 @@ the_published_network_is_read(void **state)
 	FormatNetwork network;
 	g_autofree char *name = NULL;
 
-	memcpy(bytes + 2 + 6 + 25, "0000002E", 8);
+	memcpy(bytes + 2 + 6 + 25, "0000002E", 9);
 	format_network_decode(bytes, &network);
 	assert_int_equal(network.state, FORMAT_STATE_ACTIVE);
 	assert_int_equal(network.type, FORMAT_NETWORK_CONNECTION);
@@ -99,7 +99,7 @@ static void
 a_postoffices_fields_are_where_the_article_says(void **state)
 {
 	static const struct {
-		unsigned record;
+		size_t record;
 		size_t state, name, routed;
 	} PLACES[] = {
 		{ 0, 0x100, 0x101, 0x389 },
@@ -117,7 +117,7 @@ a_postoffices_fields_are_where_the_article_says(void **state)
 		file[PLACES[i].name - 0x100] = 'P';
 		file[PLACES[i].routed - 0x100] = 0x02;
 		file[PLACES[i].routed - 0xFF] = 0x01;
-		memcpy(record + 0x0C, "0000000E", 8);
+		memcpy(record + 0x0C, "0000000E", 9);
 		format_xtn_decode(record, &xtn);
 		assert_int_equal(xtn.state, FORMAT_STATE_ACTIVE);
 		assert_string_equal((const char *)xtn.name, "P");
@@ -129,6 +129,7 @@ a_postoffices_fields_are_where_the_article_says(void **state)
 static void
 the_other_published_bytes_are_read(void **state)
 {
+	static const uint8_t ID[] = { 0x3C, 0x56, 0x4F, 0x4D };
 	uint8_t master[FORMAT_MASTER_SIZE] = { [0x93] = 0x71, [0x94] = 1 };
 	uint8_t nme[FORMAT_NME_RECORD_SIZE] = "\x01\x02Martian";
 	FormatMaster decoded;
@@ -142,13 +143,11 @@ the_other_published_bytes_are_read(void **state)
 	assert_int_equal(decoded.gateways & FORMAT_MASTER_CONNECTION, 0);
 
 	/* The id is 0x27 after the first character of the name (Q119563). */
-	memcpy(nme + 2 + 0x27, "\x3C\x56\x4F\x4D", 4);
+	memcpy(nme + 2 + 0x27, ID, sizeof(ID));
 	format_nme_decode(nme, &address);
 	assert_string_equal((const char *)address.name, "Martian");
 	assert_int_equal(address.id, 0x4D4F563C);
-	assert_int_equal(
-		format_serial_decode((const uint8_t *)"\x3C\x56\x4F\x4D"),
-		0x4D4F563C);
+	assert_int_equal(format_serial_decode(ID), 0x4D4F563C);
 	assert_int_equal(format_flag_decode((const uint8_t *)"\x34\x12"),
 	                 0x1234);
 }
@@ -219,7 +218,7 @@ static void
 the_three_access_files_have_as_many_records(void **state)
 {
 	assert_true(format_size_access_agrees(586, 69, 512));
-	assert_true(format_size_access_agrees(500 * 586, 500 * 69, 500 * 512));
+	assert_true(format_size_access_agrees(293000, 34500, 256000));
 	assert_false(format_size_access_agrees(586, 138, 512));
 	assert_false(format_size_access_agrees(586, 69, 1024));
 	assert_false(format_size_access_agrees(0, 69, 512));

@@ -32,7 +32,9 @@ static GByteArray *
 published(void)
 {
 	GByteArray *file = g_byte_array_new();
-	uint8_t text[481 - 4];
+	static const uint8_t HEAD[] = { 0x4C, 0x82, 0x01, 0xDD, FORMAT_MAI_TEXT,
+		                        0x02, 0x82, 0x01, 0xD8 };
+	uint8_t text[481];
 
 	g_byte_array_append(file, (const uint8_t *)begin, sizeof(begin) - 1);
 	for (unsigned i = 0; i < 150; i++)
@@ -40,8 +42,7 @@ published(void)
 		                    sizeof(recipients) - 1);
 	assert_int_equal(file->len, 0x1A16);
 	memset(text, 0xA5, sizeof(text));
-	memcpy(text, "\x04\x02\x82\x01\xD8", 5);
-	g_byte_array_append(file, (const uint8_t *)"\x4C\x82\x01\xDD", 4);
+	memcpy(text, HEAD, sizeof(HEAD));
 	g_byte_array_append(file, text, sizeof(text));
 	assert_int_equal(file->len, PUBLISHED_SIZE);
 	return file;
@@ -346,27 +347,27 @@ lies_cost_nothing(void **state)
 static void
 nesting_has_a_bound(void **state)
 {
-	uint8_t bytes[200];
+	uint8_t bytes[FORMAT_MAI_LIST_OFFSET + 120] = { 0 };
 	FormatMaiElement element;
 	FormatMaiWalk walk;
 	unsigned deepest = 0;
 	int r;
 
-	for (uint8_t i = 0; i < 60; i++) {
-		bytes[3 * i] = 0x4D;
-		bytes[3 * i + 1] = (uint8_t)(1 + 3 * (59 - i));
-		bytes[3 * i + 2] = 1;
+	for (size_t at = FORMAT_MAI_LIST_OFFSET; at < sizeof(bytes); at += 3) {
+		bytes[at] = FORMAT_MAI_MESSAGE;
+		bytes[at + 1] = (uint8_t)(sizeof(bytes) - at - 2);
+		bytes[at + 2] = 1;
 	}
-	bytes[0] = 0x4C;
-	memmove(bytes + 0x0D, bytes + 3 * 20, 120);
-	format_mai_walk_begin(&walk, bytes, 0x0D + 120);
+	format_mai_walk_begin(&walk, bytes, sizeof(bytes));
 	while ((r = format_mai_walk_next(&walk, &element)) > 0)
 		deepest = MAX(deepest, element.depth);
 	assert_int_equal(r, 0);
 	assert_int_equal(deepest, FORMAT_MAI_DEPTH_MAX);
 
-	for (size_t i = 1; i + 1 < sizeof(bytes); i += 2)
-		memcpy(bytes + i, "\x0A\x80", 2);
+	for (size_t at = FORMAT_MAI_LIST_OFFSET; at < sizeof(bytes); at += 2) {
+		bytes[at] = FORMAT_MAI_SEQUENCE;
+		bytes[at + 1] = 0x80;
+	}
 	format_mai_walk_begin(&walk, bytes, sizeof(bytes));
 	assert_int_equal(format_mai_walk_next(&walk, &element), -EBADMSG);
 }
