@@ -9,6 +9,8 @@
  * Memory: some 100 bytes a node.
  */
 
+#include "store/check.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -16,34 +18,6 @@
 
 #include "store/internal.h"
 #include "store/name.h"
-
-/* What is known of a node. */
-typedef struct CheckNode {
-	StoreNode parent;
-	uint64_t data;
-	uint64_t size;
-	uint32_t mode;
-	uint32_t chunk;
-	char *name;    /* owned */
-	bool has_name; /* its directory has an entry for it */
-	bool is_orphan;
-} CheckNode;
-
-typedef struct Check {
-	KvSnapshot *snapshot;
-	GHashTable *nodes;       /* StoreNode -> CheckNode, owned */
-	GHashTable *data;        /* data id -> CheckNode, borrowed */
-	GHashTable *orphan_data; /* data ids */
-	GHashTable *undone_data; /* data ids that the quarantine has */
-	uint64_t undone;         /* the entry whose head was read last */
-	uint64_t next_id;
-	uint64_t done;
-	uint64_t total;
-	uint64_t count;
-	StoreFinding *finding;
-	StoreProgress *progress;
-	void *user_data;
-} Check;
 
 static void
 check_node_free(void *data)
@@ -54,7 +28,8 @@ check_node_free(void *data)
 	g_free(node);
 }
 
-static void G_GNUC_PRINTF(2, 3) found(Check *check, const char *format, ...)
+void
+check_found(Check *check, const char *format, ...)
 {
 	g_autofree char *sentence = NULL;
 	va_list args;
@@ -76,26 +51,27 @@ step(Check *check)
 		                MAX(check->done, check->total));
 }
 
-static uint64_t *
-new_id(uint64_t id)
+uint64_t *
+check_new_id(uint64_t id)
 {
 	return g_memdup2(&id, sizeof(id));
 }
 
-static CheckNode *
-find_node(Check *check, StoreNode id)
+CheckNode *
+check_find(Check *check, StoreNode id)
 {
 	return g_hash_table_lookup(check->nodes, &id);
 }
 
 /* ---- nodes ---------------------------------------------------------------*/
 
-static void
+void
 check_id(Check *check, uint64_t id)
 {
 	if (id >= check->next_id)
-		found(check, "id " ID " was never given out (next is " ID ")",
-		      id, check->next_id);
+		check_found(check,
+		            "id " ID " was never given out (next is " ID ")",
+		            id, check->next_id);
 }
 
 static void
@@ -105,12 +81,12 @@ check_node(Check *check, StoreNode id, KvSlice value)
 	RecordNode record;
 
 	if (record_node_decode(id, value, &record) < 0) {
-		found(check, "node " ID ": the record is malformed", id);
+		check_found(check, "node " ID ": the record is malformed", id);
 		return;
 	}
 	check_id(check, id);
 	if (S_ISDIR(record.attr.mode) && record.attr.size != 0)
-		found(check, "directory " ID ": has a size", id);
+		check_found(check, "directory " ID ": has a size", id);
 	node = g_new0(CheckNode, 1);
 	node->parent = record.attr.parent;
 	node->data = record.data;
@@ -118,16 +94,17 @@ check_node(Check *check, StoreNode id, KvSlice value)
 	node->mode = record.attr.mode;
 	node->chunk = record.chunk;
 	node->name = g_strdup(record.name);
-	g_hash_table_insert(check->nodes, new_id(id), node);
+	g_hash_table_insert(check->nodes, check_new_id(id), node);
 
 	if (record.data == 0)
 		return;
 	check_id(check, record.data);
 	if (g_hash_table_contains(check->data, &record.data))
-		found(check, "node " ID ": shares its content with another",
-		      id);
+		check_found(check,
+		            "node " ID ": shares its content with another", id);
 	else
-		g_hash_table_insert(check->data, new_id(record.data), node);
+		g_hash_table_insert(check->data, check_new_id(record.data),
+		                    node);
 }
 
 /* ---- everything else -----------------------------------------------------*/
@@ -142,28 +119,31 @@ check_name(Check *check, KvSlice key, KvSlice value)
 	uint64_t dir;
 
 	if (!record_key_id(key, &dir) || record_name_decode(value, &name) < 0) {
-		found(check, "a name is malformed");
+		check_found(check, "a name is malformed");
 		return;
 	}
-	node = find_node(check, name.node);
+	node = check_find(check, name.node);
 	if (name_fold(name.name, expected) == 0 ||
 	    strcmp(expected, folded) != 0)
-		found(check, "directory " ID ": an entry is filed wrongly",
-		      dir);
+		check_found(check,
+		            "directory " ID ": an entry is filed wrongly", dir);
 	if (node == NULL) {
-		found(check,
-		      "directory " ID ": an entry names the missing node " ID,
-		      dir, name.node);
+		check_found(check,
+		            "directory " ID
+		            ": an entry names the missing node " ID,
+		            dir, name.node);
 		return;
 	}
 	if (node->parent != dir || strcmp(node->name, name.name) != 0)
-		found(check, "node " ID ": is not what directory " ID " says",
-		      name.node, dir);
+		check_found(check,
+		            "node " ID ": is not what directory " ID " says",
+		            name.node, dir);
 	if (((node->mode ^ name.mode) & S_IFMT) != 0)
-		found(check, "node " ID ": its directory has another type",
-		      name.node);
+		check_found(check,
+		            "node " ID ": its directory has another type",
+		            name.node);
 	if (node->has_name)
-		found(check, "node " ID ": has two names", name.node);
+		check_found(check, "node " ID ": has two names", name.node);
 	node->has_name = true;
 }
 
@@ -176,23 +156,24 @@ check_chunk(Check *check, KvSlice key, KvSlice value)
 
 	if (!record_key_id(key, &data) ||
 	    !record_key_chunk_number(key, &number)) {
-		found(check, "the key of a chunk is malformed");
+		check_found(check, "the key of a chunk is malformed");
 		return;
 	}
 	if (g_hash_table_contains(check->orphan_data, &data) ||
-	    g_hash_table_contains(check->undone_data, &data))
+	    g_hash_table_contains(check->kept_data, &data))
 		return;
 	node = g_hash_table_lookup(check->data, &data);
 	if (node == NULL) {
-		found(check, "content " ID ": belongs to no node", data);
+		check_found(check, "content " ID ": belongs to no node", data);
 		return;
 	}
 	if (value.size > node->chunk)
-		found(check, "content " ID ": chunk " ID " is too long", data,
-		      number);
+		check_found(check, "content " ID ": chunk " ID " is too long",
+		            data, number);
 	else if (number * node->chunk + value.size > node->size)
-		found(check, "content " ID ": chunk " ID " is behind the end",
-		      data, number);
+		check_found(check,
+		            "content " ID ": chunk " ID " is behind the end",
+		            data, number);
 }
 
 static void
@@ -201,12 +182,13 @@ check_xattr(Check *check, KvSlice key)
 	uint64_t id;
 
 	if (!record_key_id(key, &id))
-		found(check, "the key of an extended attribute is malformed");
-	else if (find_node(check, id) == NULL)
-		found(check,
-		      "node " ID ": has an extended attribute, but is "
-		      "missing",
-		      id);
+		check_found(check,
+		            "the key of an extended attribute is malformed");
+	else if (check_find(check, id) == NULL)
+		check_found(check,
+		            "node " ID ": has an extended attribute, but is "
+		            "missing",
+		            id);
 }
 
 static void
@@ -220,44 +202,69 @@ check_orphan(Check *check, KvSlice key, KvSlice value)
 		memcpy(&kind, value.data, 1);
 	if (!record_key_id(key, &id) ||
 	    (kind != RECORD_ORPHAN_NODE && kind != RECORD_ORPHAN_DATA)) {
-		found(check, "the record of an orphan is malformed");
+		check_found(check, "the record of an orphan is malformed");
 		return;
 	}
 	if (kind == RECORD_ORPHAN_DATA) {
-		g_hash_table_add(check->orphan_data, new_id(id));
+		g_hash_table_add(check->orphan_data, check_new_id(id));
 		if (g_hash_table_contains(check->data, &id))
-			found(check, "content " ID ": is an orphan and is not",
-			      id);
+			check_found(check,
+			            "content " ID ": is an orphan and is not",
+			            id);
 		return;
 	}
-	node = find_node(check, id);
+	node = check_find(check, id);
 	if (node == NULL)
-		found(check, "node " ID ": an orphan that is missing", id);
+		check_found(check, "node " ID ": an orphan that is missing",
+		            id);
 	else
 		node->is_orphan = true;
+}
+
+void
+check_keep_data(Check *check, const char *what, uint64_t data)
+{
+	if (g_hash_table_contains(check->data, &data))
+		check_found(check, "%s: content " ID " is a node's", what,
+		            data);
+	if (g_hash_table_contains(check->orphan_data, &data))
+		check_found(check, "%s: content " ID " is an orphan", what,
+		            data);
+	if (!g_hash_table_add(check->kept_data, check_new_id(data)))
+		check_found(check, "%s: content " ID " is another's, too", what,
+		            data);
 }
 
 /* Content that goes with an entry belongs to nobody else. */
 static void
 check_undone_content(Check *check, uint64_t id, KvSlice of)
 {
+	g_autofree char *what = g_strdup_printf("undone " ID, id);
 	uint64_t data;
 
 	if (!record_part_id(of, &data)) {
-		found(check, "undone " ID ": the key of content is malformed",
-		      id);
+		check_found(check, "%s: the key of content is malformed", what);
 		return;
 	}
 	check_id(check, data);
-	if (g_hash_table_contains(check->data, &data))
-		found(check, "undone " ID ": content " ID " is a node's", id,
-		      data);
-	if (g_hash_table_contains(check->orphan_data, &data))
-		found(check, "undone " ID ": content " ID " is an orphan", id,
-		      data);
-	if (!g_hash_table_add(check->undone_data, new_id(data)))
-		found(check, "undone " ID ": content " ID " is another's, too",
-		      id, data);
+	check_keep_data(check, what, data);
+}
+
+bool
+check_is_sane(KvSlice key, KvSlice value)
+{
+	uint8_t table = key.size > 0 ? *(const uint8_t *)key.data : 0;
+	RecordNode node;
+	RecordName name;
+	uint64_t id;
+
+	if (!record_key_id(key, &id))
+		return false;
+	if (table == RECORD_NODE)
+		return record_node_decode(id, value, &node) == 0;
+	if (table == RECORD_NAME)
+		return record_name_decode(value, &name) == 0;
+	return table == RECORD_CHUNK || table == RECORD_XATTR;
 }
 
 static bool
@@ -267,10 +274,7 @@ undone_is_sane(uint64_t id, RecordPart part, KvSlice of, KvSlice value)
 	g_autofree char *path = NULL;
 	StoreUndoneFile file;
 	RecordHead head;
-	RecordNode node;
-	RecordName name;
 	uint64_t node_id;
-	uint8_t table = of.size > 0 ? *(const uint8_t *)of.data : 0;
 
 	switch (part) {
 	case RECORD_PART_HEAD:
@@ -280,12 +284,7 @@ undone_is_sane(uint64_t id, RecordPart part, KvSlice of, KvSlice value)
 		return record_part_id(of, &node_id) &&
 		       record_file_decode(node_id, value, &file, &path) == 0;
 	case RECORD_PART_PUT:
-		if (table == RECORD_NODE)
-			return record_key_id(of, &node_id) &&
-			       record_node_decode(node_id, value, &node) == 0;
-		if (table == RECORD_NAME)
-			return record_name_decode(value, &name) == 0;
-		return table == RECORD_CHUNK || table == RECORD_XATTR;
+		return check_is_sane(of, value);
 	case RECORD_PART_DELETE:
 	case RECORD_PART_CONTENT:
 	default:
@@ -302,7 +301,7 @@ check_undone(Check *check, KvSlice key, KvSlice value)
 
 	if (!record_key_id(key, &id) || !record_key_part_of(key, &part, &of) ||
 	    !undone_is_sane(id, part, of, value)) {
-		found(check, "a record of the quarantine is malformed");
+		check_found(check, "a record of the quarantine is malformed");
 		return;
 	}
 	if (part == RECORD_PART_HEAD) {
@@ -310,7 +309,7 @@ check_undone(Check *check, KvSlice key, KvSlice value)
 		check->undone = id;
 	}
 	if (check->undone != id)
-		found(check, "undone " ID ": has no head", id);
+		check_found(check, "undone " ID ": has no head", id);
 	if (part == RECORD_PART_CONTENT)
 		check_undone_content(check, id, of);
 }
@@ -333,6 +332,9 @@ check_record(Check *check, RecordTable table, KvSlice key, KvSlice value)
 		break;
 	case RECORD_UNDONE:
 		check_undone(check, key, value);
+		break;
+	case RECORD_JOURNAL:
+		check_journal(check, key, value);
 		break;
 	case RECORD_META:
 	case RECORD_NODE:
@@ -363,16 +365,16 @@ walk(Check *check, RecordTable table)
 		if (record_unseal(key, &value) < 0) {
 			id = 0;
 			record_key_id(key, &id);
-			found(check,
-			      "table '%c': the record of id " ID
-			      " is damaged (checksum)",
-			      (char)first, id);
+			check_found(check,
+			            "table '%c': the record of id " ID
+			            " is damaged (checksum)",
+			            (char)first, id);
 		} else if (table != RECORD_NODE)
 			check_record(check, table, key, value);
 		else if (record_key_id(key, &id))
 			check_node(check, id, value);
 		else
-			found(check, "the key of a node is malformed");
+			check_found(check, "the key of a node is malformed");
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -392,6 +394,7 @@ key_fits(uint8_t table, size_t size)
 	case RECORD_UNDONE:
 		return size > 9;
 	case RECORD_META:
+	case RECORD_JOURNAL:
 		return size > 1;
 	default:
 		return false;
@@ -411,7 +414,7 @@ walk_keys(Check *check)
 	while (r == 0) {
 		r = kv_iter_next(iter, &key, &value);
 		if (r == 0 && !key_fits(*(const uint8_t *)key.data, key.size))
-			found(check, "a record belongs to no table");
+			check_found(check, "a record belongs to no table");
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -419,13 +422,14 @@ walk_keys(Check *check)
 static void
 check_root(Check *check)
 {
-	const CheckNode *root = find_node(check, STORE_ROOT);
+	const CheckNode *root = check_find(check, STORE_ROOT);
 
 	if (root == NULL)
-		found(check, "there is no top directory");
+		check_found(check, "there is no top directory");
 	else if (!S_ISDIR(root->mode) || root->parent != 0 || root->has_name ||
 	         root->is_orphan)
-		found(check, "the top directory is not what it should be");
+		check_found(check,
+		            "the top directory is not what it should be");
 }
 
 /* Whether the chain of parents ends at the root or at an orphan. */
@@ -435,11 +439,11 @@ is_connected(Check *check, StoreNode id)
 	guint left = g_hash_table_size(check->nodes);
 
 	while (id != STORE_ROOT && left-- > 0) {
-		const CheckNode *node = find_node(check, id);
+		const CheckNode *node = check_find(check, id);
 
 		if (node == NULL)
 			return false;
-		if (node->is_orphan)
+		if (node->is_orphan || node->is_kept)
 			return true;
 		id = node->parent;
 	}
@@ -457,21 +461,30 @@ check_leftovers(Check *check)
 	while (g_hash_table_iter_next(&iter, &key, &value)) {
 		StoreNode id = *(StoreNode *)key;
 		const CheckNode *node = value;
-		const CheckNode *parent = find_node(check, node->parent);
+		const CheckNode *parent = check_find(check, node->parent);
 
 		if (id == STORE_ROOT)
 			continue;
-		if (!node->has_name && !node->is_orphan)
-			found(check, "node " ID ": no directory names it", id);
+		if (!node->has_name && !node->is_orphan && !node->is_kept)
+			check_found(check, "node " ID ": no directory names it",
+			            id);
 		if (node->has_name && node->is_orphan)
-			found(check, "node " ID ": is an orphan and has a name",
-			      id);
+			check_found(check,
+			            "node " ID ": is an orphan and has a name",
+			            id);
+		if (node->has_name && node->is_kept)
+			check_found(check,
+			            "node " ID
+			            ": the journal keeps it, and it has a name",
+			            id);
 		if (node->has_name &&
 		    (parent == NULL || !S_ISDIR(parent->mode)))
-			found(check, "node " ID ": its parent is no directory",
-			      id);
+			check_found(check,
+			            "node " ID ": its parent is no directory",
+			            id);
 		else if (S_ISDIR(node->mode) && !is_connected(check, id))
-			found(check, "directory " ID ": cannot be reached", id);
+			check_found(check,
+			            "directory " ID ": cannot be reached", id);
 	}
 	check_root(check);
 }
@@ -479,20 +492,22 @@ check_leftovers(Check *check)
 static int
 walk_all(Check *check)
 {
-	/* Orphans and the quarantine before chunks: their content belongs to
-	 * no node. */
-	static const RecordTable tables[] = { RECORD_META,   RECORD_NODE,
-		                              RECORD_ORPHAN, RECORD_UNDONE,
-		                              RECORD_NAME,   RECORD_XATTR,
-		                              RECORD_CHUNK };
+	/* Orphans, the quarantine and the journal before chunks: their content
+	 * belongs to no node. */
+	static const RecordTable tables[] = { RECORD_META,    RECORD_NODE,
+		                              RECORD_ORPHAN,  RECORD_UNDONE,
+		                              RECORD_JOURNAL, RECORD_NAME,
+		                              RECORD_XATTR,   RECORD_CHUNK };
 	size_t i;
 	int r;
 
 	r = walk_keys(check);
 	for (i = 0; r == 0 && i < G_N_ELEMENTS(tables); i++)
 		r = walk(check, tables[i]);
-	if (r == 0)
+	if (r == 0) {
+		check_journal_end(check);
 		check_leftovers(check);
+	}
 	return r;
 }
 
@@ -520,13 +535,16 @@ store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
 		g_int64_hash, g_int64_equal, g_free, NULL);
 	g_autoptr(GHashTable) orphans = g_hash_table_new_full(
 		g_int64_hash, g_int64_equal, g_free, NULL);
-	g_autoptr(GHashTable) undone = g_hash_table_new_full(
+	g_autoptr(GHashTable) kept = g_hash_table_new_full(
 		g_int64_hash, g_int64_equal, g_free, NULL);
+	g_autoptr(GHashTable) entries = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, g_free);
 	g_autoptr(KvSnapshot) snapshot = NULL;
 	Check check = { .nodes = nodes,
 		        .data = data,
 		        .orphan_data = orphans,
-		        .undone_data = undone,
+		        .kept_data = kept,
+		        .entries = entries,
 		        .finding = finding,
 		        .progress = progress,
 		        .user_data = user_data };

@@ -30,7 +30,10 @@ typedef struct CommitWaiter {
 	void *user_data;
 	StoreTxn *txn;      /* a reference; NULL: waits for plain changes */
 	ChangeLayer *layer; /* of it, to be committed; owned */
-	int r;              /* how it ended; < 0: not in the batch */
+	StoreAccount
+		*account;    /* for its entry in the journal; owned; or NULL */
+	JournalEntry *entry; /* owned; or NULL */
+	int r;               /* how it ended; < 0: not in the batch */
 } CommitWaiter;
 
 /* One group on its way. */
@@ -92,6 +95,9 @@ build_batch(CommitGroup *group, KvBatch *ret_batch)
 
 		if (waiter->layer != NULL && waiter->r == 0)
 			add_layer(group, waiter->layer);
+		/* Over what it keeps, which the layer would make an orphan. */
+		if (waiter->entry != NULL)
+			add_layer(group, waiter->entry->records);
 	}
 
 	record_seal(seq_key, group->seq_old, 8);
@@ -240,6 +246,18 @@ has_base(Store *store)
 
 /* ---- the group -----------------------------------------------------------*/
 
+/* Makes the entry of @waiter's transaction, which was verified just now. */
+static int
+write_entry(Store *store, CommitWaiter *waiter)
+{
+	JournalAsk ask = { .txn = waiter->txn,
+		           .account = waiter->account,
+		           .layer = waiter->layer,
+		           .outcome = STORE_COMMITTED };
+
+	return journal_write(store, &ask, &waiter->entry);
+}
+
 /* Whether @waiter can be in this group; its r says if it has failed. */
 static bool
 can_take(Store *store, CommitWaiter *waiter)
@@ -258,6 +276,8 @@ can_take(Store *store, CommitWaiter *waiter)
 		return false;
 	if (waiter->r == 0)
 		waiter->r = claim_verify(store, waiter->layer);
+	if (waiter->r == 0)
+		waiter->r = write_entry(store, waiter);
 	if (waiter->r == 0)
 		claim_take(store, waiter->layer);
 	return true;
@@ -335,10 +355,13 @@ land(Store *store, CommitWaiter *waiter)
 	txn_uncount(store, waiter->layer);
 	if (txn->flight == waiter->layer)
 		txn->flight = NULL;
-	if (waiter->r == 0)
+	if (waiter->r == 0) {
 		txn_reveal(store, waiter->layer);
-	else
+		if (waiter->entry != NULL)
+			journal_note(store, waiter->entry);
+	} else {
 		txn_fail(txn, &waiter->layer, waiter->r);
+	}
 }
 
 /* Lands the group's transactions, then answers, unlocked. */
@@ -358,6 +381,8 @@ answer(CommitGroup *group)
 	g_mutex_unlock(&store->lock);
 	while ((waiter = g_queue_pop_head(&group->waiters)) != NULL) {
 		change_layer_free(waiter->layer);
+		journal_entry_free(waiter->entry);
+		journal_account_free(waiter->account);
 		g_clear_pointer(&waiter->txn, txn_unref);
 		waiter->done(waiter->user_data, waiter->r);
 		g_free(waiter);
@@ -408,18 +433,54 @@ relieve(Store *store)
 		store->health = STORE_FULL;
 }
 
+/* Freezes what is pending and commits it with the group's transactions. */
 static int
-commit_group(CommitGroup *group)
+freeze_and_commit(CommitGroup *group)
 {
 	Store *store = group->store;
-	int r;
 
 	store->frozen = g_steal_pointer(&store->active);
 	store->active = change_layer_new();
 	quarantine_freeze(store);
 	store->dirty_us = 0;
 	store->is_forced = false;
-	r = commit_frozen(group);
+	return commit_frozen(group);
+}
+
+/* What the journal would keep of the past is the first thing to go without.
+ * Returns whether there was some. */
+static bool
+shed_past(CommitGroup *group)
+{
+	Store *store = group->store;
+	uint64_t bytes = journal_shed(store, store->active);
+	bool has_shed = bytes > 0;
+	GList *l;
+
+	store->journal.bytes -= bytes;
+	for (l = group->waiters.head; l != NULL; l = l->next) {
+		const CommitWaiter *waiter = l->data;
+
+		if (waiter->entry == NULL)
+			continue;
+		bytes = journal_shed(store, waiter->entry->records);
+		waiter->entry->bytes -= bytes;
+		has_shed |= bytes > 0;
+	}
+	return has_shed;
+}
+
+static int
+commit_group(CommitGroup *group)
+{
+	Store *store = group->store;
+	int r = freeze_and_commit(group);
+
+	if (r == -ENOSPC && shed_past(group)) {
+		quarantine_thaw(store, -EAGAIN);
+		relieve(store);
+		r = store->base == NULL ? -EIO : freeze_and_commit(group);
+	}
 	quarantine_thaw(store, r);
 	if (r == -ENOSPC)
 		relieve(store);
@@ -455,8 +516,18 @@ commit_singly(CommitGroup *group)
 	}
 }
 
+/* Erases some of what nobody needs any more. Returns whether none is left. */
+static bool
+reap(Store *store)
+{
+	size_t budget = orphan_budget(store);
+	bool is_done = journal_reap(store, budget);
+
+	return orphan_reap(store, budget) && is_done;
+}
+
 /* One round: reap, take, freeze, write, thaw, answer. */
-static void
+void
 commit_round(Store *store)
 {
 	CommitGroup group = { .store = store };
@@ -467,7 +538,7 @@ commit_round(Store *store)
 	if (!has_base(store)) {
 		refuse_waiters(&group, r);
 	} else {
-		is_reaped = orphan_reap(store);
+		is_reaped = reap(store);
 		take_waiters(&group);
 		r = commit_health_error(store);
 		if (has_something(store, &group))
@@ -485,65 +556,17 @@ commit_round(Store *store)
 	answer(&group);
 }
 
-/* ---- the thread ----------------------------------------------------------*/
-
-/* Waits until a round is due. Returns false when the store closes. */
-static bool
-wait_for_work(Store *store)
-{
-	int64_t delay_us = (int64_t)store->options.sync_ms * 1000;
-
-	for (;;) {
-		if (store->waiters.length > 0 || store->is_urgent ||
-		    store->stop)
-			return !store->stop;
-		if (store->dirty_us == 0)
-			g_cond_wait(&store->wake, &store->lock);
-		else if (!g_cond_wait_until(&store->wake, &store->lock,
-		                            store->dirty_us + delay_us))
-			return true;
-	}
-}
-
-static void *
-committer_main(void *user_data)
-{
-	Store *store = user_data;
-
-	STORE_LOCK(store);
-	while (wait_for_work(store))
-		commit_round(store);
-	/* What is still to be erased takes more than one. */
-	do
-		commit_round(store);
-	while (store->is_urgent || store->waiters.length > 0);
-	return NULL;
-}
-
-void
-commit_start(Store *store)
-{
-	store->committer = g_thread_new("commit", committer_main, store);
-}
-
-int
-commit_stop(Store *store)
-{
-	g_mutex_lock(&store->lock);
-	store->stop = true;
-	g_cond_signal(&store->wake);
-	g_mutex_unlock(&store->lock);
-	g_thread_join(g_steal_pointer(&store->committer));
-	return commit_health_error(store);
-}
-
 void
 commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer, StoreDone *done,
                void *user_data)
 {
 	CommitWaiter *waiter = g_new(CommitWaiter, 1);
 
-	*waiter = (CommitWaiter){ done, user_data, txn, layer, 0 };
+	*waiter = (CommitWaiter){
+		.done = done, .user_data = user_data, .txn = txn, .layer = layer
+	};
+	if (txn != NULL)
+		waiter->account = g_steal_pointer(&txn->account);
 	g_queue_push_tail(&store->waiters, waiter);
 	g_cond_signal(&store->wake);
 }

@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "store/change.h"
+#include "store/journal_record.h"
 #include "store/kv.h"
 #include "store/record.h"
 #include "store/store.h"
@@ -45,8 +46,19 @@ struct StoreTxn {
 	int64_t begun_ns;
 	GHashTable *fresh; /* data ids that it has made, spill.c's; or NULL */
 	bool has_spilled;
-	uint64_t spill_at; /* bytes staged, to look again what can spill */
+	uint64_t spill_at;     /* bytes staged, to look again what can spill */
+	StoreAccount *account; /* owned, with its texts; or NULL */
 };
+
+/** The journal as it is, with what is on its way to the disk. */
+typedef struct Journal {
+	JournalSince since;
+	uint64_t bytes;    /* of all that its entries have of the past */
+	uint64_t lines;    /* its entries and their files */
+	uint64_t stripped; /* no entry up to this one has a past */
+	bool has_remains;  /* perhaps there are records of no entry */
+	bool is_pressed;   /* somebody needs room */
+} Journal;
 
 /** Why the last commit failed, until one succeeds. */
 typedef enum StoreHealth {
@@ -84,6 +96,8 @@ struct Store {
 	uint64_t undone_bytes;     /* of all of them */
 	GHashTable *undone_fresh;  /* ids of those not on disk, */
 	GHashTable *undone_frozen; /* and of those just being written */
+
+	Journal journal; /* journal.c's */
 
 	/* The commit queue, commit.c's. */
 	GThread *committer; /* NULL for a reader */
@@ -222,6 +236,63 @@ int quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
 int quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
                     char text[2 * (RECORD_TEXT_MAX + 1)]);
 
+/* journal.c -----------------------------------------------------------------*/
+
+/** What an entry of the journal shall tell. */
+typedef struct JournalAsk {
+	const StoreTxn *txn;
+	const StoreAccount *account; /* or NULL */
+	ChangeLayer *layer;          /* what it changes, */
+	ChangeLayer *flight;         /* over this; or NULL */
+	StoreOutcome outcome;
+	const char *reason; /* or NULL */
+	uint64_t undone;    /* its entry in the quarantine, or 0 */
+} JournalAsk;
+
+/** An entry: its records, for the batch that has what it tells of. */
+typedef struct JournalEntry {
+	ChangeLayer *records; /* owned */
+	uint64_t bytes;
+	uint64_t lines;
+} JournalEntry;
+
+/**
+ * Makes the entry of a transaction that is about to be done, or undone. NULL if
+ * it comes to nothing. Errors: -EIO. Ownership: journal_entry_free().
+ */
+int journal_write(Store *store, const JournalAsk *ask,
+                  JournalEntry **ret_entry);
+/** NULL is a no-op. */
+void journal_entry_free(JournalEntry *entry);
+/** Says that @entry is on disk; or puts it into the plain layer. */
+void journal_note(Store *store, const JournalEntry *entry);
+void journal_apply(Store *store, const JournalEntry *entry);
+/** Says in @records that nothing up to entry @id, of @ns, can be looked at. */
+void journal_raise_since(Store *store, uint64_t id, int64_t ns,
+                         ChangeLayer *records);
+/** Takes *@account, which may be NULL, with its texts. */
+void journal_account_free(StoreAccount *account);
+
+/* journal_ring.c ------------------------------------------------------------*/
+
+/** Finds what there is. */
+int journal_load(Store *store);
+/** The head of entry @id, or of the first one from @from on. Errors: -ENOENT.
+ * Ownership: the texts are in @text. */
+int journal_get(Store *store, uint64_t id, StoreJournalEntry *ret_entry,
+                char text[JOURNAL_TEXT_MAX]);
+int journal_next(Store *store, uint64_t from, StoreJournalEntry *ret_entry,
+                 char text[JOURNAL_TEXT_MAX]);
+/** Expires entries and erases up to @budget records of what they had. Returns
+ * whether nothing is left to be erased. */
+bool journal_reap(Store *store, size_t budget);
+/** Asks the next rounds for room. Returns whether there may be some. */
+bool journal_press(Store *store);
+/** Takes their past from the entries that @layer brings. Returns its bytes. */
+uint64_t journal_shed(Store *store, ChangeLayer *layer);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(JournalEntry, journal_entry_free)
+
 /* spill.c -------------------------------------------------------------------*/
 
 /** Says that @txn has made the data id @data. */
@@ -265,8 +336,10 @@ bool claim_concerns(const StoreTxn *txn);
  */
 bool claim_wait(StoreTxn *txn, KvSlice key);
 
-/* commit.c ------------------------------------------------------------------*/
+/* commit.c, committer.c -----------------------------------------------------*/
 
+/** One round: erases, takes a group, commits it and answers. Unlocks. */
+void commit_round(Store *store);
 /** Starts and stops the committer; stopping commits what is pending. */
 void commit_start(Store *store);
 /** Unlocked. Returns how the last commit ended. */
@@ -325,6 +398,8 @@ int orphan_load(Store *store);
 void orphan_queue(Store *store, uint64_t id);
 /** Queues the orphans of a transaction that is committed. */
 void orphan_queue_layer(Store *store, const ChangeLayer *layer);
-/** Erases queued orphans that nobody holds, a bounded number of records.
- * Returns whether none is left. */
-bool orphan_reap(Store *store);
+/** How many records a round may erase, with the room that there is. */
+size_t orphan_budget(Store *store);
+/** Erases queued orphans that nobody holds, up to @budget records. Returns
+ * whether none is left. */
+bool orphan_reap(Store *store, size_t budget);

@@ -38,6 +38,7 @@ txn_clear(void *data)
 	StoreTxn *txn = data;
 
 	g_free(txn->who);
+	journal_account_free(txn->account);
 	change_layer_free(txn->layer);
 	g_clear_pointer(&txn->touched, g_hash_table_unref);
 	g_clear_pointer(&txn->fresh, g_hash_table_unref);
@@ -277,6 +278,11 @@ static int
 publish(StoreTxn *txn)
 {
 	Store *store = txn->store;
+	JournalAsk ask = { .txn = txn,
+		           .account = txn->account,
+		           .layer = txn->layer,
+		           .outcome = STORE_PUBLISHED };
+	g_autoptr(JournalEntry) entry = NULL;
 	int r = prepare(txn);
 
 	if (r == 0)
@@ -285,6 +291,8 @@ publish(StoreTxn *txn)
 		r = -ESTALE;
 	if (r == 0)
 		r = claim_verify(store, txn->layer);
+	if (r == 0)
+		r = journal_write(store, &ask, &entry);
 	if (r < 0)
 		return r;
 
@@ -292,6 +300,7 @@ publish(StoreTxn *txn)
 	txn_uncount(store, txn->layer);
 	txn_reveal(store, txn->layer);
 	change_layer_move_over(txn->layer, store->active);
+	journal_apply(store, entry);
 	return 0;
 }
 

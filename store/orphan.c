@@ -199,8 +199,8 @@ erase(StoreTxn *txn, uint64_t id, size_t *budget, bool *ret_done)
 
 /* What a round may erase: little when there is little room, for every page
  * that is changed has to be copied. */
-static size_t
-round_budget(Store *store)
+size_t
+orphan_budget(Store *store)
 {
 	KvRoom room;
 
@@ -210,9 +210,8 @@ round_budget(Store *store)
 }
 
 bool
-orphan_reap(Store *store)
+orphan_reap(Store *store, size_t budget)
 {
-	size_t budget = round_budget(store);
 	bool is_done = true;
 
 	while (budget > 0 && !g_queue_is_empty(&store->orphans)) {

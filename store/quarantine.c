@@ -506,6 +506,23 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	keep_limit(store, k.id);
 }
 
+/* The journal has a line of it; what that could not be told is lost. */
+static void
+note_undone(StoreTxn *txn, const StoreCause *cause)
+{
+	g_autoptr(JournalEntry) entry = NULL;
+	JournalAsk ask = { .txn = txn,
+		           .account = txn->account,
+		           .layer = txn->layer,
+		           .flight = txn->flight,
+		           .outcome = STORE_UNDONE,
+		           .reason = cause->reason,
+		           .undone = txn->draft };
+
+	if (journal_write(txn->store, &ask, &entry) == 0)
+		journal_apply(txn->store, entry);
+}
+
 int
 quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 {
@@ -517,12 +534,14 @@ quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 		quarantine_drop_draft(txn);
 		if (is_empty)
 			return 0;
+		note_undone(txn, cause);
 		g_warning("quarantine: no room, what %s had staged is lost",
 		          txn->who);
 		return -ENOSPC;
 	}
 	drop_drafts_of(store, txn->layer);
 	keep(txn, cause, false);
+	note_undone(txn, cause);
 	txn->draft = 0;
 	return 0;
 }

@@ -20,17 +20,15 @@
  */
 
 typedef enum RecordTable {
-	RECORD_META = 'm',   /* name -> bytes */
-	RECORD_NODE = 'n',   /* node -> RecordNode */
-	RECORD_NAME = 'd',   /* directory, folded name -> RecordName */
-	RECORD_CHUNK = 'c',  /* data id, chunk number -> bytes */
-	RECORD_XATTR = 'x',  /* node, name -> bytes */
-	RECORD_ORPHAN = 'o', /* node or data id -> RecordOrphan */
-	RECORD_UNDONE = 'q', /* quarantine: id, part, ... -> see RecordPart */
+	RECORD_META = 'm',    /* name -> bytes */
+	RECORD_NODE = 'n',    /* node -> RecordNode */
+	RECORD_NAME = 'd',    /* directory, folded name -> RecordName */
+	RECORD_CHUNK = 'c',   /* data id, chunk number -> bytes */
+	RECORD_XATTR = 'x',   /* node, name -> bytes */
+	RECORD_ORPHAN = 'o',  /* node or data id -> RecordOrphan */
+	RECORD_UNDONE = 'q',  /* quarantine: id, part, ... -> see RecordPart */
+	RECORD_JOURNAL = 'j', /* see journal_record.h */
 } RecordTable;
-
-/** The tables of later formats, reserved here so that nobody takes them:
- * 'j' journal, 's' staged. */
 
 /** What the quarantine has of an undone transaction, under its id. */
 typedef enum RecordPart {

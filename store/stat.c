@@ -27,13 +27,66 @@ count_nodes(KvSnapshot *snapshot, StoreStat *stat)
 		    record_unseal(key, &value) < 0 ||
 		    record_node_decode(id, value, &node) < 0)
 			return -EIO;
+		/* What has no name is no file any more. */
 		if (id != STORE_ROOT && node.attr.parent == 0)
-			stat->orphans++;
-		else if (S_ISDIR(node.attr.mode))
+			continue;
+		if (S_ISDIR(node.attr.mode))
 			stat->directories++;
 		else
 			stat->files++;
 		stat->bytes += node.attr.size;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Counts the nodes of @snapshot that are to be erased. */
+static int
+count_orphans(KvSnapshot *snapshot, StoreStat *stat)
+{
+	static const uint8_t first = RECORD_ORPHAN;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key;
+	KvSlice value;
+	int r;
+
+	r = kv_iter(snapshot, (KvSlice){ &first, 1 }, &iter);
+	while (r == 0) {
+		r = kv_iter_next(iter, &key, &value);
+		if (r < 0 || *(const uint8_t *)key.data != RECORD_ORPHAN)
+			break;
+		if (record_unseal(key, &value) < 0 || value.size != 1)
+			return -EIO;
+		stat->orphans +=
+			*(const uint8_t *)value.data == RECORD_ORPHAN_NODE;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Counts the entries of the journal of @snapshot. */
+static int
+count_journal(KvSnapshot *snapshot, StoreStat *stat)
+{
+	RecordKey first = journal_key_part(JOURNAL_HEAD);
+	g_autoptr(KvIter) iter = NULL;
+	char text[JOURNAL_TEXT_MAX];
+	StoreJournalEntry entry;
+	JournalPart part;
+	KvSlice key;
+	KvSlice value;
+	uint64_t id;
+	int r;
+
+	r = kv_iter(snapshot, record_slice(&first), &iter);
+	while (r == 0) {
+		r = kv_iter_next(iter, &key, &value);
+		if (r < 0 || *(const uint8_t *)key.data != RECORD_JOURNAL ||
+		    !journal_key_read(key, &part, &id) || part != JOURNAL_HEAD)
+			break;
+		if (record_unseal(key, &value) < 0 ||
+		    journal_head_decode(id, value, &entry, text) < 0)
+			return -EIO;
+		stat->journal++;
+		stat->journal_bytes += entry.bytes;
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -100,7 +153,11 @@ stat_meta(Store *store, StoreStat *stat)
 	stat->map_size = room.map_size;
 	stat->disk_used = room.used;
 	stat->commits = store->seq;
-	stat->format = STORE_FORMAT;
+	r = read_meta(&store->plain, RECORD_META_FORMAT, &value);
+	if (r == 0)
+		r = record_u64_decode(value, &stat->format);
+	if (r < 0)
+		return r;
 	stat->writer = headship_holder(store->dir);
 	return 0;
 }
@@ -118,7 +175,11 @@ store_stat(Store *store, StoreStat *ret_stat)
 	if (r == 0)
 		r = count_nodes(snapshot, &stat);
 	if (r == 0)
+		r = count_orphans(snapshot, &stat);
+	if (r == 0)
 		r = count_undone(snapshot, &stat);
+	if (r == 0)
+		r = count_journal(snapshot, &stat);
 	if (r == 0)
 		*ret_stat = stat;
 	return r;
@@ -136,7 +197,8 @@ store_room(Store *store, StoreRoom *ret_room)
 	if (r < 0)
 		return r;
 	pending = MIN(commit_pending(store), room.free);
-	ret_room->free = room.free - pending;
+	/* What the journal has of the past gives way. */
+	ret_room->free = room.free - pending + store->journal.bytes;
 	ret_room->total = room.total;
 	return 0;
 }

@@ -236,6 +236,9 @@ full_options(const StoreOptions *options)
 		full.staged_limit = options->staged_limit;
 	if (options->staged_max > 0)
 		full.staged_max = options->staged_max;
+	full.journal_max = options->journal_max;
+	if (options->journal_age_s > 0)
+		full.journal_age_s = options->journal_age_s;
 	return full;
 }
 
@@ -294,6 +297,17 @@ get_number(Store *store, const char *name, uint64_t *ret_number)
 }
 
 static void
+put_format(Store *store)
+{
+	RecordKey key = record_key_meta(RECORD_META_FORMAT);
+	uint8_t number[8];
+
+	record_u64_encode(STORE_FORMAT, number);
+	txn_put(&store->plain, record_slice(&key),
+	        (KvSlice){ number, sizeof(number) });
+}
+
+static void
 put_clean(Store *store, uint8_t clean)
 {
 	RecordKey key = record_key_meta(RECORD_META_CLEAN);
@@ -336,6 +350,22 @@ load_meta(Store *store, char **ret_reason)
 	return 0;
 }
 
+/* Reads what is to be known of single tables. */
+static int
+load_tables(Store *store)
+{
+	int r = journal_load(store);
+
+	if (r < 0 || store->access == STORE_READ)
+		return r;
+	r = orphan_load(store);
+	if (r == 0)
+		r = quarantine_load(store);
+	put_format(store);
+	put_clean(store, 0);
+	return r;
+}
+
 int
 store_open_on(Kv *kv, const char *dir, StoreAccess access,
               const StoreOptions *options, Store **ret_store, char **ret_reason)
@@ -346,11 +376,8 @@ store_open_on(Kv *kv, const char *dir, StoreAccess access,
 	store->kv = kv;
 	g_mutex_lock(&store->lock);
 	r = load_meta(store, ret_reason);
-	if (r == 0 && access == STORE_WRITE) {
-		r = orphan_load(store);
-		if (r == 0)
-			r = quarantine_load(store);
-		put_clean(store, 0);
+	if (r == 0) {
+		r = load_tables(store);
 		if (r < 0)
 			*ret_reason = g_strdup_printf(
 				"%s: the database is damaged", dir);

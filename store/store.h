@@ -49,8 +49,13 @@
 /** Default address space of a new store, in bytes; not disk space. */
 #define STORE_MAP_SIZE_DEFAULT ((uint64_t)64 << 30)
 
-/** Format written by this program; a store of a higher one is refused. */
-#define STORE_FORMAT 1
+/**
+ * Format written by this program; a store of a higher one is refused, and one of
+ * a lower one becomes this when it is opened for writing. 2 has a journal: a
+ * program of format 1 would take for lost what its entries keep, and change
+ * files behind its back.
+ */
+#define STORE_FORMAT 2
 
 /** Names a file or directory for the life of the store; never reused. */
 typedef uint64_t StoreNode;
@@ -96,6 +101,9 @@ typedef struct StoreOptions {
 	                        * before content goes to disk; 0 = the default */
 	uint64_t staged_max;     /* most bytes it may, of what cannot go there;
 	                        * 0 = the default */
+	uint64_t journal_max;    /* bytes kept of the past; 0 = none */
+	uint64_t journal_age_s;  /* for how long the journal remembers;
+	                          * 0 = the default */
 } StoreOptions;
 
 /** What store_open() uses where @options is NULL. */
@@ -104,7 +112,9 @@ typedef struct StoreOptions {
 	                 .dirty_limit = 32 << 20,   \
 	                 .quarantine_max = 1 << 30, \
 	                 .staged_limit = 4 << 20,   \
-	                 .staged_max = 32 << 20 })
+	                 .staged_max = 32 << 20,    \
+	                 .journal_max = 1 << 30,    \
+	                 .journal_age_s = 604800 })
 
 /**
  * Creates an empty store in directory @dir, which must not exist or be empty.
@@ -492,19 +502,21 @@ int store_xattr_remove(StoreTxn *txn, StoreNode node, const char *name);
 /* ---- for the administrator -----------------------------------------------*/
 
 typedef struct StoreStat {
-	unsigned format;
-	char uuid[37];         /* of this store, set at creation */
-	uint64_t files;        /* counted by a walk */
-	uint64_t directories;  /* counted by a walk */
-	uint64_t bytes;        /* content of all files */
-	uint64_t orphans;      /* removed, but still to be swept */
-	uint64_t undone;       /* transactions in the quarantine */
-	uint64_t undone_bytes; /* of their content */
-	uint64_t commits;      /* since creation */
-	uint64_t map_size;     /* bytes of address space */
-	uint64_t disk_used;    /* bytes of the database file */
-	bool clean;            /* closed cleanly; of no meaning with a writer */
-	pid_t writer;          /* has it open for writing; 0 = nobody */
+	uint64_t format;
+	char uuid[37];          /* of this store, set at creation */
+	uint64_t files;         /* counted by a walk */
+	uint64_t directories;   /* counted by a walk */
+	uint64_t bytes;         /* content of all files */
+	uint64_t orphans;       /* removed, but still to be swept */
+	uint64_t undone;        /* transactions in the quarantine */
+	uint64_t undone_bytes;  /* of their content */
+	uint64_t journal;       /* entries */
+	uint64_t journal_bytes; /* that their past takes */
+	uint64_t commits;       /* since creation */
+	uint64_t map_size;      /* bytes of address space */
+	uint64_t disk_used;     /* bytes of the database file */
+	bool clean;   /* closed cleanly; of no meaning with a writer */
+	pid_t writer; /* has it open for writing; 0 = nobody */
 } StoreStat;
 
 int store_stat(Store *store, StoreStat *ret_stat);

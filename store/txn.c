@@ -423,8 +423,8 @@ reserve(Store *store)
 }
 
 /* Looks for room, as long as rounds can make some: what was just deleted may
- * not have been erased yet, and what was erased by one commit is free after
- * the next. */
+ * not have been erased yet, what was erased by one commit is free after the
+ * next, and when neither is enough the journal gives way. */
 static bool
 find_room(Store *store, uint64_t size)
 {
@@ -433,15 +433,19 @@ find_room(Store *store, uint64_t size)
 
 	for (rounds = 0; rounds < FIND_ROUNDS; rounds++) {
 		bool is_idle = commit_pending_count(store) == 0;
+		bool has_more = !g_queue_is_empty(&store->orphans);
 		bool soon;
 
 		if (has_room(store, cost_with(store, size) + kept, &soon))
 			return true;
-		if (is_idle && !soon && g_queue_is_empty(&store->orphans))
+		/* What is staged stays pending, and makes no room. */
+		if (!soon && !has_more && (is_idle || rounds > 0))
+			has_more = journal_press(store);
+		if (is_idle && !soon && !has_more)
 			return false;
 		if (store->health != STORE_HEALTHY && rounds > 0)
 			return false;
-		commit_wait_round(store, is_idle);
+		commit_wait_round(store, is_idle || soon);
 	}
 	return false;
 }

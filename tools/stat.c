@@ -30,11 +30,13 @@ print_text(const StoreStat *st)
 		G_FORMAT_SIZE_IEC_UNITS | G_FORMAT_SIZE_LONG_FORMAT);
 	g_autofree char *undone =
 		g_format_size_full(st->undone_bytes, G_FORMAT_SIZE_IEC_UNITS);
+	g_autofree char *journal =
+		g_format_size_full(st->journal_bytes, G_FORMAT_SIZE_IEC_UNITS);
 	g_autofree char *state = state_text(st);
 	g_autofree char *map =
 		g_format_size_full(st->map_size, G_FORMAT_SIZE_IEC_UNITS);
 
-	(void)printf("format       %u\n"
+	(void)printf("format       %" G_GUINT64_FORMAT "\n"
 	             "uuid         %s\n"
 	             "files        %" G_GUINT64_FORMAT "\n"
 	             "directories  %" G_GUINT64_FORMAT "\n"
@@ -44,10 +46,11 @@ print_text(const StoreStat *st)
 	             "commits      %" G_GUINT64_FORMAT "\n"
 	             "to be swept  %" G_GUINT64_FORMAT "\n"
 	             "quarantine   %" G_GUINT64_FORMAT " transactions, %s\n"
+	             "journal      %" G_GUINT64_FORMAT " transactions, %s\n"
 	             "state        %s\n",
 	             st->format, st->uuid, st->files, st->directories, bytes,
 	             disk, map, st->commits, st->orphans, st->undone, undone,
-	             state);
+	             st->journal, journal, state);
 }
 
 static void
@@ -66,6 +69,8 @@ print_json(const StoreStat *st)
 	tool_json_number(json, "orphans", st->orphans);
 	tool_json_number(json, "undone", st->undone);
 	tool_json_number(json, "undone_bytes", st->undone_bytes);
+	tool_json_number(json, "journal", st->journal);
+	tool_json_number(json, "journal_bytes", st->journal_bytes);
 	tool_json_bool(json, "clean", st->clean);
 	tool_json_number(json, "writer", (uint64_t)st->writer);
 	tool_json_print(&json);

@@ -197,7 +197,28 @@ a_newer_format_is_refused_with_its_number(void **state)
 	assert_int_equal(
 		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
 		-EPROTO);
-	assert_non_null(strstr(reason, "format 2 is newer"));
+	assert_non_null(strstr(reason, "format 3 is newer"));
+}
+
+static void
+an_older_format_becomes_this_one_when_it_is_written(void **state)
+{
+	TestStore *test = *state;
+	RecordKey key = record_key_meta(RECORD_META_FORMAT);
+	g_autofree char *reason = NULL;
+	StoreStat stat;
+
+	store_close(g_steal_pointer(&test->store));
+	put_record(test->dir, &key, 1);
+	assert_int_equal(
+		store_open(test->dir, STORE_READ, NULL, &test->store, &reason),
+		0);
+	assert_int_equal(store_stat(test->store, &stat), 0);
+	assert_int_equal(stat.format, 1);
+	test_store_reopen(test);
+	assert_int_equal(store_sync_wait(test->store), 0);
+	assert_int_equal(store_stat(test->store, &stat), 0);
+	assert_int_equal(stat.format, STORE_FORMAT);
 }
 
 static void
@@ -279,6 +300,7 @@ main(void)
 		STORE_TEST(a_second_writer_is_refused_and_a_reader_is_not),
 		cmocka_unit_test(what_is_no_store_is_refused_with_words),
 		STORE_TEST(a_newer_format_is_refused_with_its_number),
+		STORE_TEST(an_older_format_becomes_this_one_when_it_is_written),
 		STORE_TEST(a_damaged_record_is_found_and_never_handed_out),
 		cmocka_unit_test(a_creation_that_was_cut_off_can_be_repeated),
 		STORE_TEST(the_clean_mark_tells_a_crash),

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The thread that commits: one round after the other (commit.c), when one is
+ * due.
+ */
+
+#include "store/internal.h"
+
+/* Waits until a round is due. Returns false when the store closes. */
+static bool
+wait_for_work(Store *store)
+{
+	int64_t delay_us = (int64_t)store->options.sync_ms * 1000;
+
+	for (;;) {
+		if (store->waiters.length > 0 || store->is_urgent ||
+		    store->stop)
+			return !store->stop;
+		if (store->dirty_us == 0)
+			g_cond_wait(&store->wake, &store->lock);
+		else if (!g_cond_wait_until(&store->wake, &store->lock,
+		                            store->dirty_us + delay_us))
+			return true;
+	}
+}
+
+static void *
+committer_main(void *user_data)
+{
+	Store *store = user_data;
+
+	STORE_LOCK(store);
+	while (wait_for_work(store))
+		commit_round(store);
+	/* What is still to be erased takes more than one. */
+	do
+		commit_round(store);
+	while (store->is_urgent || store->waiters.length > 0);
+	return NULL;
+}
+
+void
+commit_start(Store *store)
+{
+	store->committer = g_thread_new("commit", committer_main, store);
+}
+
+int
+commit_stop(Store *store)
+{
+	g_mutex_lock(&store->lock);
+	store->stop = true;
+	g_cond_signal(&store->wake);
+	g_mutex_unlock(&store->lock);
+	g_thread_join(g_steal_pointer(&store->committer));
+	return commit_health_error(store);
+}

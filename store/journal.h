@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+/**
+ * The journal: what each transaction did, and what was there before.
+ *
+ * A transaction that has changed something leaves one entry, in the same batch
+ * as its changes. With it goes the past of what it changed, for as long as
+ * StoreOptions.journal_max and journal_age_s allow and nothing else needs the
+ * room: then the oldest goes first, and of the entry a line remains. Files that
+ * were never changed by a transaction have no past.
+ *
+ * Conventions, errors and threads are those of store.h.
+ */
+
+/** How a transaction ended. */
+typedef enum StoreOutcome {
+	STORE_COMMITTED,
+	STORE_PUBLISHED, /* store_txn_publish(): seen before it was on disk */
+	STORE_UNDONE,    /* nothing of it was done */
+} StoreOutcome;
+
+/** What only the caller knows of a transaction. */
+typedef struct StoreAccount {
+	uint64_t session;  /* whose it is; 0: nobody's */
+	int64_t begun_ns;  /* 0: when store_txn_begin() was called */
+	int64_t held_ns;   /* for how long it has had its locks */
+	int64_t waited_ns; /* for how long it has waited for them */
+	const char *who;   /* one line; NULL: as store_txn_begin() was told */
+	const char *mailbags; /* whose locks it had, one line; may be NULL */
+} StoreAccount;
+
+/**
+ * Says what the journal shall tell of @txn: of what it has staged when it next
+ * ends or has a checkpoint. Ownership: the texts are copied.
+ */
+void store_txn_account(StoreTxn *txn, const StoreAccount *account);
+
+typedef struct StoreJournalEntry {
+	uint64_t id; /* rises with time */
+	StoreOutcome outcome;
+	const char *who;
+	const char *reason;   /* why it was undone; else "" */
+	const char *mailbags; /* "" if nobody told */
+	uint64_t session;
+	int64_t begun_ns;
+	int64_t ended_ns;
+	int64_t held_ns;
+	int64_t waited_ns;
+	uint64_t undone; /* its entry in the quarantine; 0: none */
+	uint64_t files;
+	uint64_t bytes; /* that its past takes */
+	bool has_past;  /* what it changed is known as it was */
+} StoreJournalEntry;
+
+/**
+ * Told of one; returns false to end the listing. It must not call the store.
+ * Ownership: @entry and its texts are borrowed until it returns.
+ */
+typedef bool StoreJournalVisit(void *user_data, const StoreJournalEntry *entry);
+
+/** Calls @visit for each entry from @id on, oldest first. */
+int store_journal_list(Store *store, uint64_t id, StoreJournalVisit *visit,
+                       void *user_data);
+
+/** A file or directory that a transaction has changed, or was to change. */
+typedef struct StoreJournalFile {
+	StoreNode node;
+	uint32_t mode;
+	StoreUndoneWhat what;
+	const char *old_path; /* "" if it was created */
+	const char *new_path; /* "" if it was removed */
+	uint64_t old_size;    /* bytes */
+	uint64_t new_size;
+} StoreJournalFile;
+
+/** As StoreJournalVisit, of a file. */
+typedef bool StoreJournalFileVisit(void *user_data,
+                                   const StoreJournalFile *file);
+
+/** Calls @visit for each file of entry @id. Errors: -ENOENT. */
+int store_journal_files(Store *store, uint64_t id, StoreJournalFileVisit *visit,
+                        void *user_data);
