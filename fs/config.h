@@ -26,6 +26,8 @@ typedef struct FsConfig {
 	int64_t staged_limit_mib;
 	int64_t staged_max_mib;
 	int64_t quarantine_max_mib;
+	int64_t journal_max_mib; /* 0: nothing is kept of the past */
+	int64_t journal_age_days;
 	int64_t uid;             /* or FS_CONFIG_STORED */
 	int64_t gid;             /* or FS_CONFIG_STORED */
 	int64_t umask;           /* or FS_CONFIG_STORED */

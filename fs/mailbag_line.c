@@ -219,6 +219,19 @@ fs_mailbag_can_take(const FsMailbag *mailbag, uint64_t session, int64_t now_us)
 	return true;
 }
 
+/* For how long @party has stood in the line. */
+static int64_t
+line_waited_us(const FsMailbag *mailbag, const FsParty *party, int64_t now_us)
+{
+	for (GList *l = mailbag->line.head; l != NULL; l = l->next) {
+		const FsPlace *place = l->data;
+
+		if (place->party == party)
+			return now_us - place->since_us;
+	}
+	return 0;
+}
+
 void
 fs_mailbag_take(FsMailbags *all, FsMailbag *mailbag, FsParty *party,
                 int64_t now_us)
@@ -229,6 +242,7 @@ fs_mailbag_take(FsMailbags *all, FsMailbag *mailbag, FsParty *party,
 		g_ptr_array_add(party->held, mailbag);
 		mailbag->holder = party;
 		mailbag->since_us = now_us;
+		mailbag->waited_us = line_waited_us(mailbag, party, now_us);
 	}
 	mailbag->count++;
 	if (tries != NULL)

@@ -27,11 +27,12 @@ typedef struct FsMailbags FsMailbags;
 typedef struct FsParty FsParty;
 
 typedef struct FsMailbag {
-	char *key;        /* owned */
-	FsParty *holder;  /* NULL: free */
-	unsigned count;   /* how often the holder has it */
-	int64_t since_us; /* the holder has it */
-	GQueue line;      /* FsPlace, in order of arrival; owned by the set */
+	char *key;         /* owned */
+	FsParty *holder;   /* NULL: free */
+	unsigned count;    /* how often the holder has it */
+	int64_t since_us;  /* the holder has it */
+	int64_t waited_us; /* the holder had waited for it */
+	GQueue line;       /* FsPlace, in order of arrival; owned by the set */
 } FsMailbag;
 
 struct FsParty {

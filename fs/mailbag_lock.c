@@ -88,6 +88,22 @@ fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session, const char *key)
 }
 
 bool
+fs_mailbag_lock_times(FsMailbagLock *table, uint64_t session, const char *key,
+                      FsMailbagTimes *ret_times)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	const FsMailbag *mailbag = fs_mailbags_find(&table->all, key);
+
+	if (mailbag == NULL || mailbag->holder == NULL ||
+	    mailbag->holder->session != session)
+		return false;
+
+	*ret_times = (FsMailbagTimes){ mailbag->since_us, mailbag->waited_us };
+	return true;
+}
+
+bool
 fs_mailbag_lock_is_wanted(FsMailbagLock *table, const char *key)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =

@@ -73,6 +73,16 @@ bool fs_mailbag_lock_holder(FsMailbagLock *table, const char *key,
 bool fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session,
                              const char *key);
 
+/** The times of who has a mailbag, in microseconds. */
+typedef struct FsMailbagTimes {
+	int64_t since_us;  /* it has had it; monotonic */
+	int64_t waited_us; /* before that, in the line; 0: it did not */
+} FsMailbagTimes;
+
+/** Tells them of @session; whether it has @key. */
+bool fs_mailbag_lock_times(FsMailbagLock *table, uint64_t session,
+                           const char *key, FsMailbagTimes *ret_times);
+
 /** Whether a session that does not have @key has a place in the line. */
 bool fs_mailbag_lock_is_wanted(FsMailbagLock *table, const char *key);
 

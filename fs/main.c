@@ -20,7 +20,8 @@
 #include "fs/status.h"
 #include "fs/survey.h"
 
-#define MIB ((uint64_t)1 << 20)
+#define MIB       ((uint64_t)1 << 20)
+#define S_PER_DAY 86400
 
 /* How often the request thread is woken until it has noticed the end. */
 #define WAKE_INTERVAL_NS 10000000L
@@ -97,6 +98,9 @@ server_open_store(Server *server)
 		.staged_max = (uint64_t)server->config.staged_max_mib * MIB,
 		.quarantine_max =
 			(uint64_t)server->config.quarantine_max_mib * MIB,
+		.journal_max = (uint64_t)server->config.journal_max_mib * MIB,
+		.journal_age_s =
+			(uint64_t)server->config.journal_age_days * S_PER_DAY,
 	};
 	StoreAccess access =
 		server->options->read_only ? STORE_READ : STORE_WRITE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 
+#include "fs/account.h"
 #include "fs/ops.h"
 
 /*
@@ -141,6 +142,7 @@ transaction_fly(const FsMount *mount, FsTransaction *transaction)
 		.ends = transaction->ends,
 	};
 	g_queue_init(&transaction->ends);
+	fs_account_give(transaction, mount->mailbags, mount->store);
 	fs_transaction_fly(transaction);
 	store_txn_checkpoint(transaction->txn, flight_done, flight);
 }
@@ -149,9 +151,11 @@ transaction_fly(const FsMount *mount, FsTransaction *transaction)
 static int
 transaction_publish(const FsMount *mount, FsTransaction *transaction)
 {
-	int r = store_txn_publish(&transaction->txn);
 	GQueue ends;
+	int r;
 
+	fs_account_give(transaction, mount->mailbags, mount->store);
+	r = store_txn_publish(&transaction->txn);
 	if (r < 0) {
 		ends = transaction->ends;
 		g_queue_init(&transaction->ends);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 
+#include "fs/account.h"
 #include "fs/ops.h"
 
 /*
@@ -33,7 +34,8 @@ reason_complete(FsSession *session, const char *reason)
 }
 
 static void
-transaction_quarantine(FsTransaction *transaction, const char *reason)
+transaction_quarantine(const FsMount *mount, FsTransaction *transaction,
+                       const char *reason)
 {
 	g_autofree char *full = reason_complete(transaction->session, reason);
 	StoreCause cause = {
@@ -49,8 +51,10 @@ transaction_quarantine(FsTransaction *transaction, const char *reason)
 	          g_hash_table_size(transaction->files), full);
 
 	/* What could not be published is in the quarantine already. */
-	if (transaction->txn != NULL)
+	if (transaction->txn != NULL) {
+		fs_account_give(transaction, mount->mailbags, mount->store);
 		r = store_txn_quarantine(&transaction->txn, &cause);
+	}
 	if (r < 0)
 		g_critical("not quarantined: %s", g_strerror(-r));
 }
@@ -85,7 +89,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, const char *reason,
 		g_queue_init(&transaction->ends);
 	}
 	if (fs_transaction_is_staged(transaction))
-		transaction_quarantine(transaction, reason);
+		transaction_quarantine(mount, transaction, reason);
 	if (!is_told && ends.length == 0)
 		fs_session_set_untold(session, true);
 

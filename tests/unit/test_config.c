@@ -69,6 +69,8 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.staged_limit_mib, 4);
 	assert_int_equal(config.staged_max_mib, 32);
 	assert_int_equal(config.quarantine_max_mib, 1024);
+	assert_int_equal(config.journal_max_mib, 1024);
+	assert_int_equal(config.journal_age_days, 7);
 	assert_int_equal(config.uid, FS_CONFIG_STORED);
 	assert_int_equal(config.gid, FS_CONFIG_STORED);
 	assert_int_equal(config.umask, FS_CONFIG_STORED);

@@ -64,6 +64,24 @@ waiters_are_granted_in_order_of_arrival(void **state)
 }
 
 static void
+it_is_known_who_has_it_since_when_and_how_long_it_waited(void **state)
+{
+	FsMailbagTimes times;
+	Waiter waiter;
+
+	take(*state, 1, A);
+	assert_true(fs_mailbag_lock_times(*state, 1, A, &times));
+	assert_int_equal(times.waited_us, 0);
+	assert_int_equal(ask(*state, &waiter, 2, A, 50, FS_MAILBAG_STAYS), 0);
+	assert_false(fs_mailbag_lock_times(*state, 2, A, &times));
+	fs_mailbag_lock_drop(*state, 1, A, 170);
+	assert_ended(&waiter, 0);
+	assert_true(fs_mailbag_lock_times(*state, 2, A, &times));
+	assert_int_equal(times.since_us, 170);
+	assert_int_equal(times.waited_us, 120);
+}
+
+static void
 all_waits_of_a_session_are_granted_together(void **state)
 {
 	Waiter first;
@@ -455,6 +473,7 @@ main(void)
 		TEST(it_is_free_when_every_form_is_let_go),
 		TEST(who_does_not_have_it_cannot_let_it_go),
 		TEST(waiters_are_granted_in_order_of_arrival),
+		TEST(it_is_known_who_has_it_since_when_and_how_long_it_waited),
 		TEST(all_waits_of_a_session_are_granted_together),
 		TEST(a_wait_ends_at_its_deadline),
 		TEST(nobody_waits_where_waiting_is_off),
