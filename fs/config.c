@@ -101,9 +101,15 @@ setting_find(const char *group, const char *key)
 	return NULL;
 }
 
+/* What poctl reads there (tools/key_layout.h) is none of the daemon's business,
+ * and no reason to refuse the file. */
+#define TOOLS_GROUP "key-layout"
+
 static bool
 group_is_known(const char *group)
 {
+	if (strcmp(group, TOOLS_GROUP) == 0)
+		return true;
 	for (size_t i = 0; i < G_N_ELEMENTS(SETTINGS); i++)
 		if (strcmp(SETTINGS[i].group, group) == 0)
 			return true;
@@ -232,6 +238,8 @@ line_load(FsConfig *config, char *line, char **group, GError **error)
 		return false;
 	}
 
+	if (strcmp(*group, TOOLS_GROUP) == 0)
+		return true;
 	*equals = '\0';
 	g_strchomp(line);
 	setting = setting_find(*group, line);

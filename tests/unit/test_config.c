@@ -129,6 +129,16 @@ an_unknown_group_is_refused_with_its_line(void **state)
 }
 
 static void
+the_group_of_poctl_is_left_to_poctl(void **state)
+{
+	FsConfig config = fs_config_default();
+
+	put(*state, "[key-layout]\noffset = 0\n[store]\nsync-ms = 500\n");
+	assert_true(fs_config_load(&config, *state, NULL));
+	assert_int_equal(config.sync_ms, 500);
+}
+
+static void
 a_line_that_is_no_setting_is_refused(void **state)
 {
 	const char *sentence = "neither [GROUP] nor, below one, KEY = VALUE";
@@ -312,6 +322,7 @@ main(void)
 		FILE_TEST(an_unknown_key_is_refused_with_its_line),
 		FILE_TEST(a_key_of_another_group_is_unknown),
 		FILE_TEST(an_unknown_group_is_refused_with_its_line),
+		FILE_TEST(the_group_of_poctl_is_left_to_poctl),
 		FILE_TEST(a_line_that_is_no_setting_is_refused),
 		FILE_TEST(a_value_out_of_range_is_refused),
 		cmocka_unit_test(the_ends_of_a_range_are_values),
