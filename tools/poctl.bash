@@ -8,6 +8,8 @@ _poctl_options()
 	case $1 in
 	create) echo "--map-size-mib --owner --postoffice $common" ;;
 	import) echo "--dry-run --owner --postoffice --skip-refused $common" ;;
+	queue) echo "--all --config --iso --kind --postoffice --reverse --sort
+			--waiting $common" ;;
 	export) echo "--postoffice $common" ;;
 	*) echo "$common" ;;
 	esac
@@ -20,6 +22,11 @@ _poctl_ids()
 
 	case $1 in
 	break) list=sessions ;;
+	queue)
+		poctl queue --json "$2" 2>/dev/null |
+			grep -Eo '"mailbag":"[^"]*"' | cut -d '"' -f 4
+		return
+		;;
 	"quarantine list") return ;;
 	quarantine*) list="quarantine list" ;;
 	*) return ;;
@@ -45,13 +52,15 @@ _poctl()
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		words="break check create export import locks quarantine
-			sessions stat status --help --version"
+			queue sessions stat status --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
 	elif [[ $before == --owner ]]; then
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
 		return
-	elif [[ $before == --postoffice || $before == --map-size-mib ]]; then
+	elif [[ $before == --kind ]]; then
+		words="external gateway inqueue other system user"
+	elif [[ $before == --postoffice || $before == --sort || $before == --map-size-mib ]]; then
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")

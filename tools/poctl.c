@@ -28,6 +28,8 @@ static const ToolCommand commands[] = {
 	  tool_locks },
 	{ "break", "STORE SESSION",
 	  "Undo a client's transaction, take its locks.", tool_break },
+	{ "queue", "STORE [MAILBAG]", "List the mailbags, or what is in one.",
+	  tool_queue },
 	{ "quarantine list", "STORE", "List what was undone.",
 	  tool_quarantine_list },
 	{ "quarantine show", "STORE ENTRY", "Describe what was undone.",
