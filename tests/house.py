@@ -8,7 +8,7 @@ import re
 import sys
 
 MAX_LINES = 600
-PUBLIC = {"store.h", "journal.h", "layout.h", "name.h", "dos_attr.h"}
+PUBLIC = {"dos_attr.h", "edit.h", "journal.h", "layout.h", "name.h", "store.h"}
 FUSE_FILES = re.compile(
     r"^fs/(op_\w+|ops|reply|main|launch|notify)\.[ch]$")
 # The formats are bytes and names: they know nothing of the store.

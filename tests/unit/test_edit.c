@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "store/edit.h"
+#include "tests/unit/store_kit.h"
+
+static GBytes *
+text_bytes(const char *text)
+{
+	return g_bytes_new_static(text, strlen(text));
+}
+
+static int
+add(StoreEdits *edits, TestStore *test, StoreEditKind kind, const char *path,
+    const char *text)
+{
+	g_autoptr(GBytes) bytes = text != NULL ? text_bytes(text) : NULL;
+
+	return store_edits_add(edits, store_plain(test->store), kind, path, 0,
+	                       bytes);
+}
+
+static int
+patch(StoreEdits *edits, TestStore *test, const char *path, uint64_t offset,
+      const char *text)
+{
+	g_autoptr(GBytes) bytes = text_bytes(text);
+
+	return store_edits_add(edits, store_plain(test->store),
+	                       STORE_EDIT_PATCH, path, offset, bytes);
+}
+
+/* Applies *@edits as they come out of their bytes, and commits. */
+static int
+apply(TestStore *test, const StoreEdits *edits)
+{
+	g_autoptr(GBytes) bytes = store_edits_encode(edits);
+	g_autoptr(StoreEdits) copy = NULL;
+	g_autoptr(StoreTxn) txn = NULL;
+	g_autofree char *reason = NULL;
+	int r;
+
+	assert_int_equal(store_edits_decode(bytes, &copy), 0);
+	assert_int_equal(store_edits_count(copy), store_edits_count(edits));
+	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
+	r = store_edits_apply(txn, copy, &reason);
+	if (r < 0) {
+		assert_non_null(reason);
+		return r;
+	}
+	assert_null(reason);
+	return store_txn_commit_wait(&txn);
+}
+
+static bool
+has(TestStore *test, const char *name)
+{
+	StoreEntry entry;
+
+	return store_name_find(store_plain(test->store), STORE_ROOT, name,
+	                       &entry) == 0;
+}
+
+static void
+assert_text(TestStore *test, const char *name, const char *text)
+{
+	StoreEntry entry;
+
+	assert_int_equal(store_name_find(store_plain(test->store), STORE_ROOT,
+	                                 name, &entry),
+	                 0);
+	test_assert_text(store_plain(test->store), entry.node, text);
+}
+
+/* ---- what is done --------------------------------------------------------- */
+
+static void
+a_write_replaces_the_content_and_keeps_the_file(void **state)
+{
+	TestStore *test = *state;
+	StoreTxn *plain = store_plain(test->store);
+	StoreNode node = test_add_file(test->store, STORE_ROOT, "A");
+	g_autoptr(StoreEdits) edits = store_edits_new();
+	StoreAttr attr = { .mode = 0640, .uid = 7, .gid = 8 };
+	StoreEntry entry;
+
+	assert_int_equal(
+		store_attr_set(plain, node, &attr,
+	                       STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID,
+	                       &attr),
+		0);
+	test_write(plain, node, "a long old content");
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/A", "new"), 0);
+	assert_int_equal(apply(test, edits), 0);
+
+	assert_text(test, "A", "new");
+	assert_int_equal(store_name_find(plain, STORE_ROOT, "A", &entry), 0);
+	assert_int_equal(entry.node, node);
+	assert_int_equal(store_attr_get(plain, node, &attr), 0);
+	assert_int_equal(attr.mode & 07777, 0640);
+	assert_int_equal(attr.uid, 7);
+}
+
+static void
+a_write_of_nothing_empties(void **state)
+{
+	TestStore *test = *state;
+	StoreNode node = test_add_file(test->store, STORE_ROOT, "A");
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	test_write(store_plain(test->store), node, "old");
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/A", ""), 0);
+	assert_int_equal(apply(test, edits), 0);
+	assert_text(test, "A", "");
+}
+
+static void
+a_new_file_belongs_to_whom_its_directory_does(void **state)
+{
+	TestStore *test = *state;
+	StoreTxn *plain = store_plain(test->store);
+	StoreNode dir = test_add_dir(test->store, STORE_ROOT, "D");
+	g_autoptr(StoreEdits) edits = store_edits_new();
+	StoreAttr attr = { .mode = 0750, .uid = 7, .gid = 8 };
+	StoreEntry entry;
+
+	assert_int_equal(
+		store_attr_set(plain, dir, &attr,
+	                       STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID,
+	                       &attr),
+		0);
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/D/A", "new"), 0);
+	assert_int_equal(apply(test, edits), 0);
+
+	assert_int_equal(store_name_find(plain, dir, "A", &entry), 0);
+	assert_int_equal(store_attr_get(plain, entry.node, &attr), 0);
+	test_assert_text(plain, entry.node, "new");
+	assert_int_equal(attr.mode, S_IFREG | 0640);
+	assert_int_equal(attr.uid, 7);
+	assert_int_equal(attr.gid, 8);
+}
+
+static void
+a_patch_writes_in_place(void **state)
+{
+	TestStore *test = *state;
+	StoreNode node = test_add_file(test->store, STORE_ROOT, "A");
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	test_write(store_plain(test->store), node, "0123456789");
+	assert_int_equal(patch(edits, test, "/A", 2, "ab"), 0);
+	assert_int_equal(patch(edits, test, "/A", 9, "cd"), 0);
+	assert_int_equal(apply(test, edits), 0);
+	assert_text(test, "A", "01ab45678cd");
+}
+
+static void
+edits_of_one_file_follow_each_other(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/A", "one"), 0);
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/A", "other"), 0);
+	assert_int_equal(apply(test, edits), 0);
+	assert_text(test, "A", "other");
+}
+
+static void
+a_file_is_removed(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	(void)test_add_file(test->store, STORE_ROOT, "A");
+	assert_int_equal(add(edits, test, STORE_EDIT_REMOVE, "/A", NULL), 0);
+	assert_int_equal(apply(test, edits), 0);
+	assert_false(has(test, "A"));
+}
+
+/* ---- what is expected ----------------------------------------------------- */
+
+static void
+a_file_that_has_changed_is_left_with_all_others(void **state)
+{
+	TestStore *test = *state;
+	StoreTxn *plain = store_plain(test->store);
+	StoreNode a = test_add_file(test->store, STORE_ROOT, "A");
+	StoreNode b = test_add_file(test->store, STORE_ROOT, "B");
+
+	for (int kind = STORE_EDIT_EXPECT; kind <= STORE_EDIT_REMOVE; kind++) {
+		bool writes =
+			kind == STORE_EDIT_WRITE || kind == STORE_EDIT_PATCH;
+		g_autoptr(StoreEdits) edits = store_edits_new();
+
+		test_write(plain, a, "old a");
+		test_write(plain, b, "old b");
+		assert_int_equal(
+			add(edits, test, STORE_EDIT_WRITE, "/A", "new"), 0);
+		assert_int_equal(add(edits, test, (StoreEditKind)kind, "/B",
+		                     writes ? "new" : NULL),
+		                 0);
+		test_write(plain, b, "NEW B");
+		assert_int_equal(apply(test, edits), -ESTALE);
+		assert_text(test, "A", "old a");
+		assert_text(test, "B", "NEW B");
+	}
+}
+
+static void
+a_file_that_has_come_gone_or_been_replaced_is_left(void **state)
+{
+	TestStore *test = *state;
+	StoreTxn *plain = store_plain(test->store);
+	g_autoptr(StoreEdits) comes = store_edits_new();
+	g_autoptr(StoreEdits) goes = store_edits_new();
+	g_autoptr(StoreEdits) replaced = store_edits_new();
+
+	assert_int_equal(add(comes, test, STORE_EDIT_WRITE, "/A", "new"), 0);
+	(void)test_add_file(test->store, STORE_ROOT, "A");
+	assert_int_equal(apply(test, comes), -ESTALE);
+	assert_text(test, "A", "");
+
+	assert_int_equal(add(goes, test, STORE_EDIT_WRITE, "/A", "new"), 0);
+	assert_int_equal(add(replaced, test, STORE_EDIT_REMOVE, "/A", NULL), 0);
+	assert_int_equal(store_name_remove(plain, STORE_ROOT, "A", S_IFREG), 0);
+	assert_int_equal(apply(test, goes), -ESTALE);
+	assert_false(has(test, "A"));
+	(void)test_add_file(test->store, STORE_ROOT, "A");
+	assert_int_equal(apply(test, replaced), -ESTALE);
+	assert_true(has(test, "A"));
+}
+
+static void
+what_is_as_expected_lets_the_rest_be_done(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	(void)test_add_file(test->store, STORE_ROOT, "A");
+	assert_int_equal(add(edits, test, STORE_EDIT_EXPECT, "/A", NULL), 0);
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/B", "new"), 0);
+	assert_int_equal(apply(test, edits), 0);
+	assert_text(test, "B", "new");
+}
+
+/* ---- what is refused ------------------------------------------------------ */
+
+static void
+what_is_not_there_is_not_edited(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	(void)test_add_dir(test->store, STORE_ROOT, "D");
+	assert_int_equal(add(edits, test, STORE_EDIT_REMOVE, "/A", NULL),
+	                 -ENOENT);
+	assert_int_equal(patch(edits, test, "/A", 0, "x"), -ENOENT);
+	assert_int_equal(add(edits, test, STORE_EDIT_EXPECT, "/A", NULL),
+	                 -ENOENT);
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/D", "x"),
+	                 -EISDIR);
+	assert_int_equal(store_edits_count(edits), 0);
+
+	/* The list is made; its directory is not there when it is applied. */
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/NONE/A", "x"), 0);
+	assert_int_equal(apply(test, edits), -ENOENT);
+}
+
+static void
+a_list_has_its_limits(void **state)
+{
+	TestStore *test = *state;
+	StoreTxn *plain = store_plain(test->store);
+	g_autoptr(StoreEdits) edits = store_edits_new();
+	g_autoptr(GBytes) half =
+		g_bytes_new_take(g_malloc0(STORE_EDITS_BYTES_MAX / 2 + 1),
+	                         STORE_EDITS_BYTES_MAX / 2 + 1);
+
+	assert_int_equal(
+		store_edits_add(edits, plain, STORE_EDIT_WRITE, "/A", 0, half),
+		0);
+	assert_int_equal(
+		store_edits_add(edits, plain, STORE_EDIT_WRITE, "/B", 0, half),
+		-E2BIG);
+	(void)test_add_file(test->store, STORE_ROOT, "A");
+	assert_int_equal(patch(edits, test, "/A", STORE_FILE_SIZE_MAX, "x"),
+	                 -EFBIG);
+	assert_int_equal(patch(edits, test, "/A", UINT64_MAX, "x"), -EFBIG);
+	assert_int_equal(store_edits_count(edits), 1);
+}
+
+/* A list of one edit, spelled as what is encoded. */
+static int
+decode_text(const char *text)
+{
+	g_autoptr(GVariant) list = g_variant_ref_sink(g_variant_parse(
+		G_VARIANT_TYPE("a(ystxttay)"), text, NULL, NULL, NULL));
+	g_autoptr(GBytes) bytes = NULL;
+	g_autoptr(StoreEdits) edits = NULL;
+
+	assert_non_null(list);
+	bytes = g_variant_get_data_as_bytes(list);
+	return store_edits_decode(bytes, &edits);
+}
+
+static void
+nonsense_is_no_list(void **state)
+{
+	static const char *const bad[] = {
+		"[(4, '/A', 9, 0, 0, 0, [])]",
+		"[(255, '/A', 9, 0, 0, 0, [])]",
+		"[(1, 'A', 9, 0, 0, 0, [])]",
+		"[(1, '', 9, 0, 0, 0, [])]",
+		"[(1, '/', 9, 0, 0, 0, [])]",
+		"[(1, '/A/', 9, 0, 0, 0, [])]",
+		"[(1, '/A//B', 9, 0, 0, 0, [])]",
+		"[(1, '/A', 9, 0, 0, 1, [])]",
+		"[(3, '/A', 9, 0, 0, 0, [0x01])]",
+		"[(0, '/A', 9, 0, 0, 0, [0x01])]",
+		"[(3, '/A', 0, 0, 0, 0, [])]",
+		"[(2, '/A', 0, 0, 0, 0, [0x01])]",
+		"[(2, '/A', 9, 0, 0, 18446744073709551615, [0x01])]",
+	};
+	uint8_t noise[256];
+
+	(void)state;
+	assert_int_equal(decode_text("[(2, '/A', 9, 0, 0, 1, [0x01])]"), 0);
+	assert_int_equal(decode_text("[]"), 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		assert_int_equal(decode_text(bad[i]), -EBADMSG);
+
+	for (unsigned seed = 0; seed < 256; seed++) {
+		g_autoptr(GBytes) bytes = NULL;
+		g_autoptr(StoreEdits) edits = NULL;
+
+		for (size_t i = 0; i < sizeof noise; i++)
+			noise[i] = (uint8_t)(seed * 31 + i * i * 7);
+		bytes = g_bytes_new_static(noise, seed);
+		assert_int_equal(store_edits_decode(bytes, &edits),
+		                 seed == 0 ? 0 : -EBADMSG);
+	}
+}
+
+static void
+a_cut_list_is_no_list(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) edits = store_edits_new();
+	g_autoptr(GBytes) whole = NULL;
+	size_t size;
+
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/A", "one"), 0);
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/B", "two"), 0);
+	whole = store_edits_encode(edits);
+	size = g_bytes_get_size(whole);
+	for (size_t cut = 1; cut < size; cut++) {
+		g_autoptr(GBytes) bytes = g_bytes_new_from_bytes(whole, 0, cut);
+		g_autoptr(StoreEdits) copy = NULL;
+
+		assert_int_equal(store_edits_decode(bytes, &copy), -EBADMSG);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORE_TEST(a_write_replaces_the_content_and_keeps_the_file),
+		STORE_TEST(a_write_of_nothing_empties),
+		STORE_TEST(a_new_file_belongs_to_whom_its_directory_does),
+		STORE_TEST(a_patch_writes_in_place),
+		STORE_TEST(edits_of_one_file_follow_each_other),
+		STORE_TEST(a_file_is_removed),
+		STORE_TEST(a_file_that_has_changed_is_left_with_all_others),
+		STORE_TEST(a_file_that_has_come_gone_or_been_replaced_is_left),
+		STORE_TEST(what_is_as_expected_lets_the_rest_be_done),
+		STORE_TEST(what_is_not_there_is_not_edited),
+		STORE_TEST(a_list_has_its_limits),
+		STORE_TEST(nonsense_is_no_list),
+		STORE_TEST(a_cut_list_is_no_list),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
