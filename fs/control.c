@@ -6,7 +6,7 @@
  *   edge-triggered, and that one is what the main thread's wait looks at.
  * - Each connection is read until its request is whole, answered, written
  *   until the answer is gone, and closed. Where it would block, it is left
- *   until the next event.
+ *   until the next event; where the answer takes its time, until it is there.
  * - One alarm closes those that take too long.
  */
 #include "fs/control.h"
@@ -22,193 +22,125 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fs/talk.h"
 #include "fs/timer.h"
 
 #define SOCKET_NAME "control"
-#define LENGTH_SIZE sizeof(uint32_t)
 
 typedef struct Command {
-	FsControlHandler *handler;
+	FsControlHandler *handler; /* NULL: there is a starter */
+	FsControlStarter *starter;
 	void *user_data; /* borrowed */
 } Command;
 
-/* One connection. */
-typedef struct Talk {
-	int fd;
-	int64_t deadline_us; /* of the request, then of the answer */
-	uint8_t request[LENGTH_SIZE + FS_CONTROL_REQUEST_MAX];
-	GByteArray *answer; /* owned; NULL until the request is whole */
-	size_t done;        /* bytes read, then bytes written */
-} Talk;
+struct FsControlReply {
+	FsControl *control;
+	FsTalk *talk; /* NULL: whoever asked has gone */
+};
 
 struct FsControl {
 	FsLiveness *liveness; /* borrowed */
 	FsTimer *timer;       /* rings for talks_expire() */
 	GHashTable *commands; /* name -> Command */
-	GPtrArray *talks;     /* of owned Talk */
+	GPtrArray *talks;     /* of owned FsTalk */
 	int dir_fd;           /* the store's directory */
 	int listen_fd;
 	int epoll_fd;
 };
 
-/* ---- one connection ------------------------------------------------------ */
-
-static Talk *
-talk_new(int fd)
-{
-	Talk *talk = g_new0(Talk, 1);
-
-	talk->fd = fd;
-	talk->deadline_us = g_get_monotonic_time() + FS_CONTROL_TIME_US;
-	return talk;
-}
-
 static void
 talk_free(void *data)
 {
-	Talk *talk = data;
+	FsTalk *talk = data;
 
-	close(talk->fd);
-	if (talk->answer != NULL)
-		g_byte_array_unref(talk->answer);
-	g_free(talk);
-}
-
-/* Reads until @size bytes are there. Errors: -EAGAIN, for the time being. */
-static int
-talk_read_upto(Talk *talk, size_t size)
-{
-	while (talk->done < size) {
-		ssize_t got = recv(talk->fd, talk->request + talk->done,
-		                   size - talk->done, 0);
-
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -ECONNRESET;
-		talk->done += (size_t)got;
-	}
-
-	return 0;
-}
-
-/* Errors: -EAGAIN, -EMSGSIZE, -EBADMSG if it is no request. */
-static int
-talk_read(Talk *talk, GVariant **ret_request)
-{
-	g_autoptr(GVariant) request = NULL;
-	uint32_t size;
-	int r;
-
-	r = talk_read_upto(talk, LENGTH_SIZE);
-	if (r < 0)
-		return r;
-
-	memcpy(&size, talk->request, LENGTH_SIZE);
-	size = GUINT32_FROM_LE(size);
-	if (size > FS_CONTROL_REQUEST_MAX)
-		return -EMSGSIZE;
-
-	r = talk_read_upto(talk, LENGTH_SIZE + size);
-	if (r < 0)
-		return r;
-
-	request = g_variant_ref_sink(g_variant_new_from_data(
-		G_VARIANT_TYPE("(uss)"), talk->request + LENGTH_SIZE, size,
-		FALSE, NULL, NULL));
-	if (!g_variant_is_normal_form(request))
-		return -EBADMSG;
-
-	*ret_request = g_steal_pointer(&request);
-	return 0;
-}
-
-/* Begins to answer with @error, or with @result if that is "". */
-static void
-talk_answer(Talk *talk, const char *error, GVariant *result)
-{
-	g_autoptr(GVariant) answer = g_variant_ref_sink(g_variant_new(
-		"(sv)", error,
-		result != NULL ? result : g_variant_new_string("")));
-	uint32_t size = GUINT32_TO_LE((uint32_t)g_variant_get_size(answer));
-
-	talk->answer = g_byte_array_new();
-	g_byte_array_append(talk->answer, (uint8_t *)&size, LENGTH_SIZE);
-	g_byte_array_append(talk->answer, g_variant_get_data(answer),
-	                    (guint)g_variant_get_size(answer));
-	talk->done = 0;
-	talk->deadline_us = g_get_monotonic_time() + FS_CONTROL_TIME_US;
-}
-
-/* Errors: -EAGAIN, for the time being. */
-static int
-talk_write(Talk *talk)
-{
-	const GByteArray *answer = talk->answer;
-
-	while (talk->done < answer->len) {
-		ssize_t sent = send(talk->fd, answer->data + talk->done,
-		                    answer->len - talk->done, MSG_NOSIGNAL);
-
-		if (sent < 0)
-			return -errno;
-		talk->done += (size_t)sent;
-	}
-
-	return 0;
+	if (talk->reply != NULL)
+		talk->reply->talk = NULL;
+	fs_talk_free(talk);
 }
 
 /* ---- the socket ---------------------------------------------------------- */
 
-/* Asks the handler that @request names. */
-static GVariant *
-control_ask(const FsControl *control, GVariant *request, char **ret_error)
+/* Finds the command that a request of @version asks for. */
+static const Command *
+control_find(const FsControl *control, uint32_t version, const char *name,
+             char **ret_error)
 {
+	const Command *command = g_hash_table_lookup(control->commands, name);
+
+	if (version != FS_CONTROL_VERSION)
+		*ret_error = g_strdup_printf("pofs " POFS_VERSION " speaks "
+		                             "version %d of the control "
+		                             "protocol, not %u",
+		                             FS_CONTROL_VERSION, version);
+	else if (command == NULL)
+		*ret_error = g_strdup_printf("pofs " POFS_VERSION " does not "
+		                             "know the command %s",
+		                             name);
+	return *ret_error == NULL ? command : NULL;
+}
+
+static void
+command_start(FsControl *control, const Command *command, FsTalk *talk,
+              const char *argument)
+{
+	FsControlReply *reply = g_new(FsControlReply, 1);
+	FsControlAsk ask = {
+		.argument = argument,
+		.fd = talk->sent_fd,
+		.pid = talk->pid,
+	};
+
+	*reply = (FsControlReply){ .control = control, .talk = talk };
+	talk->reply = reply;
+	talk->deadline_us = INT64_MAX;
+	talk->is_starting = true;
+	command->starter(command->user_data, &ask, reply);
+	talk->is_starting = false;
+}
+
+/* Has @request answered, now or later. */
+static void
+control_ask(FsControl *control, FsTalk *talk, GVariant *request)
+{
+	g_autofree char *error = NULL;
+	GVariant *result = NULL;
 	const Command *command;
 	const char *argument;
 	const char *name;
 	uint32_t version;
 
 	g_variant_get(request, "(u&s&s)", &version, &name, &argument);
-	if (version != FS_CONTROL_VERSION) {
-		*ret_error = g_strdup_printf("pofs " POFS_VERSION " speaks "
-		                             "version %d of the control "
-		                             "protocol, not %u",
-		                             FS_CONTROL_VERSION, version);
-		return NULL;
+	command = control_find(control, version, name, &error);
+	if (command != NULL && command->starter != NULL) {
+		command_start(control, command, talk, argument);
+		return;
 	}
 
-	command = g_hash_table_lookup(control->commands, name);
-	if (command == NULL) {
-		*ret_error = g_strdup_printf("pofs " POFS_VERSION " does not "
-		                             "know the command %s",
-		                             name);
-		return NULL;
-	}
-
-	return command->handler(command->user_data, argument, ret_error);
+	if (command != NULL)
+		result = command->handler(command->user_data, argument, &error);
+	g_assert((result == NULL) != (error == NULL));
+	fs_talk_answer(talk, error != NULL ? error : "", result);
 }
 
 /* Goes on as far as the other side lets us. Returns 0 when it is over. */
 static int
-talk_go_on(const FsControl *control, Talk *talk)
+talk_go_on(FsControl *control, FsTalk *talk)
 {
 	g_autoptr(GVariant) request = NULL;
-	g_autofree char *error = NULL;
-	GVariant *result;
 	int r;
 
-	if (talk->answer == NULL) {
-		r = talk_read(talk, &request);
+	if (!talk->is_answered && talk->reply == NULL) {
+		r = fs_talk_read(talk, &request);
 		if (r < 0)
 			return r;
-
-		result = control_ask(control, request, &error);
-		g_assert((result == NULL) != (error == NULL));
-		talk_answer(talk, error != NULL ? error : "", result);
+		control_ask(control, talk, request);
 	}
 
-	return talk_write(talk);
+	if (talk->is_answered)
+		return fs_talk_write(talk);
+
+	/* Who waits for an answer may go away. */
+	return fs_talk_is_left(talk) ? -ECONNRESET : -EAGAIN;
 }
 
 static void
@@ -217,7 +149,7 @@ timer_reset(FsControl *control)
 	int64_t first_us = INT64_MAX;
 
 	for (guint i = 0; i < control->talks->len; i++) {
-		const Talk *talk = control->talks->pdata[i];
+		const FsTalk *talk = control->talks->pdata[i];
 
 		first_us = MIN(first_us, talk->deadline_us);
 	}
@@ -226,7 +158,7 @@ timer_reset(FsControl *control)
 }
 
 static bool
-peer_is_allowed(int fd)
+peer_is_allowed(int fd, pid_t *ret_pid)
 {
 	struct ucred peer;
 	socklen_t size = sizeof peer;
@@ -234,6 +166,7 @@ peer_is_allowed(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return false;
 
+	*ret_pid = peer.pid;
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return true;
 
@@ -242,7 +175,7 @@ peer_is_allowed(int fd)
 }
 
 static int
-epoll_add(const FsControl *control, int fd, Talk *talk)
+epoll_add(const FsControl *control, int fd, FsTalk *talk)
 {
 	struct epoll_event wanted = {
 		.events = EPOLLIN | EPOLLOUT | EPOLLET,
@@ -258,14 +191,15 @@ epoll_add(const FsControl *control, int fd, Talk *talk)
 static void
 talk_begin(FsControl *control, int fd)
 {
-	Talk *talk;
+	FsTalk *talk;
+	pid_t pid;
 
-	if (!peer_is_allowed(fd)) {
+	if (!peer_is_allowed(fd, &pid)) {
 		close(fd);
 		return;
 	}
 
-	talk = talk_new(fd);
+	talk = fs_talk_new(fd, pid);
 	g_ptr_array_add(control->talks, talk);
 	if (epoll_add(control, fd, talk) < 0)
 		g_ptr_array_remove_fast(control->talks, talk);
@@ -289,7 +223,7 @@ talks_accept(FsControl *control)
 
 /* Ends @talk, which is over (0) or has failed. */
 static void
-talk_end(FsControl *control, Talk *talk, int r)
+talk_end(FsControl *control, FsTalk *talk, int r)
 {
 	if (r < 0)
 		g_message("control: closed a connection: %s", g_strerror(-r));
@@ -304,7 +238,7 @@ control_event(void *user_data, int epoll_fd)
 	int count = epoll_wait(epoll_fd, events, G_N_ELEMENTS(events), 0);
 
 	for (int i = 0; i < count; i++) {
-		Talk *talk = events[i].data.ptr; /* NULL: the socket's own */
+		FsTalk *talk = events[i].data.ptr; /* NULL: the socket's own */
 		int r = talk != NULL ? talk_go_on(control, talk) : -EAGAIN;
 
 		if (r != -EAGAIN)
@@ -321,7 +255,7 @@ talks_expire(void *user_data)
 	int64_t now_us = g_get_monotonic_time();
 
 	for (guint i = control->talks->len; i-- > 0;) {
-		Talk *talk = control->talks->pdata[i];
+		FsTalk *talk = control->talks->pdata[i];
 
 		if (talk->deadline_us <= now_us)
 			talk_end(control, talk, -ETIMEDOUT);
@@ -462,15 +396,57 @@ fs_control_close(FsControl *control)
 
 /* ---- commands ------------------------------------------------------------ */
 
+static void
+command_add(FsControl *control, const char *name, const Command *command)
+{
+	g_hash_table_insert(control->commands, (void *)(uintptr_t)name,
+	                    g_memdup2(command, sizeof *command));
+}
+
 void
 fs_control_add(FsControl *control, const char *name, FsControlHandler *handler,
                void *user_data)
 {
-	Command *command = g_new(Command, 1);
+	command_add(control, name,
+	            &(Command){ .handler = handler, .user_data = user_data });
+}
 
-	*command = (Command){ .handler = handler, .user_data = user_data };
-	g_hash_table_insert(control->commands, (void *)(uintptr_t)name,
-	                    command);
+void
+fs_control_add_later(FsControl *control, const char *name,
+                     FsControlStarter *starter, void *user_data)
+{
+	command_add(control, name,
+	            &(Command){ .starter = starter, .user_data = user_data });
+}
+
+bool
+fs_control_is_wanted(const FsControlReply *reply)
+{
+	return reply->talk != NULL;
+}
+
+void
+fs_control_reply(FsControlReply *reply, const char *error, GVariant *result)
+{
+	g_autoptr(GVariant) owned =
+		result != NULL ? g_variant_ref_sink(result) : NULL;
+	FsControl *control = reply->control;
+	FsTalk *talk = reply->talk;
+	int r;
+
+	g_free(reply);
+	if (talk == NULL)
+		return;
+
+	talk->reply = NULL;
+	fs_talk_answer(talk, error != NULL ? error : "", owned);
+	if (talk->is_starting)
+		return;
+
+	r = fs_talk_write(talk);
+	if (r != -EAGAIN)
+		talk_end(control, talk, r);
+	talks_accept(control);
 }
 
 GVariant *

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include <glib.h>
 
 #include "fs/liveness.h"
@@ -16,7 +19,8 @@
  *   answer   (sv)   "" and the result, or what went wrong and ""
  *
  * The request is the same in all versions, so that another version's tool is
- * told why it gets no answer.
+ * told why it gets no answer. What is too large for it comes in a file whose
+ * descriptor is sent along (SCM_RIGHTS), so that it takes no memory of ours.
  *
  * Only root and the daemon's own user are heard. Nobody is waited for: a
  * connection that does not bring its request, or does not take its answer, in
@@ -46,6 +50,25 @@ typedef struct FsControl FsControl;
 typedef GVariant *FsControlHandler(void *user_data, const char *argument,
                                    char **ret_error);
 
+/** A question that is answered later. */
+typedef struct FsControlReply FsControlReply;
+
+/** What is asked, by whom. */
+typedef struct FsControlAsk {
+	const char *argument;
+	int fd;    /* sent along; -1: none. Closed when the answer is sent */
+	pid_t pid; /* 0: of a process that cannot be seen from here */
+} FsControlAsk;
+
+/**
+ * As FsControlHandler, for what takes its time: fs_control_reply() must follow,
+ * perhaps before this returns.
+ *
+ * Ownership: @ask is borrowed until it returns.
+ */
+typedef void FsControlStarter(void *user_data, const FsControlAsk *ask,
+                              FsControlReply *reply);
+
 /**
  * Opens the socket in the store directory @dir, in place of what a daemon that
  * crashed has left: the caller has the store open for writing, so nobody else
@@ -66,6 +89,22 @@ void fs_control_close(FsControl *control);
  */
 void fs_control_add(FsControl *control, const char *name,
                     FsControlHandler *handler, void *user_data);
+
+/** The same for what is answered later. */
+void fs_control_add_later(FsControl *control, const char *name,
+                          FsControlStarter *starter, void *user_data);
+
+/** Whether whoever asked is still there. */
+bool fs_control_is_wanted(const FsControlReply *reply);
+
+/**
+ * Answers with @error, a sentence, or with @result if that is NULL; the socket
+ * may have been closed meanwhile.
+ *
+ * Ownership: takes @reply; @result may be floating.
+ */
+void fs_control_reply(FsControlReply *reply, const char *error,
+                      GVariant *result);
 
 /** @text for an answer: what is not UTF-8 in it is replaced. Floating. */
 GVariant *fs_control_text(const char *text);

@@ -338,7 +338,7 @@ nonsense_is_no_list(void **state)
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
 		assert_int_equal(decode_text(bad[i]), -EBADMSG);
 
-	for (unsigned seed = 0; seed < 256; seed++) {
+	for (size_t seed = 0; seed < sizeof noise; seed++) {
 		g_autoptr(GBytes) bytes = NULL;
 		g_autoptr(StoreEdits) edits = NULL;
 
