@@ -425,6 +425,8 @@ server_listen(Server *server)
 	               &server->mount);
 	fs_control_add(server->control, "quarantine-discard",
 	               fs_quarantine_discard, server->store);
+	fs_control_add_later(server->control, "edit", fs_edit_start,
+	                     &server->mount);
 }
 
 static int

@@ -77,6 +77,14 @@ fs_notify_attr(FsNotify *notify, uint64_t nodeid)
 	(void)fuse_lowlevel_notify_inval_inode(notify->session, nodeid, -1, 0);
 }
 
+void
+fs_notify_content(FsNotify *notify, uint64_t nodeid)
+{
+	if (notify->thread != NULL)
+		(void)fuse_lowlevel_notify_inval_inode(notify->session, nodeid,
+		                                       0, 0);
+}
+
 bool
 fs_notify_names(FsNotify *notify)
 {

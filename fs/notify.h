@@ -39,6 +39,15 @@ void fs_notify_free(FsNotify *notify);
 void fs_notify_attr(FsNotify *notify, uint64_t nodeid);
 
 /**
+ * Makes the kernel forget the content of @nodeid, and waits until it has. That
+ * may take a request or two: nobody who serves may call it, nor who has the
+ * turn. Once @notify has stopped it does nothing.
+ *
+ * Threads: the one that stops @notify.
+ */
+void fs_notify_content(FsNotify *notify, uint64_t nodeid);
+
+/**
  * Makes the kernel look every name up again, now, and as cheaply. Returns false
  * if it cannot, as before Linux 6.16: then it must be told name by name.
  */

@@ -4,6 +4,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/config.h"
+#include "fs/control.h"
 #include "fs/creator.h"
 #include "fs/handle.h"
 #include "fs/later.h"
@@ -220,6 +221,20 @@ bool fs_undo_lost(const FsCall *call, FsSession *session);
  */
 GVariant *fs_break_answer(void *user_data, const char *argument,
                           char **ret_error);
+
+/* ---- op_edit.c ----------------------------------------------------------- */
+
+/**
+ * Carries out the command "edit" (control.h), of an FsMount: the list of edits
+ * (store/edit.h) in the file that was sent along, which must be sealed against
+ * writing and shrinking. Its argument, one line, says what it is for. The
+ * answer comes when it is on disk; it is an a{sv}, in which "stale" is a
+ * sentence if nothing was done because a file is not what it was.
+ *
+ * Threads: the main one; it takes the turn.
+ */
+void fs_edit_start(void *user_data, const FsControlAsk *ask,
+                   FsControlReply *reply);
 
 /* ---- op_hold.c ----------------------------------------------------------- */
 
