@@ -10,6 +10,7 @@ _poctl_options()
 	import) echo "--dry-run --owner --postoffice --skip-refused $common" ;;
 	queue) echo "--all --config --iso --kind --postoffice --reverse --sort
 			--waiting $common" ;;
+	explain) echo "--iso --since --window $common" ;;
 	export) echo "--postoffice $common" ;;
 	*) echo "$common" ;;
 	esac
@@ -51,7 +52,7 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="break check create export import locks quarantine
+		words="break check create explain export import locks quarantine
 			queue sessions stat status --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
@@ -60,7 +61,8 @@ _poctl()
 		return
 	elif [[ $before == --kind ]]; then
 		words="external gateway inqueue other system user"
-	elif [[ $before == --postoffice || $before == --sort || $before == --map-size-mib ]]; then
+	elif [[ $before == --postoffice || $before == --sort || $before == --map-size-mib ||
+		$before == --since || $before == --window ]]; then
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")

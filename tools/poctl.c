@@ -26,6 +26,8 @@ static const ToolCommand commands[] = {
 	{ "sessions", "STORE", "List the clients of a mount.", tool_sessions },
 	{ "locks", "STORE", "List who has which mailbag, and who waits.",
 	  tool_locks },
+	{ "explain", "STORE [CODE|LOGFILE]",
+	  "Say what an error, or a log of them, means.", tool_explain },
 	{ "break", "STORE SESSION",
 	  "Undo a client's transaction, take its locks.", tool_break },
 	{ "queue", "STORE [MAILBAG]", "List the mailbags, or what is in one.",

@@ -10,12 +10,12 @@ USAGE = 2
 
 COMMANDS = {
     "create": 1, "import": 2, "export": 2, "check": 1, "stat": 1,
-    "status": 1, "sessions": 1, "locks": 1, "break": 2,
+    "status": 1, "sessions": 1, "locks": 1, "explain": 1, "break": 2,
     "queue": 1,
     "quarantine list": 1, "quarantine show": 2, "quarantine restore": 3,
     "quarantine discard": 2,
 }
-"""Every command, and how many arguments it takes."""
+"""Every command, and how many arguments it needs."""
 
 
 def refuses(status, *arguments, **options):
