@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/format/key.h"
+
+/**
+ * Which layout KEY files have, by watching a mailbag whose records are known
+ * to be there or to be deleted (the experiment that no article describes: send
+ * some messages, delete one, look). Pure.
+ *
+ * Every layout that key.h can describe is a candidate: 49 places, two orders of
+ * bits, two meanings of 1. What was seen rules out those that do not fit. One
+ * that is left is believed only when it has foretold a deletion both among the
+ * first eight records and after them: else another order of the bitmap's bytes,
+ * which key.h does not describe, could look the same.
+ *
+ * Threads: one at a time.
+ */
+
+/** What is known of a record, without the KEY. */
+typedef enum FormatRecordState {
+	FORMAT_RECORD_UNKNOWN,
+	FORMAT_RECORD_LIVE,
+	FORMAT_RECORD_DELETED,
+} FormatRecordState;
+
+/** A mailbag as it was at some time. */
+typedef struct FormatKeySight {
+	const uint8_t *key; /* FORMAT_KEY_SIZE bytes, borrowed */
+	const uint8_t
+		*states;  /* a FormatRecordState of each record, borrowed */
+	uint32_t records; /* FORMAT_KEY_RECORDS_MAX at most */
+} FormatKeySight;
+
+/** Layouts that key.h can describe. */
+#define FORMAT_KEY_CANDIDATES \
+	((size_t)(FORMAT_KEY_SIZE - FORMAT_KEY_BITMAP_SIZE + 1) * 2 * 2)
+
+/** What was learnt so far. */
+typedef struct FormatKeyLearn {
+	bool is_out[FORMAT_KEY_CANDIDATES];
+	uint8_t seen[FORMAT_KEY_RECORDS_MAX]; /* 1 << FormatRecordState, of
+	                                       * each record */
+} FormatKeyLearn;
+
+/** Begins with all candidates. */
+void format_key_learn_init(FormatKeyLearn *learn);
+
+/** Rules out what does not fit @sight. */
+void format_key_learn_add(FormatKeyLearn *learn, const FormatKeySight *sight);
+
+/** How many candidates are left. */
+unsigned format_key_learn_count(const FormatKeyLearn *learn);
+
+/**
+ * Finds the next candidate that is left; *@at is 0 at first. Returns false if
+ * there are no more. Its is_confirmed is whether it is settled.
+ */
+bool format_key_learn_next(const FormatKeyLearn *learn, size_t *at,
+                           FormatKeyLayout *ret_layout);
+
+/**
+ * Whether @learn has seen records both there and deleted among the first eight
+ * (@is_first) or after them.
+ */
+bool format_key_learn_has_both(const FormatKeyLearn *learn, bool is_first);
+
+/** Whether one candidate is left that may be believed. */
+bool format_key_learn_is_settled(const FormatKeyLearn *learn);
+
+/**
+ * Brings @states of FORMAT_KEY_RECORDS_MAX records up to date after messages
+ * were delivered: each record of the MBG @after (of @after_size bytes) that is
+ * new or not as it was in @before is live now. If there are fewer than before,
+ * the mailbag was compressed, and nothing is known of any.
+ *
+ * Returns how many have become live.
+ */
+uint32_t format_key_learn_delivered(const uint8_t *before, size_t before_size,
+                                    const uint8_t *after, size_t after_size,
+                                    uint8_t *states);
