@@ -10,6 +10,8 @@ _poctl_options()
 	import) echo "--dry-run --owner --postoffice --skip-refused $common" ;;
 	queue) echo "--all --config --iso --kind --postoffice --reverse --sort
 			--waiting $common" ;;
+	learn) echo "--after --before --config --dry-run --mailbag
+		--postoffice $common" ;;
 	explain) echo "--iso --since --window $common" ;;
 	export) echo "--postoffice $common" ;;
 	*) echo "$common" ;;
@@ -52,7 +54,7 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="break check create explain export import locks quarantine
+		words="break check create explain export import learn locks quarantine
 			queue sessions stat status --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
@@ -62,6 +64,7 @@ _poctl()
 	elif [[ $before == --kind ]]; then
 		words="external gateway inqueue other system user"
 	elif [[ $before == --postoffice || $before == --sort || $before == --map-size-mib ||
+		$before == --mailbag ||
 		$before == --since || $before == --window ]]; then
 		return
 	elif [[ $word == -* ]]; then

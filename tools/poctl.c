@@ -28,6 +28,8 @@ static const ToolCommand commands[] = {
 	  tool_locks },
 	{ "explain", "STORE [CODE|LOGFILE]",
 	  "Say what an error, or a log of them, means.", tool_explain },
+	{ "learn", "STORE", "Find out how KEY files mark deleted records.",
+	  tool_learn },
 	{ "break", "STORE SESSION",
 	  "Undo a client's transaction, take its locks.", tool_break },
 	{ "queue", "STORE [MAILBAG]", "List the mailbags, or what is in one.",

@@ -98,6 +98,7 @@ ToolExit tool_sessions(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_locks(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_queue(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_explain(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);

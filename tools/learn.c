@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Learning how KEY files lie, from what a licensed copy does to them. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#include "store/format/key_learn.h"
+#include "tools/fact.h"
+#include "tools/lesson.h"
+#include "tools/rows.h"
+#include "tools/tool.h"
+
+#define GROUP "key-layout"
+
+/* Layouts that are listed where more than one is left. */
+#define LISTED_MAX 12
+
+typedef struct Learn {
+	const char *store; /* borrowed */
+	char *mailbag;     /* owned, as all that follow */
+	char *office;
+	char *before;
+	char **after;
+	char *config;
+	gboolean is_dry;
+} Learn;
+
+static void
+learn_clear(Learn *learn)
+{
+	g_free(learn->mailbag);
+	g_free(learn->office);
+	g_free(learn->before);
+	g_strfreev(learn->after);
+	g_free(learn->config);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Learn, learn_clear)
+
+/* ---- images on disk ------------------------------------------------------ */
+
+/* Reads "1,9" at the end of "DIR:1,9" into @deleted, and cuts it off. */
+static int
+take_deleted(char *word, GArray *deleted, GError **error)
+{
+	char *colon = strrchr(word, ':');
+	g_auto(GStrv) numbers = NULL;
+	size_t i;
+
+	if (colon == NULL || strchr(colon, '/') != NULL)
+		return 0;
+	*colon = '\0';
+	numbers = g_strsplit(colon + 1, ",", -1);
+	for (i = 0; numbers[i] != NULL; i++) {
+		uint32_t record;
+		guint64 number;
+
+		if (!g_ascii_string_to_unsigned(numbers[i], 10, 0,
+		                                FORMAT_KEY_RECORDS_MAX - 1,
+		                                &number, NULL))
+			return tool_misuse(error, "%s is no record's number",
+			                   numbers[i]);
+		record = (uint32_t)number;
+		g_array_append_val(deleted, record);
+	}
+	return 0;
+}
+
+/* Looks at the image in @word, "DIR" or "DIR:1,9". */
+static int
+add_image(ToolLesson *lesson, const Learn *learn, const char *word,
+          GError **error)
+{
+	g_autoptr(GArray) deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	g_autofree char *dir = g_strdup(word);
+	ToolMailbagImage *image;
+	int r;
+
+	r = take_deleted(dir, deleted, error);
+	if (r == 0)
+		r = tool_mailbag_image_read(dir, learn->mailbag, &image, error);
+	if (r == 0)
+		r = tool_lesson_add(lesson, image, deleted, error);
+	return r;
+}
+
+static int
+add_images(ToolLesson *lesson, const Learn *learn, GError **error)
+{
+	size_t i;
+	int r;
+
+	r = add_image(lesson, learn, learn->before, error);
+	for (i = 0; r == 0 && learn->after[i] != NULL; i++)
+		r = add_image(lesson, learn, learn->after[i], error);
+	return r;
+}
+
+/* ---- pofs.conf ----------------------------------------------------------- */
+
+/* Gives what root has just written at @path to the owner of the store. */
+static int
+adopt(const char *path, const char *store)
+{
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	if (stat(store, &st) < 0 || chown(path, st.st_uid, st.st_gid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int
+write_layout(const Learn *learn, const FormatKeyLayout *layout,
+             const char *path, GError **error)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = NULL;
+	gsize size;
+	int r;
+
+	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_KEEP_COMMENTS,
+	                               &problem) &&
+	    !g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		return tool_fail(error, -EINVAL, "%s: %s", path,
+		                 problem->message);
+	g_clear_error(&problem);
+	g_key_file_set_integer(file, GROUP, "offset", (int)layout->offset);
+	g_key_file_set_string(file, GROUP, "order",
+	                      layout->first_bit_is_lsb ? "lsb" : "msb");
+	g_key_file_set_integer(file, GROUP, "deleted", layout->one_is_deleted);
+	g_key_file_set_string(file, GROUP, "confirmed", "yes");
+	text = g_key_file_to_data(file, &size, NULL);
+	if (!g_file_set_contents_full(path, text, (gssize)size,
+	                              G_FILE_SET_CONTENTS_CONSISTENT |
+	                                      G_FILE_SET_CONTENTS_DURABLE,
+	                              0600, &problem))
+		return tool_fail(error, -EIO, "%s", problem->message);
+	r = adopt(path, learn->store);
+	if (r < 0)
+		return tool_fail(error, r, "cannot give %s to its owner: %s",
+		                 path, g_strerror(-r));
+	return 0;
+}
+
+/* ---- what is said -------------------------------------------------------- */
+
+static GVariant *
+candidate_rows(const FormatKeyLearn *learn)
+{
+	GVariantBuilder rows = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+	FormatKeyLayout layout;
+	size_t at = 0;
+
+	while (format_key_learn_next(learn, &at, &layout)) {
+		GVariantBuilder row =
+			G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+
+		tool_fact_number(&row, "offset", layout.offset);
+		tool_fact_text(&row, "order",
+		               layout.first_bit_is_lsb ? "lsb" : "msb");
+		tool_fact_number(&row, "deleted", layout.one_is_deleted);
+		g_variant_builder_add_value(&rows, g_variant_builder_end(&row));
+	}
+	return g_variant_builder_end(&rows);
+}
+
+static void
+print_json(const FormatKeyLearn *learn, const char *written)
+{
+	g_auto(GVariantBuilder) row =
+		G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+	g_autoptr(ToolJson) json = tool_json_new();
+	g_autoptr(GVariant) facts = NULL;
+
+	tool_fact_bool(&row, "settled", format_key_learn_is_settled(learn));
+	tool_fact_number(&row, "left", format_key_learn_count(learn));
+	g_variant_builder_add(&row, "{sv}", "candidates",
+	                      candidate_rows(learn));
+	if (written != NULL)
+		tool_fact_text(&row, "written", written);
+	facts = g_variant_ref_sink(g_variant_builder_end(&row));
+	tool_row_json(json, facts);
+	tool_json_print(&json);
+}
+
+static void
+print_candidates(const FormatKeyLearn *learn)
+{
+	FormatKeyLayout layout;
+	unsigned listed = 0;
+	size_t at = 0;
+
+	while (listed++ < LISTED_MAX &&
+	       format_key_learn_next(learn, &at, &layout)) {
+		g_autofree char *text = format_key_layout_print(&layout);
+
+		(void)printf("  %s\n", text);
+	}
+}
+
+/* Why nothing is settled. */
+static int
+fail_unsettled(const FormatKeyLearn *learn, GError **error)
+{
+	unsigned left = format_key_learn_count(learn);
+
+	if (left == 0)
+		return tool_fail(error, -ENOENT,
+		                 "no layout that is known fits what was seen: "
+		                 "nothing was written");
+	if (left > 1)
+		return tool_fail(error, -EAGAIN,
+		                 "%u layouts fit what was seen: nothing was "
+		                 "written",
+		                 left);
+	return tool_fail(error, -EAGAIN,
+	                 "one layout fits, but no message was deleted %s: "
+	                 "nothing was written",
+	                 format_key_learn_has_both(learn, true)
+	                         ? "whose record is 8 or later"
+	                         : "whose record is 0 to 7");
+}
+
+static int
+conclude(const Learn *learn, const ToolLesson *lesson, bool is_json,
+         GError **error)
+{
+	const FormatKeyLearn *learnt = &lesson->learn;
+	bool is_settled = format_key_learn_is_settled(learnt);
+	g_autofree char *path =
+		learn->config != NULL
+			? g_strdup(learn->config)
+			: g_build_filename(learn->store, "pofs.conf", NULL);
+	bool is_written = is_settled && !learn->is_dry;
+	FormatKeyLayout layout;
+	size_t at = 0;
+	int r = 0;
+
+	if (is_written && format_key_learn_next(learnt, &at, &layout))
+		r = write_layout(learn, &layout, path, error);
+	if (r < 0)
+		return r;
+	if (is_json) {
+		print_json(learnt, is_written ? path : NULL);
+	} else {
+		print_candidates(learnt);
+		if (is_written)
+			tool_say("Wrote this layout to %s.", path);
+	}
+	return is_settled ? 0 : fail_unsettled(learnt, error);
+}
+
+/* ---- the command --------------------------------------------------------- */
+
+static int
+check_options(const Learn *learn, bool is_json, GError **error)
+{
+	if (learn->mailbag == NULL)
+		return tool_misuse(error, "learn needs --mailbag");
+	if (strchr(learn->mailbag, '/') != NULL)
+		return tool_misuse(error, "%s is no mailbag", learn->mailbag);
+	if ((learn->before == NULL) != (learn->after == NULL))
+		return tool_misuse(error,
+		                   "--before and --after need each other");
+	if (learn->before == NULL && (!isatty(STDIN_FILENO) || is_json))
+		return tool_misuse(error, "learn asks on a terminal: without "
+		                          "one it needs --before and --after");
+	return 0;
+}
+
+static int
+run(const Learn *learn, const ToolOptions *options, GError **error)
+{
+	g_auto(ToolLesson) lesson;
+	int r;
+
+	tool_lesson_init(&lesson, !options->json && !options->quiet);
+	if (learn->before != NULL)
+		r = add_images(&lesson, learn, error);
+	else
+		r = tool_lesson_ask(&lesson, learn->store, learn->office,
+		                    learn->mailbag, error);
+	return r < 0 ? r : conclude(learn, &lesson, options->json, error);
+}
+
+ToolExit
+tool_learn(const ToolCommand *self, char **argv, GError **error)
+{
+	g_auto(ToolOptions) options = { 0 };
+	g_auto(Learn) learn = { 0 };
+	const GOptionEntry entries[] = {
+		{ "mailbag", 0, 0, G_OPTION_ARG_STRING, &learn.mailbag,
+		  "The mailbag that is watched", "MAILBAG" },
+		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME, &learn.office,
+		  "It is in folder NAME", "NAME" },
+		{ "before", 0, 0, G_OPTION_ARG_FILENAME, &learn.before,
+		  "Do not ask: a copy of the postoffice at first", "DIR" },
+		{ "after", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &learn.after,
+		  "A later copy, and the records deleted in between",
+		  "DIR[:N,...]" },
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &learn.config,
+		  "Write to FILE instead of STORE/pofs.conf", "FILE" },
+		{ "dry-run", 'n', 0, G_OPTION_ARG_NONE, &learn.is_dry,
+		  "Write nothing", NULL },
+		{ NULL },
+	};
+
+	if (tool_options_read(self, entries, argv, &options, error) < 0)
+		return TOOL_USAGE;
+	if (options.done)
+		return TOOL_OK;
+
+	learn.store = options.arguments[0];
+	if (check_options(&learn, options.json, error) < 0)
+		return TOOL_USAGE;
+	/* What is wrong with the command line says so in the error. */
+	if (run(&learn, &options, error) < 0)
+		return (ToolExit)(*error)->code;
+	return TOOL_OK;
+}
