@@ -221,6 +221,8 @@ void quarantine_init(Store *store);
 void quarantine_free(Store *store);
 /** Finds what there is; drafts that were left are entries from now on. */
 int quarantine_load(Store *store);
+/** Enters what there is of entries in @vitals; drafts do not count. */
+void quarantine_weigh(const Store *store, StoreVitals *vitals);
 /** Keeps what @txn has staged, and logs if it cannot. Errors: -ENOSPC, -EIO. */
 int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
 /** Ends the draft of @txn: now, or with what it has staged. Errors: -EIO. */

@@ -56,6 +56,21 @@ note_entry(Store *store, const StoreUndone *undone, bool is_draft)
 	store->undone_bytes += entry->bytes;
 }
 
+void
+quarantine_weigh(const Store *store, StoreVitals *vitals)
+{
+	GList *l;
+
+	for (l = store->undone.head; l != NULL; l = l->next) {
+		const Entry *entry = l->data;
+
+		if (entry->is_draft)
+			continue;
+		vitals->undone++;
+		vitals->undone_bytes += entry->bytes;
+	}
+}
+
 static void
 forget_entry(Store *store, uint64_t id)
 {

@@ -185,10 +185,35 @@ store_stat(Store *store, StoreStat *ret_stat)
 	return r;
 }
 
+/* What is pending takes its room soon, what the journal has of the past gives
+ * way. */
+static StoreRoom
+room_left(const Store *store, const KvRoom *room)
+{
+	uint64_t pending = MIN(commit_pending(store), room->free);
+
+	return (StoreRoom){
+		.total = room->total,
+		.free = room->free - pending + store->journal.bytes,
+	};
+}
+
 int
 store_room(Store *store, StoreRoom *ret_room)
 {
-	uint64_t pending;
+	KvRoom room;
+	int r;
+
+	STORE_LOCK(store);
+	r = kv_room(store->kv, &room);
+	if (r == 0)
+		*ret_room = room_left(store, &room);
+	return r;
+}
+
+int
+store_vitals(Store *store, StoreVitals *ret_vitals)
+{
 	KvRoom room;
 	int r;
 
@@ -196,9 +221,12 @@ store_room(Store *store, StoreRoom *ret_room)
 	r = kv_room(store->kv, &room);
 	if (r < 0)
 		return r;
-	pending = MIN(commit_pending(store), room.free);
-	/* What the journal has of the past gives way. */
-	ret_room->free = room.free - pending + store->journal.bytes;
-	ret_room->total = room.total;
+	*ret_vitals = (StoreVitals){
+		.commits = store->seq,
+		.disk_used = room.used,
+		.room = room_left(store, &room),
+		.error = -commit_health_error(store),
+	};
+	quarantine_weigh(store, ret_vitals);
 	return 0;
 }

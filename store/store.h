@@ -529,6 +529,19 @@ typedef struct StoreRoom {
 /** What the disk and the map leave; cheap. */
 int store_room(Store *store, StoreRoom *ret_room);
 
+/** How the store does; for one that is open for writing. */
+typedef struct StoreVitals {
+	uint64_t commits;      /* since creation */
+	uint64_t undone;       /* transactions in the quarantine */
+	uint64_t undone_bytes; /* of their content */
+	uint64_t disk_used;    /* bytes of the database file */
+	StoreRoom room;
+	int error; /* of the last commit, an errno; 0: all is well */
+} StoreVitals;
+
+/** As store_stat(), as far as that is cheap. */
+int store_vitals(Store *store, StoreVitals *ret_vitals);
+
 /** Told of one broken invariant in one sentence. */
 typedef void StoreFinding(void *user_data, const char *sentence);
 
