@@ -49,6 +49,19 @@ fs_lock_key(const StorePlace *place)
 	}
 }
 
+const char *
+fs_lock_purpose_name(FsLockPurpose purpose)
+{
+	static const char *const names[] = {
+		[FS_LOCK_UPDATE] = "update",
+		[FS_LOCK_PROCESSING] = "processing",
+		[FS_LOCK_INQUEUE] = "inqueue",
+		[FS_LOCK_FILE] = "file",
+	};
+
+	return names[purpose];
+}
+
 static FsLockPurpose
 letter_purpose(char letter)
 {

@@ -30,6 +30,9 @@ FsLockPurpose fs_lock_key_purpose(const StorePlace *place);
 /** Its key; NULL for a file without. Ownership: the caller frees it. */
 char *fs_lock_key(const StorePlace *place);
 
+/** What it is called where a person reads of it; NULL for FS_LOCK_NONE. */
+const char *fs_lock_purpose_name(FsLockPurpose purpose);
+
 /** What a key is of. */
 typedef struct FsLockSubject {
 	FsLockPurpose purpose;

@@ -33,7 +33,7 @@ place_free(void *data)
 }
 
 void
-fs_mailbags_init(FsMailbags *all)
+fs_mailbags_init(FsMailbags *all, FsMetrics *metrics)
 {
 	*all = (FsMailbags){
 		.by_key = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
@@ -42,6 +42,7 @@ fs_mailbags_init(FsMailbags *all)
 		                                NULL, place_free),
 		.parties = g_hash_table_new_full(g_int64_hash, g_int64_equal,
 		                                 NULL, party_free),
+		.metrics = metrics,
 	};
 	g_queue_init(&all->answers);
 }
@@ -180,6 +181,14 @@ fs_place_end(FsMailbags *all, FsPlace *place, int r)
 	g_hash_table_remove(all->places, &place->id);
 }
 
+void
+fs_place_serve(FsMailbags *all, FsPlace *place, int64_t now_us)
+{
+	fs_metrics_wait(all->metrics, place->mailbag->key,
+	                now_us - place->since_us);
+	fs_place_end(all, place, 0);
+}
+
 FsPlace *
 fs_mailbag_find_place(const FsMailbag *mailbag, const FsParty *party,
                       FsPlaceKind kind)
@@ -246,7 +255,7 @@ fs_mailbag_take(FsMailbags *all, FsMailbag *mailbag, FsParty *party,
 	}
 	mailbag->count++;
 	if (tries != NULL)
-		fs_place_end(all, tries, 0);
+		fs_place_serve(all, tries, now_us);
 }
 
 void
@@ -295,7 +304,7 @@ fs_mailbag_serve(FsMailbags *all, FsMailbag *mailbag, int64_t now_us)
 
 	while ((place = mailbag_find_present(mailbag, next)) != NULL) {
 		fs_mailbag_take(all, mailbag, next, now_us);
-		fs_place_end(all, place, 0);
+		fs_place_serve(all, place, now_us);
 	}
 }
 

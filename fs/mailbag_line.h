@@ -70,6 +70,7 @@ struct FsMailbags {
 	GHashTable *by_key; /* key -> FsMailbag, owned */
 	GHashTable *places; /* id -> FsPlace, owned */
 	GQueue answers;     /* FsMailbagAnswer, owned: to be given */
+	FsMetrics *metrics; /* borrowed; or NULL */
 
 	/* Of mailbag_line.c. */
 	GHashTable *parties; /* session -> FsParty, owned */
@@ -77,7 +78,7 @@ struct FsMailbags {
 	uint64_t mark; /* of the last search for a circle */
 };
 
-void fs_mailbags_init(FsMailbags *all);
+void fs_mailbags_init(FsMailbags *all, FsMetrics *metrics);
 
 /** Nobody may be present in any line. */
 void fs_mailbags_clear(FsMailbags *all);
@@ -126,6 +127,9 @@ void fs_place_answer(FsMailbags *all, FsPlace *place, int r);
 
 /** Answers @place and gives it up; mailbag and party are left to be tidied. */
 void fs_place_end(FsMailbags *all, FsPlace *place, int r);
+
+/** The same for one whose party has just taken the mailbag. */
+void fs_place_serve(FsMailbags *all, FsPlace *place, int64_t now_us);
 
 /**
  * Whether the owner of @place, waiting there, waits for itself: for the holder,

@@ -29,13 +29,13 @@ table_unlock(FsMailbagLock *table)
 }
 
 FsMailbagLock *
-fs_mailbag_lock_new(int64_t wait_us)
+fs_mailbag_lock_new(int64_t wait_us, FsMetrics *metrics)
 {
 	FsMailbagLock *table = g_new0(FsMailbagLock, 1);
 
 	table->wait_us = wait_us;
 	g_mutex_init(&table->mutex);
-	fs_mailbags_init(&table->all);
+	fs_mailbags_init(&table->all, metrics);
 	return table;
 }
 
@@ -194,7 +194,7 @@ table_take(FsMailbagLock *table, FsMailbag *mailbag, FsParty *party,
 	fs_mailbag_take(&table->all, mailbag, party, now_us);
 	absent = fs_mailbag_find_place(mailbag, party, FS_PLACE_WAITS);
 	if (absent != NULL)
-		fs_place_end(&table->all, absent, 0);
+		fs_place_serve(&table->all, absent, now_us);
 
 	return 0;
 }
@@ -265,6 +265,7 @@ table_park(FsMailbagLock *table, FsMailbag *mailbag, FsParty *party,
            FsMailbagWait *ret_wait)
 {
 	FsPlace *place = fs_mailbag_find_place(mailbag, party, FS_PLACE_WAITS);
+	bool is_late;
 
 	if (place == NULL) {
 		place = table_place(table, mailbag, party, FS_PLACE_WAITS,
@@ -276,8 +277,11 @@ table_park(FsMailbagLock *table, FsMailbag *mailbag, FsParty *party,
 
 	place->grant = grant;
 	place->user_data = user_data;
-	if (place->deadline_us <= ask->now_us ||
-	    fs_place_is_circle(&table->all, place)) {
+	is_late = place->deadline_us <= ask->now_us;
+	if (is_late || fs_place_is_circle(&table->all, place)) {
+		fs_metrics_count(table->all.metrics,
+		                 is_late ? FS_COUNT_TIMEOUT
+		                         : FS_COUNT_DEADLOCK);
 		place->grant = NULL;
 		fs_place_end(&table->all, place, 0);
 		return -ETXTBSY;
@@ -353,6 +357,8 @@ fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session, const char *key,
 	mailbag = fs_mailbags_find(&table->all, key);
 	if (mailbag != NULL && mailbag->holder != NULL &&
 	    mailbag->holder->session == session && --mailbag->count == 0) {
+		fs_metrics_hold(table->all.metrics, key,
+		                now_us - mailbag->since_us);
 		fs_mailbag_free_up(mailbag);
 		fs_mailbag_serve(&table->all, mailbag, now_us);
 		fs_mailbags_tidy(&table->all, mailbag);
@@ -399,6 +405,8 @@ place_expire(FsMailbagLock *table, FsPlace *place, int64_t now_us)
 		return;
 
 	if (place->grant == NULL || place->deadline_us <= now_us) {
+		if (place->grant != NULL)
+			fs_metrics_count(table->all.metrics, FS_COUNT_TIMEOUT);
 		table_end(table, place, -ETXTBSY);
 		return;
 	}

@@ -6,6 +6,8 @@
 
 #include <glib.h>
 
+#include "fs/metrics.h"
+
 /**
  * Mailbag locks: one session at a time has a mailbag, for as many forms as it
  * has asked, and the others stand in line. So it is with a file that only one
@@ -55,8 +57,11 @@ typedef uint64_t FsMailbagWait;
  */
 typedef void FsMailbagGrant(void *user_data, int r);
 
-/** @wait_us: the time from the first ask to the deadline; 0: nobody waits. */
-FsMailbagLock *fs_mailbag_lock_new(int64_t wait_us);
+/**
+ * @wait_us: the time from the first ask to the deadline; 0: nobody waits.
+ * @metrics, where waits and holds are counted, is borrowed; NULL: nowhere.
+ */
+FsMailbagLock *fs_mailbag_lock_new(int64_t wait_us, FsMetrics *metrics);
 
 /** Frees @table; nothing may be parked in it. NULL is a no-op. */
 void fs_mailbag_lock_free(FsMailbagLock *table);

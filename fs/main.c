@@ -196,6 +196,7 @@ server_open(Server *server)
 	FsTimer *timer = NULL;
 	FsLater *later = NULL;
 	FsMailbagLock *mailbags;
+	FsMetrics *metrics;
 	int r;
 
 	r = server_open_store(server);
@@ -212,8 +213,9 @@ server_open(Server *server)
 	if (r < 0)
 		return r;
 
-	mailbags = fs_mailbag_lock_new(server->config.lock_wait_s *
-	                               G_USEC_PER_SEC);
+	metrics = fs_metrics_new();
+	mailbags = fs_mailbag_lock_new(
+		server->config.lock_wait_s * G_USEC_PER_SEC, metrics);
 	server->mount = (FsMount){
 		.store = server->store,
 		.config = &server->config,
@@ -224,6 +226,7 @@ server_open(Server *server)
 		.transactions = fs_transaction_table_new(mailbags),
 		.lock_files = fs_lock_files_new(),
 		.creators = fs_creators_new(),
+		.metrics = metrics,
 		.wait_timer = timer,
 		.later = later,
 		.turn = &server->turn,
@@ -258,6 +261,7 @@ server_close(Server *server)
 	fs_range_lock_free(mount->locks);
 	fs_mailbag_lock_free(mount->mailbags);
 	fs_creators_free(mount->creators);
+	fs_metrics_free(mount->metrics);
 	fs_timer_close(mount->wait_timer);
 	fs_session_table_free(mount->sessions);
 	fs_liveness_close(server->liveness);
@@ -414,12 +418,15 @@ server_listen(Server *server)
 		.mailbags = mount->mailbags,
 		.transactions = mount->transactions,
 		.lock_files = mount->lock_files,
+		.metrics = mount->metrics,
 	};
 	fs_control_add(server->control, "status", fs_status_answer,
 	               &server->status);
 	fs_control_add(server->control, "sessions", fs_survey_sessions,
 	               &server->survey);
 	fs_control_add(server->control, "locks", fs_survey_locks,
+	               &server->survey);
+	fs_control_add(server->control, "metrics", fs_survey_metrics,
 	               &server->survey);
 	fs_control_add(server->control, "break", fs_break_answer,
 	               &server->mount);
@@ -457,7 +464,8 @@ server_run(Server *server, FsLaunch *launch)
 	/* Closes that are still looked at; their handles are closed below. */
 	fs_later_run(server->mount.later);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
-	fs_undo_stop(&server->mount, "the server ended");
+	fs_undo_stop(&server->mount,
+	             (FsReason){ FS_UNDONE_STOP, "the server ended" });
 	handles_close(&server->mount);
 	g_message("unmounted mountpoint=%s", server->options->mount_point);
 	return 0;

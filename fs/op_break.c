@@ -42,7 +42,9 @@ session_break(const FsMount *mount, const FsSession *session, Break *ret_broken)
 	          serial, (int)fs_session_pid(session), ret_broken->locks,
 	          ret_broken->waits, ret_broken->files);
 	fs_mailbag_lock_leave(mount->mailbags, serial, g_get_monotonic_time());
-	fs_undo_session(mount, session, "broken by the administrator");
+	fs_undo_session(
+		mount, session,
+		(FsReason){ FS_UNDONE_BREAK, "broken by the administrator" });
 	fs_turn_end(mount);
 	return true;
 }

@@ -32,6 +32,7 @@ typedef struct Flight {
 	uint64_t batch;
 	GHashTable *dirs; /* owned: names in them have changed */
 	GQueue ends;      /* FsCall, owned: to be answered */
+	int64_t asked_us; /* monotonic */
 	int r;
 } Flight;
 
@@ -84,7 +85,22 @@ flight_failed(const Flight *flight)
 	g_critical("commit failed session=%" G_GUINT64_FORMAT ": %s",
 	           fs_session_serial(transaction->session),
 	           g_strerror(-flight->r));
-	fs_undo(flight->mount, transaction, "a commit of it failed", is_told);
+	fs_undo(flight->mount, transaction,
+	        (FsReason){ FS_UNDONE_ERROR, "a commit of it failed" },
+	        is_told);
+}
+
+/* What is undone with it, since it took off, is counted by itself. */
+static void
+flight_count(const Flight *flight)
+{
+	FsMetrics *metrics = flight->mount->metrics;
+
+	fs_metrics_commit(metrics, g_get_monotonic_time() - flight->asked_us);
+	if (flight->r == 0)
+		fs_metrics_count(metrics, FS_COUNT_COMMITTED);
+	else
+		fs_metrics_undone(metrics, FS_UNDONE_ERROR);
 }
 
 /* On the main thread. */
@@ -98,6 +114,7 @@ flight_landed(void *user_data)
 	int r = flight->r;
 
 	g_mutex_lock(mount->turn);
+	flight_count(flight);
 	dirs_settle(mount, flight->dirs);
 	fs_transaction_landed(transaction);
 	if (transaction->is_detached) {
@@ -140,6 +157,7 @@ transaction_fly(const FsMount *mount, FsTransaction *transaction)
 		.batch = transaction->batch,
 		.dirs = g_hash_table_ref(transaction->dirs),
 		.ends = transaction->ends,
+		.asked_us = g_get_monotonic_time(),
 	};
 	g_queue_init(&transaction->ends);
 	fs_account_give(transaction, mount->mailbags, mount->store);
@@ -159,11 +177,13 @@ transaction_publish(const FsMount *mount, FsTransaction *transaction)
 	if (r < 0) {
 		ends = transaction->ends;
 		g_queue_init(&transaction->ends);
-		fs_undo(mount, transaction, g_strerror(-r), true);
+		fs_undo(mount, transaction,
+		        (FsReason){ FS_UNDONE_ERROR, g_strerror(-r) }, true);
 		fs_commit_answer(&ends, r);
 		return end_error(r);
 	}
 
+	fs_metrics_count(mount->metrics, FS_COUNT_PUBLISHED);
 	dirs_settle(mount, transaction->dirs);
 	fs_transaction_next_batch(transaction);
 	return 0;
@@ -200,7 +220,9 @@ transaction_end(const FsMount *mount, FsTransaction *transaction)
 	if (fs_transaction_is_staged(transaction)) {
 		if (is_torn(transaction)) {
 			fs_undo(mount, transaction,
-			        "a new message file has a gap", true);
+			        (FsReason){ FS_UNDONE_TORN,
+			                    "a new message file has a gap" },
+			        true);
 			return -EIO;
 		}
 		if (transaction->is_durable) {
@@ -412,7 +434,9 @@ serial_expire(const FsMount *mount, uint64_t serial)
 	transaction_relieve(mount, transaction);
 	if (us >= limit_us(mount) && !transaction->is_flying)
 		fs_undo(mount, transaction,
-		        "it took longer than transaction-limit", false);
+		        (FsReason){ FS_UNDONE_AGE,
+		                    "it took longer than transaction-limit" },
+		        false);
 }
 
 void

@@ -105,15 +105,15 @@ flush_look(void *user_data)
 {
 	Flush *flush = user_data;
 	const FsMount *mount = flush->call.mount;
-	const char *fault = fs_undo_look(&flush->call, flush->session);
+	FsReason fault = fs_undo_look(&flush->call, flush->session);
 	FsTransaction *transaction;
 
 	g_mutex_lock(mount->turn);
 	transaction = fs_transaction_find(mount->transactions, flush->session);
-	if (fault != NULL && transaction != NULL)
+	if (fault.why != FS_UNDONE_NOT && transaction != NULL)
 		fs_undo(mount, transaction, fault, true);
 	flush_end(&flush->call, flush->handle, flush->session,
-	          fault != NULL ? -EIO : 0);
+	          fault.why != FS_UNDONE_NOT ? -EIO : 0);
 	fs_turn_end(mount);
 	g_mutex_unlock(mount->turn);
 

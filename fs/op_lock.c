@@ -121,6 +121,8 @@ range_wait(Locking *locking)
 
 	r = fs_range_lock_wait(call->mount->locks, &locking->owner,
 	                       &locking->range, locking_ended, locking, &wait);
+	if (r == -EDEADLK)
+		fs_metrics_count(call->mount->metrics, FS_COUNT_DEADLOCK);
 	if (r < 0)
 		locking_ended(locking, r);
 	else if (wait != 0)

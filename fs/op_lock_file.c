@@ -65,6 +65,8 @@ fs_call_lock_find(const FsCall *call, const FsSession *session,
 	g_autofree char *key = fs_lock_key(place);
 
 	if (is_elsewhere(call, session, place)) {
+		fs_metrics_count(call->mount->metrics,
+		                 FS_COUNT_REFUSED_LOCK_FILE);
 		(void)fs_mailbag_lock_attempt(call->mount->mailbags,
 		                              fs_session_serial(session), key,
 		                              g_get_monotonic_time());

@@ -15,6 +15,10 @@
  *   told nothing yet is told by its next change, lest it goes on where it was.
  */
 
+static const FsReason NOT_UNDONE = { .why = FS_UNDONE_NOT };
+static const FsReason DISCONNECTED = { FS_UNDONE_DISCONNECT,
+	                               "its client disconnected" };
+
 /* @reason, and whose it was, if that is known by now. */
 static char *
 reason_complete(FsSession *session, const char *reason)
@@ -35,15 +39,17 @@ reason_complete(FsSession *session, const char *reason)
 
 static void
 transaction_quarantine(const FsMount *mount, FsTransaction *transaction,
-                       const char *reason)
+                       FsReason reason)
 {
-	g_autofree char *full = reason_complete(transaction->session, reason);
+	g_autofree char *full =
+		reason_complete(transaction->session, reason.text);
 	StoreCause cause = {
 		.reason = full,
 		.begun_ns = transaction->begun_ns,
 	};
 	int r = 0;
 
+	fs_metrics_undone(mount->metrics, reason.why);
 	g_warning("undone session=%" G_GUINT64_FORMAT
 	          " pid=%d files=%u reason=\"%s\"",
 	          fs_session_serial(transaction->session),
@@ -77,7 +83,7 @@ ranges_drop(const FsMount *mount, const FsSession *session)
 }
 
 void
-fs_undo(const FsMount *mount, FsTransaction *transaction, const char *reason,
+fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
         bool is_told)
 {
 	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
@@ -103,8 +109,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, const char *reason,
 }
 
 void
-fs_undo_session(const FsMount *mount, const FsSession *session,
-                const char *reason)
+fs_undo_session(const FsMount *mount, const FsSession *session, FsReason reason)
 {
 	FsTransaction *transaction =
 		fs_transaction_find(mount->transactions, session);
@@ -114,7 +119,7 @@ fs_undo_session(const FsMount *mount, const FsSession *session,
 }
 
 void
-fs_undo_stop(const FsMount *mount, const char *reason)
+fs_undo_stop(const FsMount *mount, FsReason reason)
 {
 	FsTransaction *transaction;
 
@@ -146,24 +151,26 @@ is_lost(const FsCall *call, FsSession *session)
 	       (!fs_session_peer(session, &peer) || peer.is_smbd);
 }
 
-static const char *
+static FsReason
 end_fault(FsSession *session, int r, FsThreadEnd end)
 {
 	FsPeer peer;
 
 	if (r < 0)
-		return "it is not known how its process ended";
+		return (FsReason){ FS_UNDONE_DEATH,
+			           "it is not known how its process ended" };
 
 	switch (end) {
 	case FS_THREAD_GOES_ON:
-		return NULL;
+		return NOT_UNDONE;
 	case FS_THREAD_EXITS:
-		return fs_session_peer(session, &peer) && !peer.is_smbd
-		               ? NULL
-		               : "its smbd ended";
+		if (fs_session_peer(session, &peer) && !peer.is_smbd)
+			return NOT_UNDONE;
+		return (FsReason){ FS_UNDONE_DEATH, "its smbd ended" };
 	case FS_THREAD_FAILS:
 	default:
-		return "its process was killed or failed";
+		return (FsReason){ FS_UNDONE_DEATH,
+			           "its process was killed or failed" };
 	}
 }
 
@@ -177,14 +184,14 @@ fs_undo_is_due(const FsCall *call, const FsSession *session)
 	       fs_session_pid(session) != 0;
 }
 
-const char *
+FsReason
 fs_undo_look(const FsCall *call, FsSession *session)
 {
 	FsThreadEnd end = FS_THREAD_GOES_ON;
 	int r;
 
 	if (is_lost(call, session))
-		return "its client disconnected";
+		return DISCONNECTED;
 
 	r = fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end);
 	return end_fault(session, r, end);
@@ -199,6 +206,6 @@ fs_undo_lost(const FsCall *call, FsSession *session)
 	if (!fs_undo_is_due(call, session) || !is_lost(call, session))
 		return false;
 
-	fs_undo(call->mount, transaction, "its client disconnected", true);
+	fs_undo(call->mount, transaction, DISCONNECTED, true);
 	return true;
 }

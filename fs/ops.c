@@ -139,7 +139,9 @@ fs_turn_session_ended(const FsMount *mount, uint64_t serial)
 		fs_session_by_serial(mount->sessions, serial);
 
 	if (session != NULL) {
-		fs_undo_session(mount, session, "its process ended");
+		fs_undo_session(
+			mount, session,
+			(FsReason){ FS_UNDONE_DEATH, "its process ended" });
 		/* Its children may still have its files open. */
 		fs_session_next_epoch(session);
 	}

@@ -10,6 +10,7 @@
 #include "fs/later.h"
 #include "fs/lock_file.h"
 #include "fs/mailbag_lock.h"
+#include "fs/metrics.h"
 #include "fs/notify.h"
 #include "fs/range_lock.h"
 #include "fs/reply.h"
@@ -41,6 +42,7 @@ typedef struct FsMount {
 	FsTransactionTable *transactions;
 	FsLockFiles *lock_files;
 	FsCreators *creators;
+	FsMetrics *metrics;
 	FsTimer *wait_timer; /* rings for fs_turn_expire() */
 	FsLater *later;
 	GMutex *turn;
@@ -180,19 +182,25 @@ int64_t fs_commit_due_us(const FsMount *mount);
 
 /* ---- op_undo.c ----------------------------------------------------------- */
 
+/** Why something is undone, for the counters and for a person. */
+typedef struct FsReason {
+	FsUndone why;
+	const char *text; /* one line; borrowed */
+} FsReason;
+
 /**
- * Undoes @transaction because of @reason, a line; if @is_told, its session is
+ * Undoes @transaction because of @reason; if @is_told, its session is
  * answered with an error by who calls this.
  */
-void fs_undo(const FsMount *mount, FsTransaction *transaction,
-             const char *reason, bool is_told);
+void fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
+             bool is_told);
 
 /** Undoes what @session has under way, if there is anything. */
 void fs_undo_session(const FsMount *mount, const FsSession *session,
-                     const char *reason);
+                     FsReason reason);
 
 /** Undoes everything: the mount is over. */
-void fs_undo_stop(const FsMount *mount, const char *reason);
+void fs_undo_stop(const FsMount *mount, FsReason reason);
 
 /** -EIO if @session has yet to be told that it was undone, once. */
 int fs_undo_tell(FsSession *session);
@@ -202,10 +210,10 @@ bool fs_undo_is_due(const FsCall *call, const FsSession *session);
 
 /**
  * Finds whether the caller closes because it dies: the reason to undo what it
- * has staged, or NULL. Takes its time; called on the main thread, without the
+ * has staged, or FS_UNDONE_NOT. Takes its time; called on the main thread, without the
  * turn.
  */
-const char *fs_undo_look(const FsCall *call, FsSession *session);
+FsReason fs_undo_look(const FsCall *call, FsSession *session);
 
 /** Undoes it if the caller is an smbd that has lost its client; whether. */
 bool fs_undo_lost(const FsCall *call, FsSession *session);

@@ -10,6 +10,7 @@ fs_call_begin(fuse_req_t req, const char *op, fuse_ino_t nodeid)
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	const FsMount *mount = fuse_req_userdata(req);
 
+	fs_metrics_request(mount->metrics, op);
 	return (FsCall){
 		.req = req,
 		.mount = mount,
@@ -51,6 +52,7 @@ void
 fs_reply_status(const FsCall *call, int r)
 {
 	call_log(call, r, 0);
+	fs_metrics_answer(call->mount->metrics, call->op, r);
 	(void)fuse_reply_err(call->req, -r);
 }
 

@@ -151,6 +151,14 @@ client_row(const Client *client, int64_t until_us)
 	return g_variant_builder_end(&row);
 }
 
+/* Callers without a process are a session only if there are any. */
+static bool
+client_is_there(const Client *client)
+{
+	return fs_session_pid(client->session) != 0 || client->handles > 0 ||
+	       client->locks > 0;
+}
+
 GVariant *
 fs_survey_sessions(void *user_data, const char *argument, char **ret_error)
 {
@@ -167,17 +175,75 @@ fs_survey_sessions(void *user_data, const char *argument, char **ret_error)
 	g_mutex_unlock(survey->turn);
 
 	for (guint i = 0; i < sessions->len; i++) {
-		const Client *client = &clients[i];
-
-		/* Callers without a process are a session only if there are
-		 * any. */
-		if (fs_session_pid(client->session) == 0 &&
-		    client->handles == 0 && client->locks == 0)
-			continue;
-		g_variant_builder_add_value(&rows,
-		                            client_row(client, until_us));
+		if (client_is_there(&clients[i]))
+			g_variant_builder_add_value(
+				&rows, client_row(&clients[i], until_us));
 	}
 	return g_variant_builder_end(&rows);
+}
+
+/* ---- how much there is --------------------------------------------------- */
+
+static void
+add_clients(GVariantBuilder *answer, const Client *clients, guint count)
+{
+	Client all = { .handles = 0 };
+	uint64_t sessions = 0;
+
+	for (guint i = 0; i < count; i++) {
+		const Client *client = &clients[i];
+
+		sessions += client_is_there(client);
+		all.handles += client->handles;
+		all.locks += client->locks;
+		all.waits += client->waits;
+		all.staged_bytes += client->staged_bytes;
+	}
+	add_number(answer, "sessions", sessions);
+	add_number(answer, "handles", all.handles);
+	add_number(answer, "locks", all.locks);
+	add_number(answer, "waiters", all.waits);
+	add_number(answer, "staged-bytes", all.staged_bytes);
+}
+
+static void
+add_vitals(GVariantBuilder *answer, const StoreVitals *vitals)
+{
+	add_number(answer, "store-commits", vitals->commits);
+	add_number(answer, "store-used-bytes", vitals->disk_used);
+	add_number(answer, "store-free-bytes", vitals->room.free);
+	add_number(answer, "quarantine-entries", vitals->undone);
+	add_number(answer, "quarantine-bytes", vitals->undone_bytes);
+	add_text(answer, "store-error",
+	         vitals->error == 0 ? "" : g_strerror(vitals->error));
+}
+
+GVariant *
+fs_survey_metrics(void *user_data, const char *argument, char **ret_error)
+{
+	const FsSurvey *survey = user_data;
+	g_autoptr(GPtrArray) sessions = fs_session_list(survey->sessions);
+	g_autofree Client *clients = g_new0(Client, sessions->len);
+	GVariantBuilder answer = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+	StoreVitals vitals;
+	int r;
+
+	(void)argument;
+	r = store_vitals(survey->store, &vitals);
+	if (r < 0) {
+		*ret_error = g_strdup_printf(
+			"the store's disk does not answer: %s", g_strerror(-r));
+		return NULL;
+	}
+
+	g_mutex_lock(survey->turn);
+	clients_copy(survey, sessions, clients);
+	g_mutex_unlock(survey->turn);
+
+	fs_metrics_list(survey->metrics, &answer);
+	add_clients(&answer, clients, sessions->len);
+	add_vitals(&answer, &vitals);
+	return g_variant_builder_end(&answer);
 }
 
 /* ---- locks --------------------------------------------------------------- */
@@ -326,12 +392,6 @@ locks_copy(const FsSurvey *survey, GPtrArray *locks)
 static void
 lock_add_subject(GVariantBuilder *row, const FsSurvey *survey, const char *key)
 {
-	static const char *const whats[] = {
-		[FS_LOCK_UPDATE] = "update",
-		[FS_LOCK_PROCESSING] = "processing",
-		[FS_LOCK_INQUEUE] = "inqueue",
-		[FS_LOCK_FILE] = "file",
-	};
 	g_autofree char *dir = NULL;
 	g_autofree char *path = NULL;
 	FsLockSubject subject;
@@ -339,7 +399,7 @@ lock_add_subject(GVariantBuilder *row, const FsSurvey *survey, const char *key)
 	if (!fs_lock_key_parse(key, &subject))
 		return;
 
-	add_text(row, "what", whats[subject.purpose]);
+	add_text(row, "what", fs_lock_purpose_name(subject.purpose));
 	if (store_node_path(store_plain(survey->store), subject.dir, &dir) == 0)
 		path = g_build_filename(dir, subject.name, NULL);
 	add_text(row, "path", path != NULL ? path : subject.name);

@@ -36,7 +36,7 @@ typedef struct Waiter {
 static inline int
 setup(void **state)
 {
-	*state = fs_mailbag_lock_new(WAIT_US);
+	*state = fs_mailbag_lock_new(WAIT_US, NULL);
 	return 0;
 }
 

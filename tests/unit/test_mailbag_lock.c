@@ -125,7 +125,7 @@ a_wait_ends_at_its_deadline(void **state)
 static void
 nobody_waits_where_waiting_is_off(void **state)
 {
-	g_autoptr(FsMailbagLock) table = fs_mailbag_lock_new(0);
+	g_autoptr(FsMailbagLock) table = fs_mailbag_lock_new(0, NULL);
 	Waiter waiter;
 
 	take(table, 1, A);

@@ -168,7 +168,7 @@ who_tries_closes_no_circle(void **state)
 static void
 where_waiting_is_off_nothing_is_kept(void **state)
 {
-	g_autoptr(FsMailbagLock) table = fs_mailbag_lock_new(0);
+	g_autoptr(FsMailbagLock) table = fs_mailbag_lock_new(0, NULL);
 
 	take(table, 1, A);
 	attempt(table, 2, A, 0, -ETXTBSY);

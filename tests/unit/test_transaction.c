@@ -78,7 +78,7 @@ setup(void **state)
 {
 	World *world = g_new0(World, 1);
 
-	world->locks = fs_mailbag_lock_new(G_MAXINT64 / 2);
+	world->locks = fs_mailbag_lock_new(G_MAXINT64 / 2, NULL);
 	world->table = fs_transaction_table_new(world->locks);
 	world->one = (FsSession){ .serial = 1 };
 	world->two = (FsSession){ .serial = 2 };
