@@ -30,7 +30,7 @@ typedef enum FsCount {
 	FS_COUNT_REFUSED_RANGE,     /* lock violation, error 33 */
 	FS_COUNT_REFUSED_LOCK_FILE, /* the lock file exists */
 
-	/* Requests answered with an error of the store's. */
+	/* Requests answered with such an error. */
 	FS_COUNT_EIO,
 	FS_COUNT_ENOSPC,
 	FS_COUNT_END, /* how many there are */

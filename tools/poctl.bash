@@ -14,6 +14,7 @@ _poctl_options()
 		--postoffice $common" ;;
 	explain) echo "--iso --since --window $common" ;;
 	export) echo "--postoffice $common" ;;
+	metrics) echo "--mailbags --output $common" ;;
 	*) echo "$common" ;;
 	esac
 }
@@ -54,7 +55,7 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="break check create explain export import learn locks quarantine
+		words="break check create explain export import learn locks metrics quarantine
 			queue sessions stat status --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
@@ -63,6 +64,9 @@ _poctl()
 		return
 	elif [[ $before == --kind ]]; then
 		words="external gateway inqueue other system user"
+	elif [[ $before == --output ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
 	elif [[ $before == --postoffice || $before == --sort || $before == --map-size-mib ||
 		$before == --mailbag ||
 		$before == --since || $before == --window ]]; then

@@ -34,6 +34,8 @@ static const ToolCommand commands[] = {
 	  "Undo a client's transaction, take its locks.", tool_break },
 	{ "queue", "STORE [MAILBAG]", "List the mailbags, or what is in one.",
 	  tool_queue },
+	{ "metrics", "STORE", "Print measurements for a monitoring system.",
+	  tool_metrics },
 	{ "quarantine list", "STORE", "List what was undone.",
 	  tool_quarantine_list },
 	{ "quarantine show", "STORE ENTRY", "Describe what was undone.",

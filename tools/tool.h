@@ -100,6 +100,7 @@ ToolExit tool_queue(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_explain(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_metrics(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);
 ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,

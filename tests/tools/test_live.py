@@ -6,17 +6,15 @@ import os
 import pathlib
 import pwd
 import select
-import signal
 import socket
 import struct
-import subprocess
 import threading
 
 import pytest
 
+from answerer import Answerer
 from commands import FAILED, USAGE, refuses, start
-from harness import (DEADLINE_S, Mount, Store, build_dir, end_with_parent,
-                     poctl, program, run, tool)
+from harness import DEADLINE_S, Mount, Store, build_dir, poctl, run, tool
 
 VERSION = 1
 REQUEST_MAX = 4096
@@ -36,29 +34,6 @@ def fixture_mount(store):
     """A daemon that serves it."""
     with Mount(store) as mount:
         yield mount
-
-
-class Answerer:
-    """Stands in for the daemon: the same socket, answers of the test's own."""
-
-    def __init__(self, store, **answers):
-        words = [word for pair in answers.items() for word in pair]
-        self.process = subprocess.Popen(
-            [program("tests/tools/answer"), store.path, *words], text=True,
-            stdout=subprocess.PIPE, preexec_fn=end_with_parent)
-        assert self.process.stdout.readline() == "ready\n"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=DEADLINE_S)
-        assert self.process.returncode == 0
-
-    def question(self):
-        """What it was asked next."""
-        return self.process.stdout.readline().removesuffix("\n")
 
 
 def status(store):
