@@ -235,6 +235,25 @@ what_a_vendor_defined_may_hold_anything(void **state)
 	assert_int_equal(report.verdict, FORMAT_MAI_GOOD);
 }
 
+/* Nor does what looks like a field there have to add up. */
+static void
+a_field_within_a_vendors_element_may_too(void **state)
+{
+	static const char BYTES[] = "\x4D\x09\x01"
+				    "\x7F\x06\x40\x4C\x03\x04\x02\x09";
+	FormatMaiElement element;
+	FormatMaiWalk walk;
+
+	format_mai_walk_begin(&walk, (const uint8_t *)BYTES, sizeof(BYTES) - 1);
+	assert_next(&walk, 0, 0x4D, 1, 0, 3, 8);
+	assert_next(&walk, 1, 0x7F, 0x40, 3, 3, 5);
+	assert_int_equal(format_mai_walk_next(&walk, &element), 1);
+	assert_int_equal(element.id, FORMAT_MAI_FIELD);
+	assert_true(element.is_vendors);
+	assert_false(element.has_children);
+	assert_end(&walk, 0);
+}
+
 static void
 a_text_that_is_the_vendors_is_not_the_messages(void **state)
 {
@@ -320,7 +339,7 @@ lies_cost_nothing(void **state)
 		{ "\x4D\x05\x01\x4C\x88\xFF\xFF", 7 },
 		{ "\x4D\x05\x01\x4C\x03\x8F\xFF", 7 },
 		{ "\x4D\x05\x01\x4C\x01\x81\x04", 7 },
-		{ "\x4D\x05\x01\x4C\x90\x04\x02", 7 },
+		{ "\x4D\x05\x01\x4C\x91\x01\x04", 7 },
 		{ "\x4D\x05\x01\x4C\x80\x04\x02", 7 },
 	};
 	FormatMaiElement element;
@@ -342,10 +361,47 @@ lies_cost_nothing(void **state)
 	}
 }
 
-/* Deeper than anybody needs: definite ones become leaves, indefinite ones are
- * refused. */
+/* Writes @count elements, each in the one before it, where a list begins. */
+static size_t
+nest(uint8_t *bytes, size_t count)
+{
+	uint8_t *list = bytes + FORMAT_MAI_LIST_OFFSET;
+
+	memset(bytes, 0, FORMAT_MAI_LIST_OFFSET);
+	for (size_t i = 0; i < count; i++) {
+		list[2 * i] = FORMAT_MAI_SEQUENCE;
+		list[2 * i + 1] = 0x80;
+		list[2 * (count + i)] = FORMAT_MAI_END_OF_CONSTRUCTOR;
+		list[2 * (count + i) + 1] = 0;
+	}
+	return FORMAT_MAI_LIST_OFFSET + 4 * count;
+}
+
 static void
-nesting_has_a_bound(void **state)
+indefinite_lengths_may_be_nested_so_deep(void **state)
+{
+	uint8_t bytes[FORMAT_MAI_LIST_OFFSET + 4 * 20];
+	FormatMaiElement element;
+	FormatMaiWalk walk;
+	size_t size = nest(bytes, FORMAT_MAI_DEPTH_MAX);
+
+	format_mai_walk_begin(&walk, bytes, size);
+	for (unsigned i = 0; i < FORMAT_MAI_DEPTH_MAX; i++) {
+		assert_int_equal(format_mai_walk_next(&walk, &element), 1);
+		assert_int_equal(element.depth, i);
+		assert_int_equal(element.length,
+		                 4 * (FORMAT_MAI_DEPTH_MAX - 1 - i));
+	}
+	assert_end(&walk, 0);
+
+	size = nest(bytes, FORMAT_MAI_DEPTH_MAX + 1);
+	format_mai_walk_begin(&walk, bytes, size);
+	assert_end(&walk, -EBADMSG);
+	assert_int_equal(format_mai_walk_at(&walk), FORMAT_MAI_LIST_OFFSET);
+}
+
+static void
+definite_lengths_are_looked_into_so_deep(void **state)
 {
 	uint8_t bytes[FORMAT_MAI_LIST_OFFSET + 120] = { 0 };
 	FormatMaiElement element;
@@ -363,13 +419,27 @@ nesting_has_a_bound(void **state)
 		deepest = MAX(deepest, element.depth);
 	assert_int_equal(r, 0);
 	assert_int_equal(deepest, FORMAT_MAI_DEPTH_MAX);
+}
 
-	for (size_t at = FORMAT_MAI_LIST_OFFSET; at < sizeof(bytes); at += 2) {
-		bytes[at] = FORMAT_MAI_SEQUENCE;
-		bytes[at + 1] = 0x80;
-	}
-	format_mai_walk_begin(&walk, bytes, sizeof(bytes));
-	assert_int_equal(format_mai_walk_next(&walk, &element), -EBADMSG);
+static void
+a_declared_size_is_never_taken_for_a_smaller_one(void **state)
+{
+	static const char HUGE_LENGTH[] =
+		"\x4D\x8A\x01\x00\x00\x00\x00\x00\x00\x00\x00\x02\x01";
+	FormatMaiReport report;
+	uint64_t declared = 0;
+
+	assert_int_equal(format_mai_declared_size((const uint8_t *)HUGE_LENGTH,
+	                                          sizeof(HUGE_LENGTH) - 1,
+	                                          &declared),
+	                 0);
+	assert_int_equal(declared, UINT64_MAX);
+	format_mai_check((const uint8_t *)HUGE_LENGTH, sizeof(HUGE_LENGTH) - 1,
+	                 &report);
+	assert_int_equal(report.verdict, FORMAT_MAI_SHORT);
+	assert_int_equal(format_mai_declared_size((const uint8_t *)"\x4D\x83",
+	                                          2, &declared),
+	                 -ENODATA);
 }
 
 static void
@@ -397,12 +467,16 @@ main(void)
 		cmocka_unit_test(the_examples_of_the_standard_are_read),
 		cmocka_unit_test(lengths_and_qualifiers_have_all_their_forms),
 		cmocka_unit_test(what_a_vendor_defined_may_hold_anything),
+		cmocka_unit_test(a_field_within_a_vendors_element_may_too),
 		cmocka_unit_test(
 			a_text_that_is_the_vendors_is_not_the_messages),
 		cmocka_unit_test(every_damage_has_its_verdict),
 		cmocka_unit_test(padding_after_the_message_does_not_matter),
 		cmocka_unit_test(lies_cost_nothing),
-		cmocka_unit_test(nesting_has_a_bound),
+		cmocka_unit_test(indefinite_lengths_may_be_nested_so_deep),
+		cmocka_unit_test(definite_lengths_are_looked_into_so_deep),
+		cmocka_unit_test(
+			a_declared_size_is_never_taken_for_a_smaller_one),
 		cmocka_unit_test(names_are_those_of_the_standard),
 	};
 

@@ -155,6 +155,7 @@ every_rule_finds_what_breaks_it(void **state)
 		{ 0x10, "\xB2", 1, FORMAT_MBG_ODD_SUBJECT },
 		{ 0x10, "\x02", 1, FORMAT_MBG_ODD_SUBJECT },
 		{ 0x10, "\x81", 1, 0 },
+		{ 0x10, "\xB5", 1, 0 },
 		/* What follows the NUL is not text any more. */
 		{ 0x30, "\xB2", 1, 0 },
 	};
