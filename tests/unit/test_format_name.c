@@ -60,6 +60,7 @@ every_name_is_what_it_is(void **state)
 		{ "P1/00000278.PX", FORMAT_NAME_LEFTOVER, "00000278" },
 		{ "USR/IMPORT.USR", FORMAT_NAME_LEFTOVER, "IMPORT" },
 		{ "KEY/POPULATE.MSM", FORMAT_NAME_POPULATE, "POPULATE" },
+		{ "ATT/AT0/POPULATE.MSM", FORMAT_NAME_POPULATE, "POPULATE" },
 	};
 	FormatName name;
 
@@ -80,6 +81,8 @@ what_is_not_known_is_foreign(void **state)
 		"",
 		"/",
 		"README.TXT",
+		"POPULATE.MSM",
+		"FOO/POPULATE.MSM",
 		"KEY/ADMIN.KEY",
 		"KEY/0000000A.MBG",
 		"KEY/SUB/0000000A.KEY",
