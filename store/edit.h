@@ -27,7 +27,7 @@
 typedef struct StoreEdits StoreEdits;
 
 /** Most edits of a list. */
-#define STORE_EDITS_MAX 4096
+#define STORE_EDITS_MAX 65536
 
 /** Most bytes that the edits of a list write, and of a list encoded. */
 #define STORE_EDITS_BYTES_MAX ((size_t)24 << 20)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -108,15 +109,42 @@ receive_all(int fd, void *data, size_t size)
 	return 0;
 }
 
+/* Sends @data, with the open file @sent unless that is -1. */
 static int
-send_request(int fd, const char *command, const char *argument)
+send_with(int fd, const void *data, size_t size, int sent)
+{
+	struct iovec part = {
+		.iov_base = (void *)(uintptr_t)data,
+		.iov_len = size,
+	};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .bytes = { 0 } };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (sent >= 0) {
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &sent, sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int));
+	}
+	/* So few bytes into an empty socket go at once. */
+	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)size ? 0
+	                                                            : -errno;
+}
+
+static int
+send_request(int fd, const char *command, const char *argument, int sent)
 {
 	g_autoptr(GVariant) request = g_variant_ref_sink(
 		g_variant_new("(uss)", (guint32)VERSION, command, argument));
 	uint32_t size = GUINT32_TO_LE((uint32_t)g_variant_get_size(request));
 	int r;
 
-	r = send_all(fd, &size, LENGTH_SIZE);
+	r = send_with(fd, &size, LENGTH_SIZE, sent);
 	if (r < 0)
 		return r;
 	return send_all(fd, g_variant_get_data(request),
@@ -170,10 +198,12 @@ open_answer(GVariant *answer, const char *type, GVariant **ret_result,
 	return 0;
 }
 
-int
-tool_live_ask(const char *store, const char *command, const char *argument,
-              const char *type, GVariant **ret_result, GError **error)
+/* Asks, with the open file @sent unless that is -1. */
+static int
+ask(const char *store, const char *command, const char *argument, int sent,
+    const char *type, GVariant **ret_result, GError **error)
 {
+	const struct timeval for_ever = { .tv_sec = 0 };
 	g_autoptr(GVariant) answer = NULL;
 	int fd = -1;
 	int r;
@@ -184,7 +214,10 @@ tool_live_ask(const char *store, const char *command, const char *argument,
 	r = connect_store(store, &fd, error);
 	if (r < 0)
 		return r;
-	r = send_request(fd, command, argument);
+	if (sent >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever,
+		                 sizeof for_ever);
+	r = send_request(fd, command, argument, sent);
 	if (r == 0)
 		r = receive_answer(fd, &answer);
 	(void)close(fd);
@@ -192,4 +225,57 @@ tool_live_ask(const char *store, const char *command, const char *argument,
 		return tool_fail(error, r, "pofs does not answer for %s: %s",
 		                 store, g_strerror(-r));
 	return open_answer(answer, type, ret_result, error);
+}
+
+int
+tool_live_ask(const char *store, const char *command, const char *argument,
+              const char *type, GVariant **ret_result, GError **error)
+{
+	return ask(store, command, argument, -1, type, ret_result, error);
+}
+
+/* A file in memory that nobody can change any more. */
+static int
+sealed_file(GBytes *bytes, int *ret_fd)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+	int fd = memfd_create("poctl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	gsize size;
+	const char *data = g_bytes_get_data(bytes, &size);
+	int r = fd < 0 ? -errno : 0;
+
+	while (r == 0 && size > 0) {
+		ssize_t written = write(fd, data, size);
+
+		if (written < 0) {
+			r = -errno;
+		} else {
+			data += written;
+			size -= (gsize)written;
+		}
+	}
+	if (r == 0 && fcntl(fd, F_ADD_SEALS, seals) < 0)
+		r = -errno;
+	if (r < 0 && fd >= 0)
+		(void)close(fd);
+	else
+		*ret_fd = fd;
+	return r;
+}
+
+int
+tool_live_send(const char *store, const char *command, const char *argument,
+               GBytes *bytes, const char *type, GVariant **ret_result,
+               GError **error)
+{
+	int fd;
+	int r;
+
+	r = sealed_file(bytes, &fd);
+	if (r < 0)
+		return tool_fail(error, r, "cannot ask pofs about %s: %s",
+		                 store, g_strerror(-r));
+	r = ask(store, command, argument, fd, type, ret_result, error);
+	(void)close(fd);
+	return r;
 }

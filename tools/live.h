@@ -12,3 +12,11 @@
  */
 int tool_live_ask(const char *store, const char *command, const char *argument,
                   const char *type, GVariant **ret_result, GError **error);
+
+/**
+ * The same for what takes its time, with @bytes in a file that is sent along:
+ * it waits for the answer as long as the daemon lives.
+ */
+int tool_live_send(const char *store, const char *command, const char *argument,
+                   GBytes *bytes, const char *type, GVariant **ret_result,
+                   GError **error);

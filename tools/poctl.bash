@@ -14,6 +14,14 @@ _poctl_options()
 		--postoffice $common" ;;
 	explain) echo "--iso --since --window $common" ;;
 	export) echo "--postoffice $common" ;;
+	reset) echo "--config --dry-run --force --snapshot $common" ;;
+	rebuild) echo "--config --dry-run --keep --snapshot --stub-missing
+		$common" ;;
+	requeue) echo "--config --dry-run --snapshot --to-inqueue $common" ;;
+	set-counter) echo "--auto --config --dry-run --letter --mailbag
+		--postoffice --snapshot $common" ;;
+	purge-orphans) echo "--attachments --config --dry-run --older-than
+		--postoffice --snapshot $common" ;;
 	metrics) echo "--mailbags --output $common" ;;
 	*) echo "$common" ;;
 	esac
@@ -26,7 +34,7 @@ _poctl_ids()
 
 	case $1 in
 	break) list=sessions ;;
-	queue)
+	queue | rebuild | requeue | reset)
 		poctl queue --json "$2" 2>/dev/null |
 			grep -Eo '"mailbag":"[^"]*"' | cut -d '"' -f 4
 		return
@@ -55,12 +63,16 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="break check create explain export import learn locks metrics quarantine
-			queue sessions stat status --help --version"
+		words="break check create explain export import learn locks
+			metrics purge-orphans quarantine queue rebuild requeue
+			reset sessions set-counter stat status --help
+			--version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
 	elif [[ $before == --owner ]]; then
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
+		return
+	elif [[ $before =~ ^--(keep|letter|mailbag|older-than)$ ]]; then
 		return
 	elif [[ $before == --kind ]]; then
 		words="external gateway inqueue other system user"

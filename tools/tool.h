@@ -101,6 +101,12 @@ ToolExit tool_explain(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_metrics(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_reset(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_rebuild(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_requeue(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_set_counter(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_purge_orphans(const ToolCommand *self, char **argv,
+                            GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);
 ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,

@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The commands that change mail, on a store that nobody serves."""
+
+import datetime
+import json
+import os
+import struct
+
+import pytest
+
+from commands import FAILED, USAGE, refuses
+from harness import Store, poctl
+from mailtree import BAG, RECORD_SIZE, STEM, WHEN, MailTree, mail
+
+KEY, MBG = f"KEY/{BAG}.KEY", f"MBG/{BAG}.MBG"
+CONTROL = "GLB/CONTROL.GLB"
+OTHER = "00000064"
+AGE = ("--older-than", "30d")
+
+
+@pytest.fixture(name="tree")
+def fixture_tree(tmp_path):
+    """A postoffice, as yet without mail."""
+    return MailTree(tmp_path)
+
+
+class Files(dict):
+    """What is in a store: {path: content}."""
+
+    def __init__(self, store):
+        super().__init__()
+        top = store.parent / f"seen{len(os.listdir(store.parent))}"
+        poctl("export", store, top)
+        for path in top.rglob("*"):
+            if path.is_file():
+                self[str(path.relative_to(top))] = path.read_bytes()
+
+    def stems(self, bag=BAG):
+        """The messages that a mailbag's records name."""
+        data = self[f"MBG/{bag}.MBG"]
+        return [data[at + 0x43:at + 0x4B].decode()
+                for at in range(0, len(data), RECORD_SIZE)]
+
+    def live(self, bag=BAG):
+        """Which of its records are live."""
+        return mail.Key(self[f"KEY/{bag}.KEY"]).live_slots(
+            len(self.stems(bag)))
+
+
+def changes(store, *arguments):
+    """What a command says that it has changed: {path: change}."""
+    told = json.loads(poctl(*arguments[:1], "--json", *arguments[1:]).stdout)
+    return {row["path"]: row["change"] for row in told["changes"]}
+
+
+def refuses_and_keeps(store, status, *arguments):
+    """A command must fail, and change nothing; returns its sentence."""
+    before = Files(store)
+    reason = refuses(status, *arguments)
+    assert Files(store) == before
+    return reason
+
+
+# ---- all of them ------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments", [
+    ("reset", "STORE", BAG), ("rebuild", "STORE", BAG),
+    ("requeue", "STORE", BAG, "0"), ("set-counter", "--auto", "STORE"),
+    ("purge-orphans", *AGE, "STORE")], ids=lambda words: words[0])
+def test_a_dry_run_changes_nothing(tree, arguments):
+    tree.message()
+    tree.delete(BAG, tree.put(BAG, "one", STEM))
+    tree.put(BAG, "two", "00000099")
+    tree.delete(BAG, 1)
+    tree.message("00000077")
+    tree.write(CONTROL, bytes(8))
+    store = tree.store()
+    before = Files(store)
+    command, *rest = [store if word == "STORE" else word
+                      for word in arguments]
+    would = changes(store, command, "--dry-run", *rest)
+    text = poctl(command, "-n", *rest).stdout
+    assert Files(store) == before
+    assert would and all(path in text for path in would)
+    assert text.splitlines()[-1].startswith("Not done: ")
+    assert changes(store, command, *rest) == would
+    after = Files(store)
+    different = {"/" + path for path in before.keys() | after.keys()
+                 if before.get(path) != after.get(path)}
+    assert different == set(would)
+    poctl("check", "--quiet", store)
+
+
+def test_a_snapshot_has_the_files_as_they_were(tree, tmp_path):
+    tree.delete(BAG, tree.put(BAG, "gone"))
+    store = tree.store()
+    before = Files(store)
+    kept = tmp_path / "kept"
+    poctl("reset", "--dry-run", "--snapshot", kept, store, BAG)
+    assert not kept.exists()
+    poctl("reset", "--snapshot", kept, store, BAG)
+    assert (kept / KEY).read_bytes() == before[KEY]
+    assert (kept / MBG).read_bytes() == before[MBG]
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert (kept / KEY).stat().st_mode & 0o777 == 0o600
+    poctl("set-counter", "--letter", "0x200", store)
+    assert "File exists" in refuses_and_keeps(
+        store, FAILED, "set-counter", "--letter", "0x300", "--snapshot",
+        kept, store)
+
+
+def test_a_store_that_somebody_writes_to_without_a_daemon(tree, holder):
+    store = tree.store()
+    tree.put(BAG, "x")
+    hold = holder(store)
+    assert str(hold.pid) in refuses(
+        FAILED, "set-counter", "--letter", "0x300", store)
+
+
+def test_the_postoffice_is_named_where_there_are_several(tmp_path):
+    with Store(tmp_path / "store", "--postoffice", "LAB", "--postoffice",
+               "SALES") as store:
+        assert "there are 2 postoffices" in refuses_and_keeps(
+            store.path, USAGE, "reset", store.path, "INQUEUE3")
+        assert "there are 2 postoffices" in refuses_and_keeps(
+            store.path, USAGE, "set-counter", "--auto", store.path)
+        poctl("set-counter", "--letter", "0x10", "--postoffice", "LAB",
+              store.path)
+        files = Files(store.path)
+        assert files["LAB/" + CONTROL][4:] == b"\x10\0\0\0"
+        assert files["SALES/" + CONTROL] == bytes(8)
+
+
+# ---- reset ------------------------------------------------------------------
+
+def test_reset_empties_a_mailbag(tree):
+    tree.delete(BAG, tree.put(BAG, "gone"))
+    tree.delete(BAG, tree.put(BAG, "gone, too"))
+    store = tree.store()
+    text = poctl("reset", store, BAG).stdout
+    assert text == f"Reset {BAG}, with 2 records, 0 of them live (assumed).\n"
+    files = Files(store)
+    assert files[KEY] == bytes(560) and files[MBG] == b""
+    assert poctl("reset", store, BAG).stdout == f"{BAG} is empty.\n"
+
+
+def test_reset_spares_live_mail_unless_forced(tree):
+    tree.deliver(BAG, "here")
+    store = tree.store()
+    assert refuses_and_keeps(store, FAILED, "reset", store, BAG) == \
+        f"{BAG} has 1 live records (assumed): --force has them go, too"
+    poctl("reset", "--force", store, BAG)
+    assert Files(store)[MBG] == b""
+
+
+def test_reset_mends_a_broken_pair(tree):
+    tree.write(KEY, b"short")
+    tree.write("KEY/0000000B.KEY", bytes(560))
+    store = tree.store()
+    poctl("reset", store, BAG.lower())
+    poctl("reset", store, "0000000b")
+    files = Files(store)
+    assert files[KEY] == bytes(560) and files["MBG/0000000B.MBG"] == b""
+
+
+def test_reset_knows_the_mailbags(tree):
+    store = tree.store()
+    assert "no mailbag 0000000F" in refuses_and_keeps(
+        store, FAILED, "reset", store, "0000000F")
+
+
+# ---- set-counter ------------------------------------------------------------
+
+def test_a_counter_is_set(tree):
+    store = tree.store()
+    text = poctl("set-counter", "--letter", "0x200", store).stdout
+    assert text == ("The next mailbag is 00000020 (it was 00000020), the next "
+                    "message 00000200 (it was 00000100).\n")
+    poctl("set-counter", "--mailbag", "1000", store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 1000, 0x200)
+
+
+@pytest.mark.parametrize("where", [
+    "MAI/MA3/00000283.MAI", "ATT/AT3/00000283.ATT", "P1/00000283.P1"])
+def test_a_counter_does_not_go_back_to_a_number_in_use(tree, where):
+    tree.write(where)
+    store = tree.store()
+    for number in ("0x100", "0x283"):
+        assert "00000283 is in use" in refuses(
+            FAILED, "set-counter", "--letter", number, store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 0x20, 0x100)
+    poctl("set-counter", "--letter", "0x284", store)
+
+
+def test_counters_are_set_above_what_is_in_use(tree):
+    tree.message("00000283")
+    tree.write("KEY/00000030.KEY")
+    tree.write("USR/00000031.USR")
+    store = tree.store()
+    poctl("set-counter", "--auto", store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 0x32, 0x284)
+    assert not changes(store, "set-counter", "--auto", store)
+
+
+def test_counters_that_are_high_enough_stay(tree):
+    tree.message("00000083")
+    store = tree.store()
+    assert not changes(store, "set-counter", "--auto", store)
+
+
+def test_counters_wrap(tree):
+    tree.message("FFFFFFF0")
+    tree.message("00000010")
+    store = tree.store()
+    poctl("set-counter", "--auto", store)
+    assert not changes(store, "set-counter", "--auto", store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 0x20, 0x100)
+    tree.write(CONTROL, struct.pack("<II", 0x20, 0xFFFFFF00))
+    store = tree.store()
+    poctl("set-counter", "--auto", store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 0x20, 0x11)
+
+
+@pytest.mark.parametrize("content", [None, b"1234567"])
+def test_lost_counters_are_found_again(tree, content):
+    tree.message("00000283")
+    tree.remove(CONTROL)
+    if content is not None:
+        tree.write(CONTROL, content)
+    store = tree.store()
+    assert "lost its numbers" in refuses_and_keeps(
+        store, FAILED, "set-counter", "--letter", "0x400", store)
+    poctl("set-counter", "--auto", store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 0xB, 0x284)
+
+
+def test_set_counter_wants_a_number(tree):
+    store = tree.store()
+    before = Files(store)
+    refuses(USAGE, "set-counter", store)
+    for number in ("", "x", "-1", "0x", "4294967296"):
+        refuses(USAGE, "set-counter", "--letter", number, store)
+        refuses(USAGE, "set-counter", "--mailbag", number, store)
+    assert Files(store) == before
+
+
+# ---- purge-orphans ----------------------------------------------------------
+
+def test_what_no_mailbag_names_is_removed(tree):
+    tree.deliver(BAG, "here")
+    tree.submit("there", OTHER)
+    tree.message("00000077")
+    tree.envelope("00000078")
+    store = tree.store()
+    assert changes(store, "purge-orphans", *AGE, store) == {
+        "/MAI/MA7/00000077.MAI": "removed", "/P1/00000078.P1": "removed"}
+    files = Files(store)
+    assert f"MAI/MA3/{STEM}.MAI" in files and f"P1/{OTHER}.P1" in files
+    assert "MAI/MA7/00000077.MAI" not in files
+    assert poctl("purge-orphans", *AGE, store).stdout == "Removed 0 orphans.\n"
+
+
+def test_what_was_changed_lately_stays(tree):
+    tree.message("00000077")
+    tree.touch("MAI/MA7/00000077.MAI",
+               datetime.datetime.now() - datetime.timedelta(days=2))
+    store = tree.store()
+    assert not changes(store, "purge-orphans", "--older-than", "3d", store)
+    assert changes(store, "purge-orphans", "--older-than", "47h", store)
+
+
+def test_a_deleted_record_counts_until_the_layout_is_confirmed(tree):
+    tree.delete(BAG, tree.deliver(BAG, "gone"))
+    store = tree.store()
+    assert not changes(store, "purge-orphans", *AGE, store)
+    config = store / "pofs.conf"
+    config.write_text("[key-layout]\nconfirmed=yes\n")
+    assert changes(store, "purge-orphans", *AGE, store)
+
+
+def test_an_envelope_is_an_inqueues(tree):
+    """What a user's mailbag names needs none."""
+    tree.deliver(BAG, "here")
+    tree.envelope(STEM)
+    store = tree.store()
+    assert list(changes(store, "purge-orphans", *AGE, store)) == [
+        f"/P1/{STEM}.P1"]
+
+
+def test_attachments_go_only_if_older_than_all_messages(tree):
+    old = WHEN - datetime.timedelta(days=1)
+    tree.deliver(BAG, "here")
+    tree.write("ATT/AT1/00000061.ATT", b"old", old)
+    tree.write("ATT/AT2/00000062.ATT", b"young")
+    tree.touch("ATT/AT2/00000062.ATT", WHEN + datetime.timedelta(days=1))
+    store = tree.store()
+    assert not changes(store, "purge-orphans", *AGE, store)
+    assert list(changes(store, "purge-orphans", "--attachments", *AGE,
+                        store)) == ["/ATT/AT1/00000061.ATT"]
+
+
+def test_many_orphans_go_in_turns(tree):
+    for number in range(700):
+        tree.write(tree.mai(f"{number:08X}"), b"m")
+    store = tree.store()
+    lines = poctl("purge-orphans", *AGE, store).stdout.splitlines()
+    assert lines[-1] == "Removed 700 orphans." and len(lines) == 702
+    assert not [path for path in Files(store) if path.endswith(".MAI")]
+
+
+def test_an_age_is_needed(tree):
+    tree.message()
+    store = tree.store()
+    before = Files(store)
+    refuses(USAGE, "purge-orphans", store)
+    for age in ("", "3", "d", "0d", "-3d", "3y", "1.5h"):
+        refuses(USAGE, "purge-orphans", "--older-than", age, store)
+    assert Files(store) == before
+
+
+# ---- rebuild ----------------------------------------------------------------
+
+def test_rebuild_keeps_what_is_good(tree):
+    for number in range(0x60, 0x66):
+        tree.deliver(BAG, "x", f"{number:08X}")
+    tree.delete(BAG, 1)
+    tree.remove(tree.mai("00000063"))
+    tree.patch(BAG, 4, 0x43, b"nonsense")
+    tree.write(KEY, b"\7" * 48 + tree.read(KEY)[48:])
+    store = tree.store()
+    text = poctl("rebuild", store, BAG).stdout
+    assert text == (f"Rebuilt {BAG}: kept 3 of 6 records (assumed); left out "
+                    "2 without a message, made 0 stubs.\n")
+    files = Files(store)
+    assert files.stems() == ["00000060", "00000062", "00000065"]
+    assert files[KEY] == b"\7" * 48 + bytes(512)
+    poctl("check", "--quiet", store)
+
+
+def test_rebuild_keeps_what_it_is_told(tree):
+    for number in range(0x60, 0x66):
+        tree.deliver(BAG, "x", f"{number:08X}")
+    tree.delete(BAG, 1)
+    store = tree.store()
+    assert "has no record 6" in refuses_and_keeps(
+        store, FAILED, "rebuild", "--keep", "6", store, BAG)
+    assert "as asked" in poctl("rebuild", "--keep", "1,4-5", store,
+                               BAG).stdout
+    assert Files(store).stems() == ["00000061", "00000064", "00000065"]
+    assert Files(store).live() == [0, 1, 2]
+
+
+def test_rebuild_wants_a_list(tree):
+    tree.put(BAG, "x")
+    store = tree.store()
+    before = Files(store)
+    for records in ("x", "1-", "-1", "5-1", "1,,2", "4096"):
+        refuses(USAGE, "rebuild", f"--keep={records}", store, BAG)
+    assert Files(store) == before
+
+
+def test_rebuild_makes_stubs(tree, tmp_path):
+    stub = tmp_path / "stub"
+    stub.write_bytes(mail.encode_message("A", ["B"] * 9, "LOST", WHEN, "-"))
+    tree.put(BAG, "lost")
+    tree.put("SYSTEM", "the same")
+    store = tree.store()
+    poctl("rebuild", "--stub-missing", stub, store, BAG)
+    made = Files(store)[tree.mai(STEM)]
+    assert made[0x0B:0x0D] == b"\2\0"
+    assert made[0x0D:] == stub.read_bytes()[0x0D:]
+    assert Files(store).stems() == [STEM]
+
+
+def test_a_stub_must_be_a_message(tree, tmp_path):
+    stub = tmp_path / "stub"
+    tree.put(BAG, "lost")
+    store = tree.store()
+    before = Files(store)
+    for content in (b"", b"lost", bytes(100),
+                    b"\x4d\x83\0\1\0" + b"x" * 50):
+        stub.write_bytes(content)
+        assert "cannot be a stub" in refuses(
+            FAILED, "rebuild", "--stub-missing", stub, store, BAG)
+    assert Files(store) == before
+
+
+def test_rebuild_of_a_mailbag_without_a_key(tree):
+    tree.deliver(BAG, "here")
+    tree.remove(KEY)
+    store = tree.store()
+    assert "its KEY does not tell" in poctl("rebuild", store, BAG).stdout
+    assert Files(store).live() == [0]
+
+
+# ---- requeue ----------------------------------------------------------------
+
+def test_a_deleted_record_is_brought_back(tree):
+    tree.deliver(BAG, "one", OTHER)
+    tree.delete(BAG, tree.deliver(BAG, "two", owners=3))
+    store = tree.store()
+    text = poctl("requeue", store, BAG, 1).stdout
+    assert text == f"Message {STEM} is in {BAG} again, as record 1 " \
+                   "(assumed).\n"
+    files = Files(store)
+    assert files.live() == [0, 1]
+    assert files[tree.mai(STEM)][0x0B:0x0D] == b"\4\0"
+    assert "is in the queue" in refuses_and_keeps(
+        store, FAILED, "requeue", store, BAG, 1)
+
+
+def test_an_inqueues_record_needs_its_envelope(tree):
+    tree.delete("INQUEUE3", tree.submit("gone"))
+    store = tree.store()
+    poctl("requeue", store, "INQUEUE3", 0)
+    assert Files(store).live("INQUEUE3") == [0]
+    tree.remove(f"P1/{STEM}.P1")
+    store = tree.store()
+    assert f"P1/{STEM}.P1 is gone" in refuses_and_keeps(
+        store, FAILED, "requeue", store, "INQUEUE3", 0)
+
+
+def test_a_record_needs_its_message(tree):
+    tree.delete(BAG, tree.put(BAG, "gone"))
+    tree.delete(BAG, tree.put(BAG, "worse", "nonsense"))
+    store = tree.store()
+    assert f"{STEM}.MAI is gone" in refuses_and_keeps(
+        store, FAILED, "requeue", store, BAG, 0)
+    assert "names no message" in refuses_and_keeps(
+        store, FAILED, "requeue", store, BAG, 1)
+    assert "has no record 2" in refuses_and_keeps(
+        store, FAILED, "requeue", store, BAG, 2)
+    refuses_and_keeps(store, USAGE, "requeue", store, BAG, "first")
+
+
+def test_a_record_is_copied_to_the_inqueue(tree):
+    tree.put("INQUEUE3", "one", OTHER)
+    tree.delete("INQUEUE3", tree.put("INQUEUE3", "vacant", OTHER))
+    tree.put("INQUEUE3", "three", OTHER)
+    tree.deliver(BAG, "again")
+    tree.envelope()
+    store = tree.store()
+    poctl("requeue", "--to-inqueue", store, BAG, 0)
+    files = Files(store)
+    assert files.stems("INQUEUE3") == [OTHER, STEM, OTHER]
+    assert files.live("INQUEUE3") == [0, 1, 2]
+    assert files[MBG] == tree.read(MBG)
+    assert "is in INQUEUE3" in refuses_and_keeps(
+        store, FAILED, "requeue", "--to-inqueue", store, BAG, 0)
+
+
+def test_a_record_is_added_to_the_inqueue(tree):
+    tree.deliver(BAG, "again")
+    tree.envelope()
+    store = tree.store()
+    poctl("requeue", "--to-inqueue", store, BAG, 0)
+    assert Files(store).stems("INQUEUE3") == [STEM]

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/apply.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "tools/access.h"
+#include "tools/fact.h"
+#include "tools/live.h"
+#include "tools/rows.h"
+
+/* How often it looks at most: a busy queue rests now and then. */
+#define LOOKS_MAX 10
+
+void
+tool_apply_clear(ToolApply *apply)
+{
+	g_free(apply->choice.config);
+	g_free(apply->choice.folder);
+	g_free(apply->snapshot);
+	if (apply->rows != NULL)
+		g_ptr_array_unref(apply->rows);
+}
+
+/* ---- as it was ------------------------------------------------------------ */
+
+static int
+copy_file(StoreTxn *txn, const StoreEdit *edit, const char *path)
+{
+	g_autofree char *dir = g_path_get_dirname(path);
+	g_autofree char *bytes = g_malloc(edit->size + 1);
+	g_autoptr(GError) problem = NULL;
+	size_t size;
+	int r;
+
+	r = store_file_read(txn, edit->node, 0, bytes, edit->size, &size);
+	if (r < 0)
+		return r;
+	if (g_mkdir_with_parents(dir, 0700) < 0)
+		return -errno;
+	/* It is on disk before anything is changed. */
+	if (g_file_set_contents_full(path, bytes, (gssize)size,
+	                             G_FILE_SET_CONTENTS_CONSISTENT |
+	                                     G_FILE_SET_CONTENTS_DURABLE,
+	                             0600, &problem))
+		return 0;
+	return -EIO;
+}
+
+/* Copies what is to be changed, for whoever runs this and nobody else. */
+static int
+snapshot_take(ToolApply *apply, Store *store, const StoreEdits *edits,
+              GError **error)
+{
+	const char *dir = apply->snapshot;
+
+	if (!apply->has_snapshot && mkdir(dir, 0700) < 0)
+		return tool_fail(error, -errno, "%s: %s", dir,
+		                 g_strerror(errno));
+
+	apply->has_snapshot = true;
+	for (size_t i = 0; i < store_edits_count(edits); i++) {
+		const StoreEdit *edit = store_edits_at(edits, i);
+		g_autofree char *path = g_build_filename(dir, edit->path, NULL);
+		int r = 0;
+
+		if (edit->node != 0 && edit->kind != STORE_EDIT_EXPECT)
+			r = copy_file(store_plain(store), edit, path);
+		if (r < 0)
+			return tool_fail(error, r,
+			                 "cannot copy %s to %s, nothing was "
+			                 "changed: %s",
+			                 edit->path, dir, g_strerror(-r));
+	}
+	return 0;
+}
+
+/* ---- planning ------------------------------------------------------------- */
+
+int
+tool_apply_mailbag(const ToolOffices *offices, const char *name,
+                   GPtrArray **ret_all, const ToolMailbag **ret_mailbag,
+                   GError **error)
+{
+	g_autoptr(GPtrArray) all = NULL;
+	const ToolOffice *office;
+	const char *rest;
+	int r;
+
+	r = tool_offices_choose(offices, name, &office, &rest, error);
+	if (r < 0)
+		return r;
+	r = tool_mailbag_list(office, &all);
+	if (r < 0)
+		return tool_fail(error, r, "cannot read the mailbags: %s",
+		                 g_strerror(-r));
+
+	for (guint i = 0; i < all->len; i++) {
+		const ToolMailbag *mailbag = all->pdata[i];
+
+		if (g_ascii_strcasecmp(mailbag->name, rest) == 0) {
+			*ret_mailbag = mailbag;
+			*ret_all = g_steal_pointer(&all);
+			return 0;
+		}
+	}
+	return tool_fail(error, -ENOENT, "there is no mailbag %s", name);
+}
+
+const char *
+tool_apply_certainty(const ToolMailbag *mailbag)
+{
+	if (!mailbag->has_bits)
+		return "its KEY does not tell";
+	return mailbag->office->layout->is_confirmed ? "confirmed" : "assumed";
+}
+
+int
+tool_apply_add(StoreEdits *edits, const ToolOffice *office, StoreEditKind kind,
+               const char *path, uint64_t offset, GBytes *bytes, GError **error)
+{
+	g_autofree char *name = tool_office_name(office, path);
+	g_autofree char *full = g_strconcat("/", name, NULL);
+	int r;
+
+	r = store_edits_add(edits, office->txn, kind, full, offset, bytes);
+	if (r < 0)
+		return tool_fail(error, r, "%s: %s", full, g_strerror(-r));
+	return 0;
+}
+
+int
+tool_apply_add_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
+                       GBytes *key, GBytes *mbg, GError **error)
+{
+	g_autofree char *key_path =
+		g_strdup_printf("KEY/%s.KEY", mailbag->name);
+	g_autofree char *mbg_path =
+		g_strdup_printf("MBG/%s.MBG", mailbag->name);
+	int r;
+
+	r = tool_apply_add(edits, mailbag->office, STORE_EDIT_WRITE, mbg_path,
+	                   0, mbg, error);
+	return r < 0 ? r
+	             : tool_apply_add(edits, mailbag->office, STORE_EDIT_WRITE,
+	                              key_path, 0, key, error);
+}
+
+/* ---- applying ------------------------------------------------------------- */
+
+static int
+stale_fail(GError **error, const char *reason)
+{
+	return tool_fail(error, -ESTALE, "%s", reason);
+}
+
+/* Without a daemon, nobody else writes to the store. */
+static int
+apply_here(const ToolApply *apply, const StoreEdits *edits, GError **error)
+{
+	g_autofree char *who = g_strdup_printf("poctl: %s", apply->what);
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) store = NULL;
+	g_autoptr(StoreTxn) txn = NULL;
+	int r;
+
+	r = tool_access_open(apply->store, STORE_WRITE, &store, error);
+	if (r < 0)
+		return r;
+	r = store_txn_begin(store, who, &txn);
+	if (r == 0)
+		r = store_edits_apply(txn, edits, &reason);
+	if (r == 0)
+		r = store_txn_commit_wait(&txn);
+	if (r < 0) {
+		g_clear_pointer(&txn, store_txn_abort);
+		return tool_fail(error, r, "%s",
+		                 reason != NULL ? reason : g_strerror(-r));
+	}
+	return tool_access_close(&store, error);
+}
+
+static int
+apply_there(const ToolApply *apply, const StoreEdits *edits, GError **error)
+{
+	g_autoptr(GBytes) bytes = store_edits_encode(edits);
+	g_autoptr(GVariant) answer = NULL;
+	const char *reason;
+	int r;
+
+	r = tool_live_send(apply->store, "edit", apply->what, bytes, "a{sv}",
+	                   &answer, error);
+	if (r == 0 && g_variant_lookup(answer, "stale", "&s", &reason))
+		return stale_fail(error, reason);
+	return r;
+}
+
+static int
+edits_apply(const ToolApply *apply, const StoreEdits *edits, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	int r;
+
+	r = apply_there(apply, edits, &problem);
+	if (r == -ENOTCONN)
+		return apply_here(apply, edits, error);
+	if (r < 0)
+		g_propagate_error(error, g_steal_pointer(&problem));
+	return r;
+}
+
+/* ---- saying --------------------------------------------------------------- */
+
+static const char *
+change_text(const StoreEdit *edit)
+{
+	if (edit->kind == STORE_EDIT_REMOVE)
+		return "removed";
+	return edit->node == 0 ? "created" : "written";
+}
+
+/* The size of @edit's file afterwards. */
+static uint64_t
+size_after(const StoreEdit *edit)
+{
+	uint64_t size = edit->bytes != NULL ? g_bytes_get_size(edit->bytes) : 0;
+
+	return edit->kind == STORE_EDIT_PATCH
+	               ? MAX(edit->size, edit->offset + size)
+	               : size;
+}
+
+static GVariant *
+change_row(const StoreEdit *edit)
+{
+	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+
+	tool_fact_text(&row, "change", change_text(edit));
+	tool_fact_text(&row, "path", edit->path);
+	if (edit->node != 0)
+		tool_fact_number(&row, "size-before", edit->size);
+	if (edit->kind != STORE_EDIT_REMOVE)
+		tool_fact_number(&row, "size-after", size_after(edit));
+	return g_variant_builder_end(&row);
+}
+
+static void
+rows_add(ToolApply *apply, const StoreEdits *edits)
+{
+	if (apply->rows == NULL)
+		apply->rows = g_ptr_array_new_with_free_func(
+			(GDestroyNotify)g_variant_unref);
+	for (size_t i = 0; i < store_edits_count(edits); i++) {
+		const StoreEdit *edit = store_edits_at(edits, i);
+
+		if (edit->kind != STORE_EDIT_EXPECT)
+			g_ptr_array_add(apply->rows,
+			                g_variant_ref_sink(change_row(edit)));
+	}
+}
+
+void
+tool_apply_print(const ToolApply *apply, const ToolOptions *options,
+                 const char *format, ...)
+{
+	static const ToolColumn columns[] = {
+		{ "change", "CHANGE", NULL, NULL },
+		{ "path", "PATH", NULL, NULL },
+		{ "size-before", "BEFORE", NULL, NULL },
+		{ "size-after", "AFTER", NULL, NULL },
+		{ NULL },
+	};
+	g_autoptr(GVariant) rows = g_variant_ref_sink(g_variant_new_array(
+		G_VARIANT_TYPE_VARDICT, (GVariant *const *)apply->rows->pdata,
+		apply->rows->len));
+	g_autofree char *sentence = NULL;
+	va_list args;
+
+	va_start(args, format);
+	sentence = g_strdup_vprintf(format, args);
+	va_end(args);
+	if (options->json) {
+		tool_rows_print_json("changes", rows);
+		return;
+	}
+	if (options->quiet)
+		return;
+	if ((apply->is_dry_run || apply->is_listed) && apply->rows->len > 0)
+		tool_rows_print(rows, columns);
+	tool_say("%s%s", apply->is_dry_run ? "Not done: " : "", sentence);
+}
+
+/* ---- looking -------------------------------------------------------------- */
+
+/* Looks once, and does what is to be done. */
+static int
+look(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
+     GError **error)
+{
+	g_autoptr(StoreEdits) edits = store_edits_new();
+	g_auto(ToolOffices) offices = { 0 };
+	int r;
+
+	r = tool_offices_open(apply->store, &apply->choice, &offices, error);
+	if (r == 0)
+		r = plan(user_data, &offices, edits, error);
+	if (r == 0 && !apply->is_dry_run && apply->snapshot != NULL)
+		r = snapshot_take(apply, offices.store, edits, error);
+
+	/* A process may have a store open only once. */
+	tool_offices_close(&offices);
+	if (r == 0 && !apply->is_dry_run && store_edits_count(edits) > 0)
+		r = edits_apply(apply, edits, error);
+	if (r < 0)
+		return r;
+
+	rows_add(apply, edits);
+	*ret_count = store_edits_count(edits);
+	return 0;
+}
+
+int
+tool_apply(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
+           GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	int r = -ESTALE;
+
+	for (unsigned i = 0; r == -ESTALE && i < LOOKS_MAX; i++) {
+		g_clear_error(&problem);
+		r = look(apply, plan, user_data, ret_count, &problem);
+	}
+	if (r == -ESTALE)
+		return tool_fail(error, r,
+		                 "nothing was changed: %s, again and again",
+		                 problem->message);
+	if (r < 0)
+		g_propagate_error(error, g_steal_pointer(&problem));
+	return r;
+}

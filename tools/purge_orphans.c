@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <glib.h>
+
+#include "store/format/name.h"
+#include "tools/apply.h"
+#include "tools/listing.h"
+#include "tools/tool.h"
+
+/*
+ * What is an orphan
+ *
+ * - A message (MAI) whose number no record of any mailbag has, and an envelope
+ *   (P1) whose number no record of an inqueue has (Q148707). While nobody knows
+ *   for certain which records are deleted, all of them count.
+ * - The number of an attachment stands in its message in a way that is not
+ *   public. But an attachment is made before its message, which it belongs to
+ *   alone (Q148515, Q77926): so one that is older than every message that stays
+ *   is of none of them.
+ * - Either only if it has not been changed for as long as the administrator
+ *   says: a program makes the files of a message before it enters the message
+ *   in a mailbag.
+ */
+
+/* Files that are removed in one transaction, at most: others wait for it. */
+#define BATCH_MAX 512
+
+#define NS_PER_S INT64_C(1000000000)
+
+typedef struct Purge {
+	const char *age; /* of the command line */
+	int64_t age_s;
+	gboolean has_attachments;
+	bool is_all; /* list all, not only a batch */
+
+	/* Of one look. */
+	int64_t before_ns;
+	int64_t oldest_ns;   /* of the messages that stay */
+	GHashTable *records; /* set of stems */
+	GHashTable *inqueue; /* those of the inqueues */
+	StoreEdits *edits;   /* borrowed */
+} Purge;
+
+/* ---- what is referred to -------------------------------------------------- */
+
+static int
+record_note(void *user_data, const ToolMailbag *mailbag,
+            const ToolRecord *record)
+{
+	Purge *purge = user_data;
+	bool is_live =
+		record->is_live || !mailbag->office->layout->is_confirmed;
+	char *stem = is_live ? format_mbg_stem(&record->header) : NULL;
+
+	if (stem == NULL)
+		return 0;
+	if (mailbag->kind == TOOL_MAILBAG_INQUEUE)
+		g_hash_table_add(purge->inqueue, g_strdup(stem));
+	g_hash_table_add(purge->records, stem);
+	return 0;
+}
+
+static int
+records_note(Purge *purge, const ToolOffice *office)
+{
+	g_autoptr(GPtrArray) all = NULL;
+	int r;
+
+	g_hash_table_remove_all(purge->records);
+	g_hash_table_remove_all(purge->inqueue);
+	r = tool_mailbag_list(office, &all);
+	for (guint i = 0; r == 0 && i < all->len; i++)
+		r = tool_mailbag_read(all->pdata[i], record_note, purge);
+	return r;
+}
+
+/* ---- what is an orphan ---------------------------------------------------- */
+
+/* A file of the postoffice. */
+typedef struct File {
+	FormatName name;
+	StoreAttr attr;
+} File;
+
+/* Whether @file is an orphan; messages that stay come before attachments. */
+static bool
+is_orphan(Purge *purge, const File *file)
+{
+	const FormatName *name = &file->name;
+	int64_t time_ns = file->attr.mtime_ns;
+	bool is_old = time_ns < purge->before_ns;
+
+	if (name->kind == FORMAT_NAME_P1)
+		return is_old &&
+		       !g_hash_table_contains(purge->inqueue, name->stem);
+	if (name->kind == FORMAT_NAME_ATT)
+		return is_old && time_ns < purge->oldest_ns;
+	if (name->kind != FORMAT_NAME_MAI)
+		return false;
+	if (is_old && !g_hash_table_contains(purge->records, name->stem))
+		return true;
+
+	purge->oldest_ns = MIN(purge->oldest_ns, time_ns);
+	return false;
+}
+
+static bool
+is_full(const Purge *purge)
+{
+	return store_edits_count(purge->edits) >=
+	       (purge->is_all ? STORE_EDITS_MAX : BATCH_MAX);
+}
+
+static int
+dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
+          GError **error)
+{
+	g_autoptr(GPtrArray) entries = NULL;
+	StoreNode node;
+	int r;
+
+	r = tool_office_find_dir(office, dir, &node);
+	if (r == 0)
+		r = tool_listing_read(office->txn, node, &entries);
+	for (guint i = 0; r == 0 && i < entries->len; i++) {
+		const StoreEntry *entry = entries->pdata[i];
+		g_autofree char *path =
+			g_strdup_printf("%s/%s", dir, entry->name);
+		File file;
+
+		format_name_parse(path, &file.name);
+		r = store_attr_get(office->txn, entry->node, &file.attr);
+		if (r < 0 || !S_ISREG(entry->mode) || !file.name.has_number ||
+		    !is_orphan(purge, &file) || is_full(purge))
+			continue;
+		r = tool_apply_add(purge->edits, office, STORE_EDIT_REMOVE,
+		                   path, 0, NULL, error);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 && r != -ENOENT)
+		return tool_fail(error, r, "cannot read %s: %s", dir,
+		                 g_strerror(-r));
+	return 0;
+}
+
+static int
+office_purge(Purge *purge, const ToolOffice *office, GError **error)
+{
+	unsigned i;
+	int r;
+
+	purge->oldest_ns = INT64_MAX;
+	r = records_note(purge, office);
+	if (r < 0)
+		return tool_fail(error, r, "cannot read the mailbags: %s",
+		                 g_strerror(-r));
+
+	r = dir_purge(purge, office, "P1", error);
+	for (i = 0; i < 16 && r == 0; i++) {
+		g_autofree char *dir = g_strdup_printf("MAI/MA%X", i);
+
+		r = dir_purge(purge, office, dir, error);
+	}
+	for (i = 0; i < 16 && r == 0 && purge->has_attachments; i++) {
+		g_autofree char *dir = g_strdup_printf("ATT/AT%X", i);
+
+		r = dir_purge(purge, office, dir, error);
+	}
+	return r;
+}
+
+static int
+plan_purge(void *user_data, const ToolOffices *offices, StoreEdits *edits,
+           GError **error)
+{
+	Purge *purge = user_data;
+	int r = 0;
+
+	purge->edits = edits;
+	for (guint i = 0; r == 0 && i < offices->list->len; i++)
+		r = office_purge(purge, offices->list->pdata[i], error);
+	return r;
+}
+
+/* ---- the command line ----------------------------------------------------- */
+
+/* Reads "90d": a number of minutes, hours, days or weeks. */
+static int
+age_parse(Purge *purge, GError **error)
+{
+	static const struct {
+		char letter;
+		int64_t seconds;
+	} units[] = {
+		{ 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 }
+	};
+	const char *word = purge->age != NULL ? purge->age : "";
+	size_t size = strlen(word);
+	g_autofree char *digits = g_strndup(word, size > 0 ? size - 1 : 0);
+	guint64 number;
+
+	for (size_t i = 0; size > 1 && i < G_N_ELEMENTS(units); i++) {
+		if (units[i].letter != word[size - 1] ||
+		    !g_ascii_string_to_unsigned(digits, 10, 1, 1000000, &number,
+		                                NULL))
+			continue;
+		purge->age_s = (int64_t)number * units[i].seconds;
+		return 0;
+	}
+	return tool_misuse(error,
+	                   "purge-orphans needs an age: --older-than 30d "
+	                   "(m, h, d or w)");
+}
+
+/* Removes a batch after the other. */
+static int
+purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
+{
+	size_t count = 0;
+	size_t batch;
+	int r;
+
+	do {
+		r = tool_apply(apply, plan_purge, purge, &batch, error);
+		if (r < 0 && count > 0)
+			g_prefix_error(error, "after %zu files: ", count);
+		if (r < 0)
+			return r;
+		count += batch;
+	} while (batch == BATCH_MAX && !apply->is_dry_run);
+	*ret_count = count;
+	return 0;
+}
+
+static int
+purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
+{
+	int r;
+
+	purge->before_ns = g_get_real_time() * 1000 - purge->age_s * NS_PER_S;
+	purge->is_all = apply->is_dry_run;
+	purge->records =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	purge->inqueue =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	r = purge_all(apply, purge, ret_count, error);
+	g_hash_table_unref(purge->records);
+	g_hash_table_unref(purge->inqueue);
+	return r;
+}
+
+ToolExit
+tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
+{
+	g_auto(ToolOptions) options = { 0 };
+	g_auto(ToolApply)
+		apply = { .what = "purge-orphans", .is_listed = true };
+	g_autofree char *age = NULL;
+	g_autofree char *files = NULL;
+	Purge orphans = { 0 };
+	size_t count;
+	const GOptionEntry entries[] = {
+		TOOL_APPLY_ENTRIES(&apply),
+		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
+		  &apply.choice.folder, "Of the postoffice in this folder",
+		  "NAME" },
+		{ "older-than", 0, 0, G_OPTION_ARG_STRING, &age,
+		  "Not changed for so long: 12h, 30d, 8w", "AGE" },
+		{ "attachments", 0, 0, G_OPTION_ARG_NONE,
+		  &orphans.has_attachments,
+		  "Attachments, too, that are older than any message", NULL },
+		{ NULL },
+	};
+
+	if (tool_options_read(self, entries, argv, &options, error) < 0)
+		return TOOL_USAGE;
+	if (options.done)
+		return TOOL_OK;
+
+	orphans.age = age;
+	apply.store = options.arguments[0];
+	if (age_parse(&orphans, error) < 0)
+		return TOOL_USAGE;
+	if (purge(&apply, &orphans, &count, error) < 0)
+		return TOOL_FAILED;
+	files = tool_count(count, "orphan", "orphans");
+	tool_apply_print(&apply, &options, "Removed %s.", files);
+	return TOOL_OK;
+}
