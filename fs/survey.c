@@ -143,6 +143,7 @@ client_row(const Client *client, int64_t until_us)
 	add_count(&row, "handles", client->handles);
 	add_count(&row, "locks", client->locks);
 	add_count(&row, "lock-files", client->lock_files);
+	add_count(&row, "waits", client->waits);
 	add_count(&row, "staged-files", client->staged_files);
 	add_number(&row, "staged-bytes", client->staged_bytes);
 	if (client->begun_us != 0)

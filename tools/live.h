@@ -3,6 +3,12 @@
 
 #include <glib.h>
 
+#include "tools/rows.h"
+
+/** What is shown of the answers to "sessions" and "locks". */
+extern const ToolColumn TOOL_LIVE_SESSIONS[];
+extern const ToolColumn TOOL_LIVE_LOCKS[];
+
 /**
  * Asks the daemon that serves @store to do @command with @argument, over the
  * socket STORE/control, and waits for the answer, which must be of @type.

@@ -35,7 +35,7 @@ waiters_text(GVariant *waiters)
 	return g_string_free(text, FALSE);
 }
 
-static const ToolColumn columns[] = {
+const ToolColumn TOOL_LIVE_LOCKS[] = {
 	{ "what", "LOCK" },
 	{ "path", "MAILBAG" },
 	{ "session", "SESSION" },
@@ -63,6 +63,6 @@ tool_locks(const ToolCommand *self, char **argv, GError **error)
 	if (options.json)
 		tool_rows_print_json("locks", locks);
 	else
-		tool_rows_print(locks, columns);
+		tool_rows_print(locks, TOOL_LIVE_LOCKS);
 	return TOOL_OK;
 }

@@ -23,6 +23,7 @@ _poctl_options()
 	purge-orphans) echo "--attachments --config --dry-run --older-than
 		--postoffice --snapshot $common" ;;
 	metrics) echo "--mailbags --output $common" ;;
+	top) echo "--batch --delay $common" ;;
 	*) echo "$common" ;;
 	esac
 }
@@ -64,9 +65,10 @@ _poctl()
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		words="break check create explain export import learn locks
-			metrics purge-orphans quarantine queue rebuild requeue
+			metrics purge-orphans quarantine metrics quarantine queue rebuild requeue
 			reset sessions set-counter stat status --help
-			--version"
+			top
+			--help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
 	elif [[ $before == --owner ]]; then
@@ -79,9 +81,10 @@ _poctl()
 	elif [[ $before == --output ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
-	elif [[ $before == --postoffice || $before == --sort || $before == --map-size-mib ||
-		$before == --mailbag ||
-		$before == --since || $before == --window ]]; then
+	elif [[ $before == --postoffice || $before == --sort ||
+		$before == --map-size-mib || $before == --mailbag ||
+		$before == --since || $before == --window ||
+		$before == --batch || $before == --delay ]]; then
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")

@@ -32,6 +32,8 @@ static const ToolCommand commands[] = {
 	  tool_learn },
 	{ "break", "STORE SESSION",
 	  "Undo a client's transaction, take its locks.", tool_break },
+	{ "top", "STORE", "Show live who has what, who waits, and the queues.",
+	  tool_top },
 	{ "queue", "STORE [MAILBAG]", "List the mailbags, or what is in one.",
 	  tool_queue },
 	{ "metrics", "STORE", "Print measurements for a monitoring system.",

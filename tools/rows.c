@@ -82,34 +82,50 @@ column_count(const ToolColumn *columns)
 	return count;
 }
 
-/* Prints @text, wide enough for what is below and above it. */
+/* Adds @text to @line, wide enough for what is below and above it. */
 static void
-print_cell(const char *text, glong width, bool is_last)
+append_cell(GString *line, const char *text, glong width, bool is_last)
 {
 	glong gap = is_last ? 0 : width - g_utf8_strlen(text, -1) + 2;
 
-	(void)printf("%s%*s", text, (int)gap, "");
-	if (is_last)
-		(void)putchar('\n');
+	g_string_append_printf(line, "%s%*s", text, (int)gap, "");
 }
 
-/* Prints @cells, @count a line, under each other. */
-static void
-print_cells(const GPtrArray *cells, size_t count)
+/* @cells, @count a line, under each other. */
+static GPtrArray *
+lines_of(const GPtrArray *cells, size_t count)
 {
+	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
 	g_autofree glong *widths = g_new0(glong, count);
+	g_autoptr(GString) line = g_string_new(NULL);
 	size_t i;
 
 	for (i = 0; i < cells->len; i++)
 		widths[i % count] = MAX(widths[i % count],
 		                        g_utf8_strlen(cells->pdata[i], -1));
-	for (i = 0; i < cells->len; i++)
-		print_cell(cells->pdata[i], widths[i % count],
-		           i % count == count - 1);
+	for (i = 0; i < cells->len; i++) {
+		bool is_last = i % count == count - 1;
+
+		append_cell(line, cells->pdata[i], widths[i % count], is_last);
+		if (!is_last)
+			continue;
+		g_ptr_array_add(lines, g_strdup(line->str));
+		g_string_truncate(line, 0);
+	}
+	return lines;
 }
 
-void
-tool_rows_print(GVariant *rows, const ToolColumn *columns)
+static void
+print_lines(const GPtrArray *lines)
+{
+	guint i;
+
+	for (i = 0; i < lines->len; i++)
+		(void)puts(lines->pdata[i]);
+}
+
+GPtrArray *
+tool_rows_lines(GVariant *rows, const ToolColumn *columns)
 {
 	g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
 	size_t count = column_count(columns);
@@ -125,20 +141,30 @@ tool_rows_print(GVariant *rows, const ToolColumn *columns)
 			g_ptr_array_add(cells, cell_text(row, &columns[i]));
 		g_variant_unref(row);
 	}
-	print_cells(cells, count);
+	return lines_of(cells, count);
+}
+
+void
+tool_rows_print(GVariant *rows, const ToolColumn *columns)
+{
+	g_autoptr(GPtrArray) lines = tool_rows_lines(rows, columns);
+
+	print_lines(lines);
 }
 
 void
 tool_row_print(GVariant *row, const ToolColumn *columns)
 {
 	g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) lines = NULL;
 	size_t i;
 
 	for (i = 0; columns[i].key != NULL; i++) {
 		g_ptr_array_add(cells, g_strdup(columns[i].title));
 		g_ptr_array_add(cells, cell_text(row, &columns[i]));
 	}
-	print_cells(cells, 2);
+	lines = lines_of(cells, 2);
+	print_lines(lines);
 }
 
 /* ---- for programs -------------------------------------------------------- */
@@ -154,8 +180,8 @@ json_key(const char *key, bool is_time)
 	return g_string_free(g_steal_pointer(&name), FALSE);
 }
 
-static void
-rows_json(ToolJson *json, const char *name, GVariant *rows)
+void
+tool_rows_json(ToolJson *json, const char *name, GVariant *rows)
 {
 	GVariantIter iter;
 	GVariant *row;
@@ -181,6 +207,8 @@ value_json(ToolJson *json, const char *key, GVariant *value)
 	if (is_time)
 		tool_json_real(json, name,
 		               (double)g_variant_get_int64(value) / US_PER_S);
+	else if (g_variant_is_of_type(value, G_VARIANT_TYPE_DOUBLE))
+		tool_json_real(json, name, g_variant_get_double(value));
 	else if (g_variant_is_of_type(value, G_VARIANT_TYPE_UINT32))
 		tool_json_number(json, name, g_variant_get_uint32(value));
 	else if (g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
@@ -188,7 +216,7 @@ value_json(ToolJson *json, const char *key, GVariant *value)
 	else if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
 		tool_json_bool(json, name, g_variant_get_boolean(value));
 	else if (g_variant_is_of_type(value, G_VARIANT_TYPE("aa{sv}")))
-		rows_json(json, name, value);
+		tool_rows_json(json, name, value);
 	else
 		tool_json_string(json, name, text);
 }
@@ -210,6 +238,6 @@ tool_rows_print_json(const char *name, GVariant *rows)
 {
 	g_autoptr(ToolJson) json = tool_json_new();
 
-	rows_json(json, name, rows);
+	tool_rows_json(json, name, rows);
 	tool_json_print(&json);
 }

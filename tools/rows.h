@@ -20,7 +20,14 @@ typedef struct ToolColumn {
 	const char *type; /* GVariant's; NULL: any */
 } ToolColumn;
 
-/** Prints @rows (aa{sv}) as a table; @columns end with an empty one. */
+/**
+ * @rows (aa{sv}) as a table of lines, the first of which has the titles;
+ * @columns end with an empty one. Harmless to a terminal.
+ * Ownership: the caller unrefs them.
+ */
+GPtrArray *tool_rows_lines(GVariant *rows, const ToolColumn *columns);
+
+/** Prints them. */
 void tool_rows_print(GVariant *rows, const ToolColumn *columns);
 
 /** Prints one @row (a{sv}), a line a column. */
@@ -31,6 +38,9 @@ void tool_row_print(GVariant *row, const ToolColumn *columns);
  * times are in seconds there.
  */
 void tool_row_json(ToolJson *json, GVariant *row);
+
+/** Adds @rows to @json as the list @name. */
+void tool_rows_json(ToolJson *json, const char *name, GVariant *rows);
 
 /** Prints @rows as an object with the one list @name. */
 void tool_rows_print_json(const char *name, GVariant *rows);

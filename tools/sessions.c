@@ -6,7 +6,7 @@
 #include "tools/tool.h"
 
 /* What a client chose itself comes last: it may be long. */
-static const ToolColumn columns[] = {
+const ToolColumn TOOL_LIVE_SESSIONS[] = {
 	{ "id", "SESSION" },
 	{ "kind", "KIND" },
 	{ "pid", "PROCESS" },
@@ -15,6 +15,7 @@ static const ToolColumn columns[] = {
 	{ "handles", "OPEN" },
 	{ "locks", "LOCKS" },
 	{ "lock-files", "LOCK FILES" },
+	{ "waits", "WAITS" },
 	{ "staged-files", "STAGED" },
 	{ "staged-bytes", "BYTES", tool_row_bytes, "t" },
 	{ "transaction-age-us", "FOR" },
@@ -40,6 +41,6 @@ tool_sessions(const ToolCommand *self, char **argv, GError **error)
 	if (options.json)
 		tool_rows_print_json("sessions", sessions);
 	else
-		tool_rows_print(sessions, columns);
+		tool_rows_print(sessions, TOOL_LIVE_SESSIONS);
 	return TOOL_OK;
 }

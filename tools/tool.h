@@ -107,6 +107,7 @@ ToolExit tool_requeue(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_set_counter(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_purge_orphans(const ToolCommand *self, char **argv,
                             GError **error);
+ToolExit tool_top(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);
 ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,

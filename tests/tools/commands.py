@@ -10,11 +10,11 @@ USAGE = 2
 
 COMMANDS = {
     "create": 1, "import": 2, "export": 2, "check": 1, "stat": 1,
-    "status": 1, "sessions": 1, "locks": 1, "explain": 1, "learn": 1, "break": 2,
+    "status": 1, "sessions": 1, "locks": 1, "explain": 1, "learn": 1,
     "queue": 1,
     "metrics": 1,
     "reset": 2, "rebuild": 2, "requeue": 3, "set-counter": 1,
-    "purge-orphans": 1,
+    "purge-orphans": 1,"break": 2, "metrics": 1, "queue": 1, "top": 1,
     "quarantine list": 1, "quarantine show": 2, "quarantine restore": 3,
     "quarantine discard": 2,
 }

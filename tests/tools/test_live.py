@@ -289,6 +289,7 @@ SESSIONS = """[
   {'id': <uint64 12>, 'kind': <'smbd'>, 'pid': <uint32 4711>,
    'slot': <uint32 3>, 'peer': <'10.0.0.7'>, 'command': <'smbd'>,
    'handles': <uint32 5>, 'lock-files': <uint32 1>, 'locks': <uint32 2>,
+   'waits': <uint32 4>,
    'staged-files': <uint32 3>, 'staged-bytes': <uint64 2048>,
    'transaction-age-us': <int64 83500000>, 'state': <'holding'>},
   {'id': <uint64 13>, 'kind': <'local'>, 'pid': <uint32 4712>,
@@ -312,7 +313,7 @@ def test_sessions_as_a_table(store):
         lines = poctl("sessions", store.path).stdout.splitlines()
     assert lines[0].split()[:4] == ["SESSION", "KIND", "PROCESS", "CLIENT"]
     assert lines[1].split() == [
-        "12", "smbd", "4711", "10.0.0.7", "holding", "5", "2", "1", "3",
+        "12", "smbd", "4711", "10.0.0.7", "holding", "5", "2", "1", "4", "3",
         "2.0", "KiB", "1", "min", "23", "s", "smbd"]
     assert lines[2].endswith("evil \\033[31m\\012name")
     assert len(lines) == 3
@@ -327,7 +328,7 @@ def test_sessions_as_json(store):
     assert told["sessions"][0] == {
         "id": 12, "kind": "smbd", "pid": 4711, "slot": 3,
         "peer": "10.0.0.7", "command": "smbd", "handles": 5, "lock_files": 1,
-        "locks": 2, "staged_files": 3, "staged_bytes": 2048,
+        "locks": 2, "waits": 4, "staged_files": 3, "staged_bytes": 2048,
         "transaction_age": 83.5, "state": "holding"}
     assert told["sessions"][1]["command"] == "evil \x1b[31m\nname"
 
