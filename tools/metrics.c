@@ -9,11 +9,11 @@
 #include "tools/access.h"
 #include "tools/exposition.h"
 #include "tools/live.h"
-#include "tools/mailbags.h"
+#include "tools/office_mailbag.h"
 #include "tools/tool.h"
 
 #define US_PER_S 1e6
-#define NS_PER_S 1e9
+#define NS_PER_S 1000000000
 
 /* ---- what there is ------------------------------------------------------- */
 
@@ -101,17 +101,6 @@ static const ToolFamily start = { "pofs_start_time_seconds", "gauge", "seconds",
 	                          "When the mount began, since 1970." };
 static const ToolFamily healthy = { "pofs_store_healthy", "gauge", NULL,
 	                            "Whether the last commit went well." };
-static const ToolFamily mailbag_records = {
-	"pofs_mailbag_records", "gauge", NULL,
-	"Records of the MBG: at most so many messages."
-};
-static const ToolFamily mailbag_bytes = { "pofs_mailbag_bytes", "gauge",
-	                                  "bytes", "Size of the MBG." };
-static const ToolFamily mailbag_changed = {
-	"pofs_mailbag_key_changed_timestamp_seconds", "gauge", "seconds",
-	"When the KEY was changed, since 1970."
-};
-
 /* ---- one metric ---------------------------------------------------------- */
 
 /* A bound as the format wants it: always with a decimal point. */
@@ -288,79 +277,137 @@ ask_daemon(const char *store, GVariant **ret_status, GVariant **ret_facts,
 
 /* ---- mailbags ------------------------------------------------------------ */
 
-static void
-label_mailbag(ToolExposition *exposition, const ToolMailbag *mailbag)
+/* One number of each mailbag. */
+typedef struct MailbagMetric {
+	ToolFamily family;
+	guint64 (*number)(const ToolMailbag *mailbag);
+} MailbagMetric;
+
+static guint64
+number_of_records(const ToolMailbag *mailbag)
 {
-	tool_exposition_label(exposition, "postoffice", mailbag->office);
-	tool_exposition_label(exposition, "mailbag", mailbag->name);
+	return mailbag->records;
+}
+
+static guint64
+number_of_bytes(const ToolMailbag *mailbag)
+{
+	return mailbag->mbg.size;
+}
+
+/* In seconds, which is what the programs keep. */
+static guint64
+time_of_change(const ToolMailbag *mailbag)
+{
+	return (guint64)MAX(mailbag->key.mtime_ns, 0) / NS_PER_S;
+}
+
+static const MailbagMetric mailbag_metrics[] = {
+	{ { "pofs_mailbag_records", "gauge", NULL,
+	    "Records of the MBG: at most so many messages." },
+	  number_of_records },
+	{ { "pofs_mailbag_bytes", "gauge", "bytes", "Size of the MBG." },
+	  number_of_bytes },
+	{ { "pofs_mailbag_key_changed_timestamp_seconds", "gauge", "seconds",
+	    "When the KEY was changed, since 1970." },
+	  time_of_change },
+};
+
+static void
+add_mailbag_metric(ToolExposition *exposition, const MailbagMetric *metric,
+                   const GPtrArray *lists)
+{
+	guint i;
+	guint j;
+
+	tool_exposition_begin(exposition, &metric->family);
+	for (i = 0; i < lists->len; i++) {
+		const GPtrArray *mailbags = lists->pdata[i];
+
+		for (j = 0; j < mailbags->len; j++) {
+			const ToolMailbag *mailbag = mailbags->pdata[j];
+
+			tool_exposition_label(exposition, "postoffice",
+			                      mailbag->office->path);
+			tool_exposition_label(exposition, "mailbag",
+			                      mailbag->name);
+			tool_exposition_add(exposition, "",
+			                    metric->number(mailbag));
+		}
+	}
 }
 
 static int
-add_mailbags(ToolExposition *exposition, Store *store, GError **error)
+add_mailbags(ToolExposition *exposition, const ToolOffices *offices,
+             GError **error)
 {
-	g_autoptr(GPtrArray) mailbags = NULL;
+	g_autoptr(GPtrArray) lists = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)g_ptr_array_unref);
 	guint i;
-	int r;
+	int r = 0;
 
-	r = tool_mailbags_list(store, &mailbags);
+	for (i = 0; r == 0 && i < offices->list->len; i++) {
+		GPtrArray *mailbags;
+
+		r = tool_mailbag_list(offices->list->pdata[i], &mailbags);
+		if (r == 0)
+			g_ptr_array_add(lists, mailbags);
+	}
 	if (r < 0)
 		return read_failed(r, error);
 
-	tool_exposition_begin(exposition, &mailbag_records);
-	for (i = 0; i < mailbags->len; i++) {
-		label_mailbag(exposition, mailbags->pdata[i]);
-		tool_exposition_add(exposition, "",
-		                    tool_mailbag_records(mailbags->pdata[i]));
-	}
-	tool_exposition_begin(exposition, &mailbag_bytes);
-	for (i = 0; i < mailbags->len; i++) {
-		const ToolMailbag *mailbag = mailbags->pdata[i];
-
-		label_mailbag(exposition, mailbag);
-		tool_exposition_add(exposition, "", mailbag->bytes);
-	}
-	tool_exposition_begin(exposition, &mailbag_changed);
-	for (i = 0; i < mailbags->len; i++) {
-		const ToolMailbag *mailbag = mailbags->pdata[i];
-
-		label_mailbag(exposition, mailbag);
-		tool_exposition_add_real(
-			exposition, "", (double)mailbag->changed_ns / NS_PER_S);
-	}
+	for (i = 0; i < G_N_ELEMENTS(mailbag_metrics); i++)
+		add_mailbag_metric(exposition, &mailbag_metrics[i], lists);
 	return 0;
 }
 
 /* ---- the command --------------------------------------------------------- */
+
+/* What the store in @path can tell without a daemon, and its postoffices if
+ * they are asked for: it can be opened only once. */
+static int
+read_store(const char *path, bool has_mailbags, GVariant **facts,
+           ToolOffices *ret_offices, GError **error)
+{
+	const ToolOfficeChoice choice = { NULL };
+	g_autoptr(Store) store = NULL;
+	int r = 0;
+
+	if (has_mailbags)
+		r = tool_offices_open(path, &choice, ret_offices, error);
+	else if (*facts == NULL)
+		r = tool_access_open(path, STORE_READ, &store, error);
+	if (r < 0 || *facts != NULL)
+		return r;
+	return ask_store(has_mailbags ? ret_offices->store : store, facts,
+	                 error);
+}
 
 /* Adds all there is to say of the store in @path. */
 static int
 collect(ToolExposition *exposition, const char *path, bool has_mailbags,
         GError **error)
 {
+	g_auto(ToolOffices) offices = { NULL };
 	g_autoptr(GVariant) status = NULL;
 	g_autoptr(GVariant) facts = NULL;
-	g_autoptr(GError) absent = NULL;
-	g_autoptr(Store) store = NULL;
+	g_autoptr(GError) absence = NULL;
 	size_t i;
 	int r;
 
-	r = ask_daemon(path, &status, &facts, &absent);
+	r = ask_daemon(path, &status, &facts, &absence);
 	if (r < 0 && r != -ENOTCONN) {
-		g_propagate_error(error, g_steal_pointer(&absent));
+		g_propagate_error(error, g_steal_pointer(&absence));
 		return r;
 	}
-	if (r < 0 || has_mailbags) {
-		if (tool_access_open(path, STORE_READ, &store, error) < 0)
-			return -EIO;
-		r = r < 0 ? ask_store(store, &facts, error) : 0;
-	}
+	r = read_store(path, has_mailbags, &facts, &offices, error);
 	if (r < 0)
 		return r;
 
 	add_daemon(exposition, status, facts);
 	for (i = 0; i < G_N_ELEMENTS(metrics); i++)
 		add_metric(exposition, &metrics[i], facts);
-	return has_mailbags ? add_mailbags(exposition, store, error) : 0;
+	return has_mailbags ? add_mailbags(exposition, &offices, error) : 0;
 }
 
 ToolExit
