@@ -24,6 +24,8 @@ _poctl_options()
 		--postoffice --snapshot $common" ;;
 	metrics) echo "--mailbags --output $common" ;;
 	top) echo "--batch --delay $common" ;;
+	log) echo "--follow --iso --mailbag --session --since --undone $common" ;;
+	show) echo "--iso $common" ;;
 	*) echo "$common" ;;
 	esac
 }
@@ -40,6 +42,7 @@ _poctl_ids()
 			grep -Eo '"mailbag":"[^"]*"' | cut -d '"' -f 4
 		return
 		;;
+	show) list=log ;;
 	"quarantine list") return ;;
 	quarantine*) list="quarantine list" ;;
 	*) return ;;
@@ -64,9 +67,9 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="break check create explain export import learn locks
+		words="break check create explain export import learn lockslocks log quarantine
 			metrics purge-orphans quarantine metrics quarantine queue rebuild requeue
-			reset sessions set-counter stat status --help
+			reset sessions set-counter show stat status --help
 			top
 			--help --version"
 	elif ((COMP_CWORD < store)); then
@@ -84,7 +87,9 @@ _poctl()
 	elif [[ $before == --postoffice || $before == --sort ||
 		$before == --map-size-mib || $before == --mailbag ||
 		$before == --since || $before == --window ||
-		$before == --batch || $before == --delay ]]; then
+		$before == --batch || $before == --delay ||
+		$before == --mailbag || $before == --session ||
+		$before == --since ]]; then
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")

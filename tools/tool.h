@@ -108,6 +108,8 @@ ToolExit tool_set_counter(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_purge_orphans(const ToolCommand *self, char **argv,
                             GError **error);
 ToolExit tool_top(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_log(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_show_entry(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);
 ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A transaction that was undone, in a store that nobody serves: does what it is
- * told, and leaves it in the quarantine.
+ * told, and leaves it in the quarantine; without a REASON ("") it commits it.
  *
  *   undo STORE WHO REASON [write PATH TEXT | move PATH PATH | remove PATH -]...
  *
@@ -101,7 +101,10 @@ undo(Store *store, int argc, char **argv)
 	r = store_txn_begin(store, argv[2], &txn);
 	for (i = 4; r == 0 && i + 2 < argc; i += 3)
 		r = do_step(txn, argv + i);
-	return r < 0 ? r : store_txn_quarantine(&txn, &cause);
+	if (r < 0)
+		return r;
+	return argv[3][0] == '\0' ? store_txn_commit_wait(&txn)
+	                          : store_txn_quarantine(&txn, &cause);
 }
 
 int
