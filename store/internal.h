@@ -125,6 +125,13 @@ int64_t store_now_ns(void);
 
 /* store.c -------------------------------------------------------------------*/
 
+/** Puts the first records into the new database in @dir. Unlocked. */
+typedef int StoreFill(void *user_data, const char *dir, char **ret_reason);
+
+/** As store_create(), with what @fill puts there; @map_size 0 = the default. */
+int store_create_with(const char *dir, uint64_t map_size, StoreFill *fill,
+                      void *user_data, char **ret_reason);
+
 /**
  * As store_open(), on an engine that is open already. Unlocked.
  * Ownership: takes @kv, also on an error.

@@ -95,9 +95,9 @@ keep_result(void *user_data, KvResult result)
 	*(KvResult *)user_data = result;
 }
 
-/* Commits the first records of a store in @dir. */
+/* A StoreFill: commits the first records of a store in @dir. */
 static int
-populate(const char *dir, char **ret_reason)
+populate(void *user_data, const char *dir, char **ret_reason)
 {
 	g_autoptr(GArray) changes = g_array_new(FALSE, FALSE, sizeof(KvChange));
 	g_autoptr(GPtrArray) owned = g_ptr_array_new_with_free_func(g_free);
@@ -168,7 +168,8 @@ move_up(const char *dir, const char *nursery)
 }
 
 static int
-create_in(const char *dir, uint64_t map_size, char **ret_reason)
+create_in(const char *dir, uint64_t map_size, StoreFill *fill, void *user_data,
+          char **ret_reason)
 {
 	g_autofree char *nursery = g_build_filename(dir, NURSERY, NULL);
 	int r;
@@ -179,7 +180,7 @@ create_in(const char *dir, uint64_t map_size, char **ret_reason)
 	else
 		r = kv_lmdb_create(nursery, map_size, ret_reason);
 	if (r == 0)
-		r = populate(nursery, ret_reason);
+		r = fill(user_data, nursery, ret_reason);
 	if (r == 0)
 		r = move_up(dir, nursery);
 	remove_nursery(nursery);
@@ -189,15 +190,15 @@ create_in(const char *dir, uint64_t map_size, char **ret_reason)
 }
 
 int
-store_create(const char *dir, const StoreOptions *options, char **ret_reason)
+store_create_with(const char *dir, uint64_t map_size, StoreFill *fill,
+                  void *user_data, char **ret_reason)
 {
-	uint64_t map_size = STORE_MAP_SIZE_DEFAULT;
 	bool is_new = false;
 	int r;
 
 	*ret_reason = NULL;
-	if (options != NULL && options->map_size > 0)
-		map_size = options->map_size;
+	if (map_size == 0)
+		map_size = STORE_MAP_SIZE_DEFAULT;
 	if (mkdir(dir, 0700) == 0)
 		is_new = true;
 	else if (errno != EEXIST) {
@@ -212,10 +213,17 @@ store_create(const char *dir, const StoreOptions *options, char **ret_reason)
 		return -EEXIST;
 	}
 
-	r = create_in(dir, map_size, ret_reason);
+	r = create_in(dir, map_size, fill, user_data, ret_reason);
 	if (r < 0 && is_new)
 		rmdir(dir);
 	return r;
+}
+
+int
+store_create(const char *dir, const StoreOptions *options, char **ret_reason)
+{
+	return store_create_with(dir, options != NULL ? options->map_size : 0,
+	                         populate, NULL, ret_reason);
 }
 
 /* ---- opening -------------------------------------------------------------*/
