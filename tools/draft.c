@@ -2,13 +2,13 @@
 #include "tools/draft.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
 
+#include "tools/sync.h"
 #include "tools/tool.h"
 
 struct ToolDraft {
@@ -59,7 +59,7 @@ find_place(ToolDraft *draft, const ToolOwner *owner, GError **error)
 }
 
 static int
-open_new(ToolDraft *draft, uint64_t map_size, GError **error)
+make_store(ToolDraft *draft, uint64_t map_size, GError **error)
 {
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 	g_autofree char *reason = NULL;
@@ -67,19 +67,23 @@ open_new(ToolDraft *draft, uint64_t map_size, GError **error)
 
 	options.map_size = map_size;
 	r = store_create(draft->dir, &options, &reason);
-	if (r < 0)
-		return tool_fail(error, r, "%s", reason);
-	draft->is_created = true;
-
-	r = store_open(draft->dir, STORE_WRITE, NULL, &draft->store, &reason);
-	if (r < 0)
-		return tool_fail(error, r, "%s", reason);
-	return 0;
+	return r < 0 ? tool_fail(error, r, "%s", reason) : 0;
 }
 
 int
-tool_draft_begin(const char *path, uint64_t map_size, const ToolOwner *owner,
-                 ToolDraft **ret_draft, GError **error)
+tool_draft_open(ToolDraft *draft, StoreAccess access, GError **error)
+{
+	g_autofree char *reason = NULL;
+	int r;
+
+	draft->is_created = true;
+	r = store_open(draft->dir, access, NULL, &draft->store, &reason);
+	return r < 0 ? tool_fail(error, r, "%s", reason) : 0;
+}
+
+int
+tool_draft_begin_empty(const char *path, const ToolOwner *owner,
+                       ToolDraft **ret_draft, GError **error)
 {
 	g_autoptr(ToolDraft) draft = NULL;
 	int r;
@@ -95,12 +99,34 @@ tool_draft_begin(const char *path, uint64_t map_size, const ToolOwner *owner,
 	r = find_place(draft, owner, error);
 	if (r < 0)
 		return r;
-	r = open_new(draft, map_size, error);
+
+	*ret_draft = g_steal_pointer(&draft);
+	return 0;
+}
+
+int
+tool_draft_begin(const char *path, uint64_t map_size, const ToolOwner *owner,
+                 ToolDraft **ret_draft, GError **error)
+{
+	g_autoptr(ToolDraft) draft = NULL;
+	int r;
+
+	r = tool_draft_begin_empty(path, owner, &draft, error);
+	if (r == 0)
+		r = make_store(draft, map_size, error);
+	if (r == 0)
+		r = tool_draft_open(draft, STORE_WRITE, error);
 	if (r < 0)
 		return r;
 
 	*ret_draft = g_steal_pointer(&draft);
 	return 0;
+}
+
+const char *
+tool_draft_dir(const ToolDraft *draft)
+{
+	return draft->dir;
 }
 
 Store *
@@ -113,22 +139,6 @@ const ToolOwner *
 tool_draft_owner(const ToolDraft *draft)
 {
 	return &draft->owner;
-}
-
-/* Makes the rename in @path's parent durable. */
-static int
-sync_parent(const char *path, GError **error)
-{
-	g_autofree char *parent = g_path_get_dirname(path);
-	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = 0;
-
-	if (fd < 0 || fsync(fd) < 0)
-		r = tool_fail(error, -errno, "cannot sync %s: %s", parent,
-		              g_strerror(errno));
-	if (fd >= 0)
-		(void)close(fd);
-	return r;
 }
 
 int
@@ -149,7 +159,7 @@ tool_draft_publish(ToolDraft **draft, GError **error)
 			return tool_fail(error, -errno,
 			                 "cannot rename %s to %s: %s", d->dir,
 			                 d->path, g_strerror(errno));
-		r = sync_parent(d->path, error);
+		r = tool_sync_parent(d->path, error);
 	}
 
 	/* It is the administrator's now. */

@@ -34,7 +34,21 @@ int tool_draft_begin(const char *path, uint64_t map_size,
                      const ToolOwner *owner, ToolDraft **ret_draft,
                      GError **error);
 
-/** The open, empty store. Ownership: borrowed from @draft. */
+/**
+ * As tool_draft_begin(), but leaves it to the caller to make a store in
+ * tool_draft_dir(), to leave nothing there if that fails, and to go on with
+ * tool_draft_open().
+ */
+int tool_draft_begin_empty(const char *path, const ToolOwner *owner,
+                           ToolDraft **ret_draft, GError **error);
+
+/** Where it grows. Ownership: borrowed from @draft. */
+const char *tool_draft_dir(const ToolDraft *draft);
+
+/** Opens the store that the caller has made. */
+int tool_draft_open(ToolDraft *draft, StoreAccess access, GError **error);
+
+/** The open store. Ownership: borrowed from @draft. */
 Store *tool_draft_store(ToolDraft *draft);
 
 /** Whose the store will be. Ownership: borrowed from @draft. */
