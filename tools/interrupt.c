@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/interrupt.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+
+/* Signals that come between a look and the wait are noticed that late. */
+#define LOOK_MS 200
 
 static volatile sig_atomic_t is_asked;
 
@@ -28,4 +32,15 @@ bool
 tool_interrupt_is_asked(void)
 {
 	return is_asked != 0;
+}
+
+bool
+tool_interrupt_await(int fd)
+{
+	struct pollfd source = { .fd = fd, .events = POLLIN };
+
+	while (!tool_interrupt_is_asked())
+		if (poll(&source, 1, LOOK_MS) > 0)
+			return true;
+	return false;
 }

@@ -8,3 +8,9 @@
 void tool_interrupt_begin(void);
 
 bool tool_interrupt_is_asked(void);
+
+/**
+ * Waits until @fd can be read, or is at its end. Returns false if a tidy end
+ * was asked for first; a read() that has begun would not notice.
+ */
+bool tool_interrupt_await(int fd);

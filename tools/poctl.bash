@@ -26,6 +26,8 @@ _poctl_options()
 	top) echo "--batch --delay $common" ;;
 	log) echo "--follow --iso --mailbag --session --since --undone $common" ;;
 	show) echo "--iso $common" ;;
+	backup) echo "--compress --force $common" ;;
+	restore) echo "--force --keep-uuid --owner $common" ;;
 	*) echo "$common" ;;
 	esac
 }
@@ -67,11 +69,12 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="break check create explain export import learn lockslocks log quarantine
-			metrics purge-orphans quarantine metrics quarantine queue rebuild requeue
-			reset sessions set-counter show stat status --help
+		words="backup break check create explain export import learn lockslocks log quarantinelocks
+			metrics purge-orphans quarantine metrics quarantine metrics quarantine queue rebuild requeue
+			reset restore sessions set-counter show stat status --help
 			top
-			--help --version"
+			status
+			verify --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
 	elif [[ $before == --owner ]]; then
@@ -93,6 +96,11 @@ _poctl()
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")
+	elif [[ $command == verify ||
+		$command-$COMP_CWORD =~ ^(backup|restore)-[^2]$ ]]; then
+		# The file of a backup.
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
 	elif ((COMP_CWORD == store + 1)); then
 		words=$(_poctl_ids "$command" "$before")
 	fi

@@ -9,7 +9,8 @@ FAILED = 1
 USAGE = 2
 
 COMMANDS = {
-    "create": 1, "import": 2, "export": 2, "check": 1, "stat": 1,
+    "create": 1, "import": 2, "export": 2, "backup": 2,
+    "restore": 2, "verify": 1, "check": 1, "stat": 1,
     "status": 1, "sessions": 1, "locks": 1, "explain": 1, "learn": 1,
     "queue": 1,
     "metrics": 1,

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/backup_facts.h"
+
+#include "tools/tool.h"
+
+#define NS_PER_S 1000000000
+
+char *
+tool_backup_facts_time(const StoreBackup *backup)
+{
+	g_autoptr(GDateTime) time =
+		g_date_time_new_from_unix_local(backup->taken_ns / NS_PER_S);
+
+	return time != NULL ? g_date_time_format_iso8601(time) : g_strdup("?");
+}
+
+char *
+tool_backup_facts_size(const StoreBackup *backup)
+{
+	g_autofree char *records =
+		tool_count(backup->records, "record", "records");
+	g_autofree char *bytes =
+		g_format_size_full(backup->bytes, G_FORMAT_SIZE_IEC_UNITS);
+
+	return g_strdup_printf("%s, %s", records, bytes);
+}
+
+void
+tool_backup_facts_json(ToolJson *json, const StoreBackup *backup)
+{
+	g_autofree char *taken = tool_backup_facts_time(backup);
+
+	tool_json_number(json, "version", backup->version);
+	tool_json_number(json, "format", backup->format);
+	tool_json_string(json, "uuid", backup->uuid);
+	tool_json_string(json, "program", backup->program);
+	tool_json_string(json, "taken", taken);
+	tool_json_number(json, "records", backup->records);
+	tool_json_number(json, "bytes", backup->bytes);
+	tool_json_string(json, "sha256", backup->sha256);
+}
