@@ -6,12 +6,15 @@
 #define NS_PER_S 1000000000
 
 char *
-tool_backup_facts_time(const StoreBackup *backup)
+tool_backup_facts_time(const StoreBackup *backup, bool is_iso)
 {
 	g_autoptr(GDateTime) time =
 		g_date_time_new_from_unix_local(backup->taken_ns / NS_PER_S);
 
-	return time != NULL ? g_date_time_format_iso8601(time) : g_strdup("?");
+	if (time == NULL)
+		return g_strdup("?");
+	return is_iso ? g_date_time_format_iso8601(time)
+	              : g_date_time_format(time, "%F %T");
 }
 
 char *
@@ -28,7 +31,7 @@ tool_backup_facts_size(const StoreBackup *backup)
 void
 tool_backup_facts_json(ToolJson *json, const StoreBackup *backup)
 {
-	g_autofree char *taken = tool_backup_facts_time(backup);
+	g_autofree char *taken = tool_backup_facts_time(backup, true);
 
 	tool_json_number(json, "version", backup->version);
 	tool_json_number(json, "format", backup->format);

@@ -27,6 +27,7 @@ _poctl_options()
 	log) echo "--follow --iso --mailbag --session --since --undone $common" ;;
 	show) echo "--iso $common" ;;
 	backup) echo "--compress --force $common" ;;
+	verify) echo "--iso $common" ;;
 	restore) echo "--force --keep-uuid --owner $common" ;;
 	*) echo "$common" ;;
 	esac

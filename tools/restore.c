@@ -148,13 +148,11 @@ print_result(const Restore *restore, const ToolOptions *options)
 	double seconds = (double)(g_get_monotonic_time() - restore->start_us) /
 	                 G_USEC_PER_SEC;
 	g_autofree char *size = tool_backup_facts_size(&restore->facts);
-	g_autofree char *taken = tool_backup_facts_time(&restore->facts);
 	g_autoptr(ToolJson) json = NULL;
 
 	if (!options->json) {
-		tool_say("Restored %s as of %s, %s, in %.1f s; its uuid is %s.",
-		         restore->path, taken, size, seconds,
-		         restore->stat.uuid);
+		tool_say("Restored %s, %s, in %.1f s; its uuid is %s.",
+		         restore->path, size, seconds, restore->stat.uuid);
 		return;
 	}
 	json = tool_json_new();

@@ -26,10 +26,10 @@ verify(const char *path, bool is_quiet, StoreBackup *ret_backup, GError **error)
 }
 
 static void
-print_result(const StoreBackup *backup, const ToolOptions *options)
+print_result(const StoreBackup *backup, const ToolOptions *options, bool is_iso)
 {
 	g_autofree char *size = tool_backup_facts_size(backup);
-	g_autofree char *taken = tool_backup_facts_time(backup);
+	g_autofree char *taken = tool_backup_facts_time(backup, is_iso);
 	g_autoptr(ToolJson) json = NULL;
 
 	if (options->json) {
@@ -47,7 +47,12 @@ ToolExit
 tool_verify(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(ToolOptions) options = { 0 };
-	const GOptionEntry entries[] = { { NULL } };
+	gboolean is_iso = FALSE;
+	const GOptionEntry entries[] = {
+		{ "iso", 0, 0, G_OPTION_ARG_NONE, &is_iso,
+		  "Show times in ISO 8601", NULL },
+		{ NULL },
+	};
 	StoreBackup backup;
 
 	if (tool_options_read(self, entries, argv, &options, error) < 0)
@@ -58,6 +63,6 @@ tool_verify(const ToolCommand *self, char **argv, GError **error)
 	tool_interrupt_begin();
 	if (verify(options.arguments[0], options.quiet, &backup, error) < 0)
 		return TOOL_FAILED;
-	print_result(&backup, &options);
+	print_result(&backup, &options, is_iso);
 	return TOOL_OK;
 }
