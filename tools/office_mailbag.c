@@ -161,23 +161,31 @@ tool_mailbag_list(const ToolOffice *office, GPtrArray **ret_mailbags)
 
 /* ---- records ------------------------------------------------------------- */
 
+static void
+record_decode(const ToolMailbag *mailbag, uint32_t number, const uint8_t *bytes,
+              ToolRecord *ret_record)
+{
+	ret_record->number = number;
+	ret_record->is_live =
+		!mailbag->has_bits ||
+		!format_key_is_deleted(mailbag->bits, mailbag->office->layout,
+	                               number);
+	format_mbg_decode(bytes, &ret_record->header);
+}
+
 /* Shows @visit the @count records in @bytes, the first of which is @first. */
 static int
 visit_block(const ToolMailbag *mailbag, const uint8_t *bytes, uint32_t first,
             uint32_t count, ToolRecordVisit *visit, void *user_data)
 {
+	ToolRecord record;
 	uint32_t i;
 	int r = 0;
 
 	for (i = 0; i < count && r == 0; i++) {
-		ToolRecord record = { .number = first + i, .is_live = true };
-
-		if (mailbag->has_bits)
-			record.is_live = !format_key_is_deleted(
-				mailbag->bits, mailbag->office->layout,
-				record.number);
-		format_mbg_decode(bytes + (size_t)i * FORMAT_MBG_RECORD_SIZE,
-		                  &record.header);
+		record_decode(mailbag, first + i,
+		              bytes + (size_t)i * FORMAT_MBG_RECORD_SIZE,
+		              &record);
 		r = visit(user_data, mailbag, &record);
 	}
 	return r;
@@ -204,6 +212,23 @@ tool_mailbag_read(const ToolMailbag *mailbag, ToolRecordVisit *visit,
 			r = visit_block(mailbag, block, first, count, visit,
 			                user_data);
 	}
+	return r;
+}
+
+int
+tool_record_read(const ToolMailbag *mailbag, uint32_t number,
+                 ToolRecord *ret_record)
+{
+	uint8_t bytes[FORMAT_MBG_RECORD_SIZE];
+	size_t size;
+	int r;
+
+	g_assert(number < mailbag->records);
+	r = store_file_read(mailbag->office->txn, mailbag->mbg.node,
+	                    (uint64_t)number * FORMAT_MBG_RECORD_SIZE, bytes,
+	                    sizeof bytes, &size);
+	if (r == 0)
+		record_decode(mailbag, number, bytes, ret_record);
 	return r;
 }
 

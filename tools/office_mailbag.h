@@ -57,6 +57,10 @@ typedef int ToolRecordVisit(void *user_data, const ToolMailbag *mailbag,
 int tool_mailbag_read(const ToolMailbag *mailbag, ToolRecordVisit *visit,
                       void *user_data);
 
+/** Reads the one record @number, which is below mailbag->records. */
+int tool_record_read(const ToolMailbag *mailbag, uint32_t number,
+                     ToolRecord *ret_record);
+
 /** "inqueue", "system", ... */
 const char *tool_mailbag_kind_text(ToolMailbagKind kind);
 

@@ -8,6 +8,7 @@ _poctl_options()
 	case $1 in
 	create) echo "--map-size-mib --owner --postoffice $common" ;;
 	import) echo "--dry-run --owner --postoffice --skip-refused $common" ;;
+	message) echo "--config --hex --iso --postoffice $common" ;;
 	queue) echo "--all --config --iso --kind --postoffice --reverse --sort
 			--waiting $common" ;;
 	learn) echo "--after --before --config --dry-run --mailbag
@@ -70,7 +71,7 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="backup break check create explain export import learn lockslocks log quarantinelocks
+		words="backup break check create explain export import learn lockslocks log quarantinelockslocks message quarantine
 			metrics purge-orphans quarantine metrics quarantine metrics quarantine queue rebuild requeue
 			reset restore sessions set-counter show stat status --help
 			top

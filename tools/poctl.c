@@ -55,6 +55,8 @@ static const ToolCommand commands[] = {
 	{ "log", "STORE", "List what the transactions did.", tool_log },
 	{ "show", "STORE ENTRY", "Describe what a transaction did.",
 	  tool_show_entry },
+	{ "message", "STORE MESSAGE", "Describe a message, and who has it.",
+	  tool_message },
 	{ "quarantine list", "STORE", "List what was undone.",
 	  tool_quarantine_list },
 	{ "quarantine show", "STORE ENTRY", "Describe what was undone.",

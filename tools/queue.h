@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-#include "tools/office.h"
+#include "tools/office_mailbag.h"
 
 /** The rows of poctl queue, each an a{sv} of rows.h. */
 
@@ -31,3 +31,6 @@ int tool_queue_mailbags(const ToolOffice *office, GVariant *locks,
  */
 int tool_queue_records(const ToolOffice *office, const char *name,
                        const ToolQueueFilter *filter, GPtrArray *rows);
+
+/** Enters a record's number, whether it is live, and what its header says. */
+void tool_queue_add_header(GVariantBuilder *row, const ToolRecord *record);

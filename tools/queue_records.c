@@ -72,8 +72,8 @@ state_text(Reading *reading, const ToolMailbag *mailbag,
 	return g_string_free(state, FALSE);
 }
 
-static void
-add_header(GVariantBuilder *row, const ToolRecord *record, const char *stem)
+void
+tool_queue_add_header(GVariantBuilder *row, const ToolRecord *record)
 {
 	g_autofree char *sender = format_mbg_sender(&record->header);
 	g_autofree char *subject = format_mbg_subject(&record->header);
@@ -85,8 +85,6 @@ add_header(GVariantBuilder *row, const ToolRecord *record, const char *stem)
 	tool_fact_text(row, "subject", subject);
 	if (time != NULL)
 		tool_fact_text(row, "date", time);
-	if (stem != NULL)
-		tool_fact_text(row, "message", stem);
 }
 
 static int
@@ -108,7 +106,9 @@ add_record(void *user_data, const ToolMailbag *mailbag,
 	if (r < 0)
 		return r;
 
-	add_header(&row, record, stem);
+	tool_queue_add_header(&row, record);
+	if (stem != NULL)
+		tool_fact_text(&row, "message", stem);
 	if (message.mai.node != 0)
 		tool_fact_number(&row, "size", message.mai.size);
 	if (message.has_owners)

@@ -102,6 +102,7 @@ ToolExit tool_locks(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_queue(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_explain(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_message(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_metrics(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_reset(const ToolCommand *self, char **argv, GError **error);

@@ -15,7 +15,7 @@ COMMANDS = {
     "queue": 1,
     "metrics": 1,
     "reset": 2, "rebuild": 2, "requeue": 3, "set-counter": 1,
-    "purge-orphans": 1,"break": 2, "metrics": 1, "queue": 1, "top": 1,"break": 2, "log": 1, "show": 2,
+    "purge-orphans": 1,"break": 2, "metrics": 1, "queue": 1, "top": 1,"break": 2, "log": 1, "show": 2,"queue": 1, "message": 2,
     "quarantine list": 1, "quarantine show": 2, "quarantine restore": 3,
     "quarantine discard": 2,
 }

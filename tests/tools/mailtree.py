@@ -7,10 +7,12 @@
 """
 
 import datetime
+import functools
 import os
 import pathlib
 import struct
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "demo"))
@@ -27,24 +29,38 @@ LETTER = 0x100
 """The counter of messages: above every stem that a test uses."""
 
 
+@functools.lru_cache
+def skeleton():
+    """{path: bytes, or None for a directory} of an empty postoffice."""
+    with tempfile.TemporaryDirectory() as name:
+        top = pathlib.Path(name)
+        poctl("create", top / "store")
+        poctl("export", top / "store", top / "tree")
+        paths = sorted((top / "tree").rglob("*"))
+        return {str(path.relative_to(top / "tree")):
+                path.read_bytes() if path.is_file() else None
+                for path in paths}
+
+
 class MailTree:
     """A directory that becomes a store."""
 
-    def __init__(self, top, folder=""):
+    def __init__(self, top):
         self._top = top
         self._stores = 0
-        poctl("create", top / "empty",
-              *(["--postoffice", folder] if folder else []))
-        poctl("export", top / "empty", top / "tree")
-        self.office = top / "tree" / folder
+        self.office = top / "tree"
+        self.office.mkdir()
+        for path, content in skeleton().items():
+            if content is None:
+                (self.office / path).mkdir()
+            else:
+                self.write(path, content)
         self.add_bag(BAG)
         self.write("GLB/CONTROL.GLB", struct.pack("<II", 0x20, LETTER))
 
     def write(self, path, content=b"", when=LONG_AGO):
         """Makes a file, last changed at `when`; None is now."""
         path = self.office / path
-        if path.exists():
-            path.chmod(0o644)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
         self.touch(path, when)
@@ -144,5 +160,5 @@ class MailTree:
         """A new store with what is there now."""
         self._stores += 1
         path = self._top / f"store{self._stores}"
-        poctl("import", path, self._top / "tree")
+        poctl("import", path, self.office)
         return path
