@@ -9,13 +9,33 @@
 
 #include "store/store.h"
 #include "tools/access.h"
+#include "tools/check_mail.h"
+#include "tools/finding.h"
 #include "tools/json.h"
 #include "tools/progress.h"
 #include "tools/staging.h"
 #include "tools/tool.h"
 
+/* What the command line asks for. */
+typedef struct Request {
+	ToolOptions options;
+	ToolOfficeChoice choice;
+	gboolean mail;
+} Request;
+
+static void
+request_clear(Request *request)
+{
+	tool_options_clear(&request->options);
+	g_free(request->choice.config);
+	g_free(request->choice.folder);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Request, request_clear)
+
 /* Where the findings go: to the standard output at once, or into the JSON. */
 typedef struct Check {
+	ToolOffices offices;    /* with no list unless mail is checked */
 	ToolJson *json;         /* owned; NULL for text */
 	ToolProgress *progress; /* owned */
 	guint64 findings;
@@ -46,6 +66,7 @@ check_clear(Check *check)
 {
 	g_clear_pointer(&check->json, tool_json_free);
 	g_clear_pointer(&check->progress, tool_progress_free);
+	tool_offices_close(&check->offices);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Check, check_clear)
@@ -69,11 +90,59 @@ run_check(Check *check, Store *store, GError **error)
 }
 
 static void
+report_mail(Check *check, const ToolFinding *finding, const Request *request)
+{
+	const char *severity = tool_severity_text(finding->severity);
+
+	/* A note is nothing that somebody has to look after. */
+	if (finding->severity > TOOL_NOTE)
+		check->findings++;
+	else if (request->options.quiet && check->json == NULL)
+		return;
+	if (check->json == NULL) {
+		tool_say("%s: %s: %s (%s)%s%s", severity, finding->id,
+		         finding->sentence, finding->articles,
+		         finding->mend != NULL ? "; mend: " : "",
+		         finding->mend != NULL ? finding->mend : "");
+		return;
+	}
+	tool_json_object_begin(check->json, NULL);
+	tool_json_string(check->json, "id", finding->id);
+	tool_json_string(check->json, "severity", severity);
+	tool_json_string(check->json, "sentence", finding->sentence);
+	tool_json_string(check->json, "articles", finding->articles);
+	if (finding->mend != NULL)
+		tool_json_string(check->json, "mend", finding->mend);
+	tool_json_object_end(check->json);
+}
+
+static int
+run_mail(Check *check, const Request *request, GError **error)
+{
+	g_autoptr(GPtrArray) findings = NULL;
+	guint i;
+	int r;
+
+	r = tool_check_mail(&check->offices, request->options.quiet, &findings,
+	                    error);
+	if (r < 0)
+		return r;
+	if (check->json != NULL) {
+		tool_json_bool(check->json, "live_is_assumed",
+		               !check->offices.layout.is_confirmed);
+		tool_json_list_begin(check->json, "mail");
+	}
+	for (i = 0; i < findings->len; i++)
+		report_mail(check, findings->pdata[i], request);
+	if (check->json != NULL)
+		tool_json_list_end(check->json);
+	return 0;
+}
+
+static void
 print_result(Check *check, const ToolOptions *options)
 {
-	g_clear_pointer(&check->progress, tool_progress_free);
 	if (check->json != NULL) {
-		tool_json_list_end(check->json);
 		tool_json_number(check->json, "count", check->findings);
 		tool_json_print(&check->json);
 	} else if (check->findings > 0) {
@@ -86,21 +155,36 @@ print_result(Check *check, const ToolOptions *options)
 	}
 }
 
-static ToolExit
-check_store(const ToolOptions *options, GError **error)
+static int
+open_store(Check *check, const Request *request, GError **error)
 {
-	g_auto(Check) check = { 0 };
-	g_autoptr(Store) store = NULL;
+	const char *dir = request->options.arguments[0];
 
-	if (tool_access_open(options->arguments[0], STORE_READ, &store, error) <
-	    0)
+	if (request->mail)
+		return tool_offices_open(dir, &request->choice, &check->offices,
+		                         error);
+	return tool_access_open(dir, STORE_READ, &check->offices.store, error);
+}
+
+static ToolExit
+check_store(const Request *request, GError **error)
+{
+	const ToolOptions *options = &request->options;
+	g_auto(Check) check = { 0 };
+
+	if (open_store(&check, request, error) < 0)
 		return TOOL_FAILED;
 	check.progress = tool_progress_new("checking", options->quiet);
 	if (options->json) {
 		check.json = tool_json_new();
 		tool_json_list_begin(check.json, "findings");
 	}
-	if (run_check(&check, store, error) < 0)
+	if (run_check(&check, check.offices.store, error) < 0)
+		return TOOL_FAILED;
+	g_clear_pointer(&check.progress, tool_progress_free);
+	if (check.json != NULL)
+		tool_json_list_end(check.json);
+	if (request->mail && run_mail(&check, request, error) < 0)
 		return TOOL_FAILED;
 	print_result(&check, options);
 	return check.findings > 0 ? TOOL_FAILED : TOOL_OK;
@@ -126,18 +210,28 @@ wait_for_check(pid_t child, const ToolOptions *options, GError **error)
 ToolExit
 tool_check(const ToolCommand *self, char **argv, GError **error)
 {
-	g_auto(ToolOptions) options = { 0 };
-	const GOptionEntry entries[] = { { NULL } };
+	g_auto(Request) request = { 0 };
+	const GOptionEntry entries[] = {
+		{ "mail", 'm', 0, G_OPTION_ARG_NONE, &request.mail,
+		  "Check the mail in it, too", NULL },
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &request.choice.config,
+		  "Read the layout of KEY files from FILE, not STORE/pofs.conf",
+		  "FILE" },
+		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
+		  &request.choice.folder, "Mail of the one in the folder NAME",
+		  "NAME" },
+		{ NULL },
+	};
 	pid_t child;
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_options_read(self, entries, argv, &request.options, error) < 0)
 		return TOOL_USAGE;
-	if (options.done)
+	if (request.options.done)
 		return TOOL_OK;
 
 	/* A page that is damaged in the wrong place ends the process that
 	 * reads it, for LMDB asserts what it expects. */
 	child = fork();
-	return child > 0 ? wait_for_check(child, &options, error)
-	                 : check_store(&options, error);
+	return child > 0 ? wait_for_check(child, &request.options, error)
+	                 : check_store(&request, error);
 }

@@ -10,10 +10,6 @@
 #include "tools/office_reference.h"
 #include "tools/queue.h"
 
-/* Numbers before and after a message's where its attachments may be: they are
- * given out together, a few at a time (Q148515). */
-#define NEIGHBOURS 64
-
 /* What is being found out. */
 typedef struct Search {
 	const ToolOffice *office;
@@ -168,7 +164,7 @@ add_attachments(const Search *search, int step, GVariantBuilder *rows)
 	uint32_t number = search->number;
 	unsigned i;
 
-	for (i = 0; i < NEIGHBOURS; i++) {
+	for (i = 0; i < TOOL_MESSAGE_NEIGHBOURS; i++) {
 		char stem[FORMAT_STEM_SIZE + 1];
 		g_autofree char *att = NULL;
 		g_autofree char *mai = NULL;

@@ -22,6 +22,13 @@ typedef struct ToolMessage {
 /** Most bytes of a MAI that are looked at; larger ones are not checked. */
 #define TOOL_MESSAGE_SIZE_MAX ((size_t)16 << 20)
 
+/**
+ * Numbers before and after a message's where its attachments may be: they are
+ * given out together, a few at a time (Q148515), and which are its own is not
+ * public.
+ */
+#define TOOL_MESSAGE_NEIGHBOURS 64
+
 /** Looks at the message @stem, eight hexadecimal digits. */
 int tool_message_find(const ToolOffice *office, const char *stem,
                       ToolMessage *ret_message);

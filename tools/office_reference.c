@@ -13,25 +13,16 @@ typedef struct Reading {
 	GArray *references;
 } Reading;
 
-/* FNV-1a: short and good enough to tell a handful of headers apart. */
+/* FNV-1a: short, and good enough to tell a handful of subjects apart. */
 static uint32_t
-digest_add(uint32_t digest, const uint8_t *field, size_t size)
-{
-	size_t length = strnlen((const char *)field, size);
-	size_t i;
-
-	for (i = 0; i < length; i++)
-		digest = (digest ^ field[i]) * 16777619u;
-	return (digest ^ 0xFF) * 16777619u;
-}
-
-static uint32_t
-header_digest(const FormatMbgRecord *header)
+subject_digest(const FormatMbgRecord *header)
 {
 	uint32_t digest = 2166136261u;
+	size_t i;
 
-	digest = digest_add(digest, header->sender, sizeof header->sender);
-	return digest_add(digest, header->subject, sizeof header->subject);
+	for (i = 0; i < sizeof header->subject && header->subject[i] != 0; i++)
+		digest = (digest ^ header->subject[i]) * 16777619u;
+	return digest;
 }
 
 static int
@@ -52,7 +43,7 @@ add_reference(void *user_data, const ToolMailbag *mailbag,
 	g_strlcpy(stem, (const char *)record->header.stem, sizeof stem);
 	if (format_stem_parse(stem, &reference.message) < 0)
 		return 0;
-	reference.digest = header_digest(&record->header);
+	reference.digest = subject_digest(&record->header);
 	g_array_append_val(reading->references, reference);
 	return 0;
 }

@@ -13,7 +13,7 @@ typedef struct ToolReference {
 	uint32_t message; /* the number that its stem is */
 	uint32_t mailbag; /* its place in the list of mailbags */
 	uint32_t record;
-	uint32_t digest; /* of sender and subject: equal if they are */
+	uint32_t digest; /* of the subject: equal if they are */
 	bool is_live;    /* assumed */
 } ToolReference;
 

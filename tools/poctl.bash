@@ -8,6 +8,7 @@ _poctl_options()
 	case $1 in
 	create) echo "--map-size-mib --owner --postoffice $common" ;;
 	import) echo "--dry-run --owner --postoffice --skip-refused $common" ;;
+	check) echo "--config --mail --postoffice $common" ;;
 	message) echo "--config --hex --iso --postoffice $common" ;;
 	queue) echo "--all --config --iso --kind --postoffice --reverse --sort
 			--waiting $common" ;;

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include <glib.h>
+
+#include "tools/census.h"
+
+/** How bad it is. */
+typedef enum ToolSeverity {
+	TOOL_NOTE,       /* worth knowing; nothing is wrong */
+	TOOL_SUSPICIOUS, /* wrong if what is assumed is right */
+	TOOL_WARNING,    /* mail may get stuck or stay behind */
+	TOOL_ERROR,      /* mail is damaged, or programs will fail */
+} ToolSeverity;
+
+/** Something that a rule found in a postoffice. */
+typedef struct ToolFinding {
+	char *id; /* "P06 0000000A": the rule and the object; owned */
+	ToolSeverity severity;
+	char *sentence;       /* owned */
+	const char *articles; /* where the rule is from: "Q77926" */
+	char *mend;           /* owned: a command, or NULL */
+} ToolFinding;
+
+typedef struct ToolRule ToolRule;
+
+/** A rule at work on a postoffice. */
+typedef struct ToolInquiry {
+	const ToolCensus *census;
+	const ToolRule *rule;
+	GPtrArray *findings; /* of ToolFinding */
+} ToolInquiry;
+
+/** A rule of check --mail. */
+struct ToolRule {
+	/* P and its number in the list of what goes wrong, or R and that in
+	 * the list of rules: see tools/rule.c. A number stays what it is. */
+	const char *id;
+	const char *articles;
+
+	/** Adds what it finds. Returns 0 or a negative errno. */
+	int (*find)(const ToolInquiry *inquiry);
+};
+
+/**
+ * Adds what @inquiry found about @object: a mailbag, record, message or file of
+ * the postoffice.
+ *
+ * Ownership: takes @mend, a command that mends it; NULL if none does.
+ */
+void tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
+                      const char *object, char *mend, const char *format, ...)
+	G_GNUC_PRINTF(5, 6);
+
+/** The poctl command @command ("reset") for @mailbag. Caller frees. */
+char *tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
+                        const char *mailbag);
+
+/** The same for the postoffice ("set-counter --auto"). Caller frees. */
+char *tool_mend_office(const ToolInquiry *inquiry, const char *command);
+
+/** @severity, or TOOL_SUSPICIOUS while it is assumed which records are live. */
+ToolSeverity tool_finding_if_live(const ToolInquiry *inquiry,
+                                  ToolSeverity severity);
+
+/** "error", ... */
+const char *tool_severity_text(ToolSeverity severity);
+
+/** Frees a ToolFinding. */
+void tool_finding_free(void *finding);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/rule.h"
+
+/* Tells of what is wrong with one message. */
+typedef void MessageCheck(const ToolInquiry *inquiry,
+                          const ToolCensusMessage *message, const char *stem);
+
+static int
+check_all(const ToolInquiry *inquiry, MessageCheck *check)
+{
+	const GArray *messages = inquiry->census->messages;
+	char stem[FORMAT_STEM_SIZE + 1];
+	guint i;
+
+	for (i = 0; i < messages->len; i++) {
+		const ToolCensusMessage *message =
+			&g_array_index(messages, ToolCensusMessage, i);
+
+		format_stem_print(message->file->number, stem);
+		check(inquiry, message, stem);
+	}
+	return 0;
+}
+
+/* ---- P03: orphans -------------------------------------------------------- */
+
+static void
+check_orphan(const ToolInquiry *inquiry, const ToolCensusMessage *message,
+             const char *stem)
+{
+	bool is_named = message->count.all > 0;
+
+	if (message->count.owners + message->count.queued > 0 ||
+	    !tool_census_is_older(inquiry->census, message->file,
+	                          TOOL_CENSUS_DAY_S))
+		return;
+	tool_finding_add(
+		inquiry, is_named ? TOOL_SUSPICIOUS : TOOL_WARNING, stem,
+		tool_mend_office(inquiry, "purge-orphans --older-than 30d"),
+		"no %sheader names this message: nobody can read it, unless it "
+		"is in a folder of a DOS client",
+		is_named ? "live " : "");
+}
+
+int
+tool_rule_message_orphan(const ToolInquiry *inquiry)
+{
+	return check_all(inquiry, check_orphan);
+}
+
+/* ---- P10: torn ----------------------------------------------------------- */
+
+static void
+check_torn(const ToolInquiry *inquiry, const ToolCensusMessage *message,
+           const char *stem)
+{
+	FormatMaiVerdict verdict = message->report.verdict;
+	bool is_certain =
+		verdict == FORMAT_MAI_SHORT || verdict == FORMAT_MAI_ZERO_TAIL;
+
+	if (!message->is_checked || verdict == FORMAT_MAI_EMPTY ||
+	    verdict >= FORMAT_MAI_NO_TEXT)
+		return;
+	tool_finding_add(inquiry, is_certain ? TOOL_ERROR : TOOL_SUSPICIOUS,
+	                 stem, NULL,
+	                 "the MAI is %s: it was not written as a whole; bring "
+	                 "it back from a backup",
+	                 format_mai_verdict_text(verdict));
+}
+
+int
+tool_rule_message_torn(const ToolInquiry *inquiry)
+{
+	return check_all(inquiry, check_torn);
+}
+
+/* ---- P13: empty ---------------------------------------------------------- */
+
+static void
+check_empty(const ToolInquiry *inquiry, const ToolCensusMessage *message,
+            const char *stem)
+{
+	bool is_named = message->count.all > 0;
+
+	if (message->file->size > 0 ||
+	    (!is_named && !tool_census_is_older(inquiry->census, message->file,
+	                                        TOOL_CENSUS_CYCLE_S)))
+		return;
+	tool_finding_add(inquiry, is_named ? TOOL_ERROR : TOOL_WARNING, stem,
+	                 NULL,
+	                 "the MAI is empty: the disk was full, or its file had "
+	                 "no owner, when it was written");
+}
+
+int
+tool_rule_message_empty(const ToolInquiry *inquiry)
+{
+	return check_all(inquiry, check_empty);
+}
+
+/* ---- R07: owners --------------------------------------------------------- */
+
+static void
+check_owners(const ToolInquiry *inquiry, const ToolCensusMessage *message,
+             const char *stem)
+{
+	ToolOwnership ownership =
+		tool_reference_compare(&message->count, message->owners);
+	unsigned live = message->count.owners;
+
+	/* What is no message has no count, and one of no header is an orphan. */
+	if (!message->has_owners ||
+	    (message->is_checked &&
+	     message->report.verdict == FORMAT_MAI_FOREIGN) ||
+	    live + message->count.queued == 0)
+		return;
+	if (message->owners == 0 || ownership == TOOL_OWNERSHIP_LESS)
+		tool_finding_add(inquiry,
+		                 tool_finding_if_live(inquiry, TOOL_ERROR),
+		                 stem, NULL,
+		                 "it counts %u owners, but has %u live %s: %s",
+		                 message->owners, live + message->count.queued,
+		                 live + message->count.queued == 1 ? "header"
+		                                                   : "headers",
+		                 tool_ownership_text(TOOL_OWNERSHIP_LESS));
+	else if (ownership == TOOL_OWNERSHIP_MORE)
+		tool_finding_add(inquiry, TOOL_NOTE, stem, NULL,
+		                 "it counts %u owners, but has %u live %s: %s",
+		                 message->owners, live,
+		                 live == 1 ? "header" : "headers",
+		                 tool_ownership_text(ownership));
+}
+
+int
+tool_rule_message_owners(const ToolInquiry *inquiry)
+{
+	return check_all(inquiry, check_owners);
+}
+
+/* ---- P04: attachments ---------------------------------------------------- */
+
+/* Whether there is a message whose number is near @number. */
+static bool
+has_neighbour(const ToolCensus *census, uint32_t number)
+{
+	const GPtrArray *messages = census->files->messages;
+	guint place = tool_file_place(messages, number);
+	const ToolFile *file;
+
+	if (place < messages->len) {
+		file = messages->pdata[place];
+		if (file->number - number <= TOOL_MESSAGE_NEIGHBOURS)
+			return true;
+	}
+	if (place > 0) {
+		file = messages->pdata[place - 1];
+		return number - file->number <= TOOL_MESSAGE_NEIGHBOURS;
+	}
+	return false;
+}
+
+int
+tool_rule_message_attachment(const ToolInquiry *inquiry)
+{
+	const ToolCensus *census = inquiry->census;
+	const GPtrArray *attachments = census->files->attachments;
+	guint i;
+
+	for (i = 0; i < attachments->len; i++) {
+		const ToolFile *file = attachments->pdata[i];
+
+		if (has_neighbour(census, file->number) ||
+		    !tool_census_is_older(census, file, TOOL_CENSUS_DAY_S))
+			continue;
+		tool_finding_add(
+			inquiry, TOOL_SUSPICIOUS, file->path,
+			tool_mend_office(inquiry, "purge-orphans --attachments "
+		                                  "--older-than 30d"),
+			"there is no message of about its number any more: its "
+			"own is gone (a guess)");
+	}
+	return 0;
+}
+
+/* ---- P05: envelopes ------------------------------------------------------ */
+
+int
+tool_rule_message_envelope(const ToolInquiry *inquiry)
+{
+	const ToolCensus *census = inquiry->census;
+	const GPtrArray *envelopes = census->files->envelopes;
+	guint i;
+
+	for (i = 0; i < envelopes->len; i++) {
+		const ToolFile *file = envelopes->pdata[i];
+		const ToolReference *first;
+		ToolReferenceCount count;
+		guint all;
+
+		first = tool_reference_find(census->references, file->number,
+		                            &all);
+		count = tool_reference_count(census->mailbags, first, all);
+		if (count.queued > 0 ||
+		    !tool_census_is_older(census, file, TOOL_CENSUS_CYCLE_S))
+			continue;
+		tool_finding_add(
+			inquiry, all > 0 ? TOOL_SUSPICIOUS : TOOL_WARNING,
+			file->path,
+			tool_mend_office(inquiry,
+		                         "purge-orphans --older-than 2d"),
+			"no live header in an inqueue names this envelope: its "
+			"recipients get nothing");
+	}
+	return 0;
+}
