@@ -11,7 +11,7 @@
 
 /**
  * The transactions that may have caused what a log complains of: those of that
- * time which touched what it names.
+ * time which touched what it names. They are from the journal (journal.h).
  */
 
 /** The suspects of one store. */
@@ -29,7 +29,8 @@ int tool_suspects_read(Store *store, int64_t from_ns, bool is_iso,
 /**
  * The transactions (aa{sv}), at most TOOL_SUSPECTS_MAX, that were under way
  * between @from_ns and @to_ns and touched one of the files that @entry names,
- * or another of the same stem; any file, if it names none.
+ * another of the same stem, or had the lock of such a mailbag; if it names
+ * none, any will do.
  *
  * Ownership: the caller lets go of *@ret_rows.
  */

@@ -68,8 +68,13 @@ take_char(Scan *scan, char c)
 static bool
 take_word(Scan *scan, const char *word)
 {
-	size_t length = strlen(word);
+	size_t length;
 
+	/* Nearly always it ends here. */
+	if (scan->at == scan->end ||
+	    g_ascii_tolower(*scan->at) != g_ascii_tolower(*word))
+		return false;
+	length = strlen(word);
 	if ((size_t)(scan->end - scan->at) < length ||
 	    g_ascii_strncasecmp(scan->at, word, length) != 0)
 		return false;
@@ -208,17 +213,16 @@ match_mail(Scan scan)
 	return format_error_find(FORMAT_ERROR_MAIL, number);
 }
 
+/* The phrases are the last in the table. */
 static const FormatError *
 match_phrase(Scan scan)
 {
 	size_t count;
 	const FormatError *errors = format_error_table(&count);
-	size_t i;
 
-	for (i = 0; i < count; i++)
-		if (errors[i].kind == FORMAT_ERROR_PHRASE &&
-		    take_word(&scan, errors[i].text))
-			return &errors[i];
+	while (count-- > 0 && errors[count].kind == FORMAT_ERROR_PHRASE)
+		if (take_word(&scan, errors[count].text))
+			return &errors[count];
 	return NULL;
 }
 

@@ -3,14 +3,12 @@
 
 import datetime
 import json
+import os
 
 import pytest
 
 from commands import FAILED, USAGE, refuses
-from harness import Store, poctl, program, run
-
-BEGUN = datetime.datetime.fromtimestamp(791_604_123)
-"""When transactions of the program `undo` began; they end now."""
+from harness import Mount, Store, poctl, program, run
 
 SESSION_LOG = (
     b"11-20-26 23:58 START\r\n"
@@ -137,30 +135,57 @@ def test_dates_that_a_log_lacks_are_assumed(office):
 
 
 def test_an_error_leads_to_who_did_what(office):
-    before = BEGUN - datetime.timedelta(minutes=3)
-    during = BEGUN + datetime.timedelta(minutes=3)
+    now = datetime.datetime.now()
+    before = now - datetime.timedelta(minutes=9)
     line = b" Error opening \"M:KEY\\00000001.KEY\" error code=32\n"
     store = office({
         "KEY/00000001.KEY": bytes(560), "MBG/00000001.MBG": b"",
         "P1/X": b"", "LOG/SESSION.LOG": (
-            stamp(before) + line + stamp(during) + line + stamp(during) +
-            b" Mailbag: 00000002 error code=32\n" + stamp(during) +
+            stamp(before) + line + stamp(now) + line + stamp(now) +
+            b" Mailbag: 00000002 error code=32\n" + stamp(now) +
             b" error code=5\n")})
     for name, who in (("MBG/00000001.MBG", "first"), ("P1/NEW.P1", "second")):
         run(program("tests/tools/undo"), store.path, who, "it went away",
             "write", name, "x")
 
     def suspects(*options):
-        return [[deed["who"] for deed in error["transactions"]]
+        return [[deed["who"] for deed in error["transactions"]
+                 if deed["who"] in ("first", "second")]
                 for error in explain(*options, store.path)["errors"]]
-    # Two minutes is not near enough; another mailbag is not meant; and where
-    # no file is named, anybody may be.
+    # What is long ago is not meant, nor is another mailbag; and where no file
+    # is named, anybody may be.
     assert suspects() == [[], ["first"], [], ["first", "second"]]
-    assert suspects("--window", "3")[0] == ["first"]
+    assert suspects("--window", "15")[0] == ["first"]
     text = poctl("explain", store.path).stdout
-    assert "first, undone: it went away; changed /MBG/00000001.MBG" in text
-    assert "poctl quarantine show STORE" in text
+    assert "first, changed /MBG/00000001.MBG; undone: it went away" in text
+    assert "poctl show STORE" in text
     refuses(USAGE, "explain", "--window", "-1", store.path)
+
+
+def test_a_missing_routing_file_leads_to_who_removed_it(tmp_path):
+    now = datetime.datetime.now()
+    with Store(tmp_path / "store") as store:
+        with Mount(store) as mount:
+            (mount / "LOG" / "SYSTEM.LOG").write_bytes(
+                b"System log entry on: " + stamp(now) + b"\n [021] Message "
+                b"was not delivered.\n M:P1\\00000062.P1\n" + b"-" * 40 +
+                b"\n" + stamp(now) + b" M:KEY\\INQUEUE3.KEY error code=32")
+            with open(mount / "KEY" / "INQUEUE3.KEY", "r+b") as key:
+                (mount / "P1" / "00000062.P1").write_bytes(b"x")
+                key.write(b"\1")
+            with open(mount / "KEY" / "INQUEUE3.KEY", "r+b") as key:
+                (mount / "P1" / "00000062.P1").unlink()
+                key.write(b"\2")
+        error, held = explain(store.path)["errors"]
+    assert error["code"] == "[021]"
+    assert [(deed["mailbags"], deed["files"])
+            for deed in error["transactions"]] == [
+        ("/INQUEUE", "created /P1/00000062.P1"),
+        ("/INQUEUE", "removed /P1/00000062.P1")]
+    assert all(str(os.getpid()) in deed["who"]
+               for deed in error["transactions"])
+    assert [deed["id"] for deed in held["transactions"][-2:]] == [
+        deed["id"] for deed in error["transactions"]]
 
 
 def test_rubbish_is_no_error(office):
