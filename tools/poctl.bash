@@ -72,30 +72,22 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="backup break check create explain export import learn lockslocks log quarantinelockslocks message quarantine
-			metrics purge-orphans quarantine metrics quarantine metrics quarantine queue rebuild requeue
-			reset restore sessions set-counter show stat status --help
-			top
-			status
-			verify --help --version"
+		words="backup break check create explain export import learn locks
+			log message metrics purge-orphans quarantine queue rebuild
+			requeue reset restore sessions set-counter show stat status
+			top verify --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
 	elif [[ $before == --owner ]]; then
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
 		return
-	elif [[ $before =~ ^--(keep|letter|mailbag|older-than)$ ]]; then
-		return
 	elif [[ $before == --kind ]]; then
 		words="external gateway inqueue other system user"
-	elif [[ $before == --output ]]; then
+	elif [[ $before == --output || $before == --config ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
-	elif [[ $before == --postoffice || $before == --sort ||
-		$before == --map-size-mib || $before == --mailbag ||
-		$before == --since || $before == --window ||
-		$before == --batch || $before == --delay ||
-		$before == --mailbag || $before == --session ||
-		$before == --since ]]; then
+	elif [[ " batch delay keep letter mailbag map-size-mib older-than \
+		postoffice session since sort window " == *" ${before#--} "* ]]; then
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")

@@ -54,7 +54,7 @@ tool_record_list_read(const char *text, ToolRecordList *ret_list,
 }
 
 int
-tool_record_read(const char *text, uint32_t *ret_record, GError **error)
+tool_record_parse(const char *text, uint32_t *ret_record, GError **error)
 {
 	return number_read(text, ret_record)
 	               ? 0

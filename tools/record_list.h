@@ -19,4 +19,4 @@ int tool_record_list_read(const char *text, ToolRecordList *ret_list,
                           GError **error);
 
 /** Reads the one number that @text is. */
-int tool_record_read(const char *text, uint32_t *ret_record, GError **error);
+int tool_record_parse(const char *text, uint32_t *ret_record, GError **error);

@@ -264,7 +264,7 @@ tool_requeue(const ToolCommand *self, char **argv, GError **error)
 	                       options.arguments[2]);
 	apply.store = options.arguments[0];
 	apply.what = what;
-	if (tool_record_read(options.arguments[2], &requeue.record, error) < 0)
+	if (tool_record_parse(options.arguments[2], &requeue.record, error) < 0)
 		return TOOL_USAGE;
 	r = tool_apply(&apply, plan_requeue, &requeue, &count, error);
 	if (r == 0)

@@ -96,24 +96,24 @@ ToolExit tool_restore(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_verify(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_check(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_stat(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_queue(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_message(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_explain(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_log(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_show_entry(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_status(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_sessions(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_locks(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_queue(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_explain(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_message(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_top(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_metrics(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_reset(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_rebuild(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_requeue(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_set_counter(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_purge_orphans(const ToolCommand *self, char **argv,
                             GError **error);
-ToolExit tool_top(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_log(const ToolCommand *self, char **argv, GError **error);
-ToolExit tool_show_entry(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);
 ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,
