@@ -116,6 +116,8 @@ run_screen(ToolTop *top, const Asked *asked, const sigset_t *mask,
 	while (goes_on) {
 		tool_top_screen_draw(top, &view);
 		key = tool_top_screen_wait(next_us, mask);
+		if (key == TOOL_TOP_GONE)
+			break;
 		if (key != TOOL_TOP_NO_KEY)
 			goes_on = tool_top_key(top, &view, key);
 		if (g_get_monotonic_time() >= next_us) {

@@ -244,5 +244,9 @@ tool_top_screen_wait(gint64 until_us, const sigset_t *mask)
 	/* What was read ahead no poll would tell of. */
 	if (key == ERR && ppoll(&input, 1, &left, mask) != 0)
 		key = getch();
+	/* Where there is no terminal any more ppoll() is ready for ever, and
+	 * lets no signal through. */
+	if (key == ERR && (input.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+		return TOOL_TOP_GONE;
 	return key == ERR ? TOOL_TOP_NO_KEY : key;
 }

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 
@@ -212,6 +213,15 @@ def test_the_holder_of_a_lock_can_be_broken(store, terminal, daemon):
 
 # ---- the end ----------------------------------------------------------------
 
+def is_running(pid):
+    """Whether it is more than an entry that nobody has asked for."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def is_restored(terminal):
     """Fails unless the shell has its screen back, and echoes."""
     terminal.wait_until(lambda lines: lines[-1] != "q quits, ? helps" and
@@ -233,6 +243,14 @@ def test_the_terminal_is_given_back(store, terminal, end):
         os.kill(terminal.child(), end)
     is_restored(terminal)
     assert any(PROMPT in line for line in terminal.lines())
+
+
+@pytest.mark.usefixtures("daemon")
+def test_it_ends_with_its_terminal(store):
+    with Terminal() as terminal:
+        watch(terminal, store)
+        child = terminal.child()
+    wait_until(lambda: not is_running(child), "the end of top")
 
 
 def test_a_terminal_that_can_nothing_is_refused(store, terminal):
