@@ -184,12 +184,14 @@ what_is_newer_is_refused_with_words(void **state)
 {
 	g_autoptr(GByteArray) newer = g_byte_array_new();
 	g_autoptr(GByteArray) store = g_byte_array_new();
+	g_autofree char *format =
+		g_strdup_printf("format %d, newer", STORE_FORMAT + 1);
 
 	lie_begin(newer, STORE_BACKUP_VERSION + 1, 1, 0);
 	assert_no_backup(newer, -EPROTO, "version 2, newer");
 	lie_begin(store, 1, STORE_FORMAT + 1, 0);
 	lie_end(store, 0);
-	assert_no_backup(store, -EPROTO, "format 2, newer");
+	assert_no_backup(store, -EPROTO, format);
 }
 
 static void
