@@ -79,6 +79,8 @@ store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
 	r = file_load(txn, node, &file);
 	if (r < 0)
 		return r;
+	if (txn->lost != NULL && g_hash_table_contains(txn->lost, &node))
+		return -ENODATA;
 
 	if (offset >= file.attr.size)
 		size = 0;

@@ -48,6 +48,8 @@ struct StoreTxn {
 	bool has_spilled;
 	uint64_t spill_at;     /* bytes staged, to look again what can spill */
 	StoreAccount *account; /* owned, with its texts; or NULL */
+	GHashTable *lost; /* of a past: nodes whose content is not known; NULL:
+	                   * it is no past. Nothing can be changed in one. */
 };
 
 /** The journal as it is, with what is on its way to the disk. */
@@ -221,6 +223,8 @@ void txn_reveal(Store *store, const ChangeLayer *layer);
 /** Says that *@layer, a checkpoint or the commit, has failed with @r. */
 void txn_fail(StoreTxn *txn, ChangeLayer **layer, int r);
 void txn_unref(StoreTxn *txn);
+/** Ends @txn, without doing what it has staged. */
+void txn_end(StoreTxn *txn);
 
 /* quarantine.c, undone.c ----------------------------------------------------*/
 
@@ -281,6 +285,15 @@ void journal_raise_since(Store *store, uint64_t id, int64_t ns,
                          ChangeLayer *records);
 /** Takes *@account, which may be NULL, with its texts. */
 void journal_account_free(StoreAccount *account);
+
+/* journal_past.c ------------------------------------------------------------*/
+
+/**
+ * What there was before the entries from @from to @to. Errors: -ENODATA.
+ * Ownership: txn_end().
+ */
+int journal_past_of(Store *store, uint64_t from, uint64_t to,
+                    StoreTxn **ret_past);
 
 /* journal_ring.c ------------------------------------------------------------*/
 

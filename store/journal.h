@@ -86,3 +86,45 @@ typedef bool StoreJournalFileVisit(void *user_data,
 /** Calls @visit for each file of entry @id. Errors: -ENOENT. */
 int store_journal_files(Store *store, uint64_t id, StoreJournalFileVisit *visit,
                         void *user_data);
+
+/* ---- the past ------------------------------------------------------------*/
+
+/**
+ * Begins a transaction that sees what everybody saw at the time @at_ns, and can
+ * change nothing. What was not changed by transactions since then it sees as it
+ * is now; so all plain files. A mailbag or message file that somebody has
+ * changed without a transaction since then cannot be known: to read it fails
+ * with -ENODATA.
+ *
+ * For a store that is open for reading; in one that is open for writing it is
+ * right until the next change. Memory: what it sees otherwise than it is now.
+ *
+ * Errors: -ENODATA if the journal does not reach back that far; see
+ * store_past_reach().
+ * Ownership: the caller ends *@ret_past with store_txn_abort().
+ */
+int store_past_open(Store *store, int64_t at_ns, StoreTxn **ret_past);
+
+/**
+ * As store_past_open(), just before entry @id. Errors: also -ENOENT.
+ */
+int store_past_before(Store *store, uint64_t id, StoreTxn **ret_past);
+
+/** The earliest time of store_past_open(). */
+int store_past_reach(Store *store, int64_t *ret_ns);
+
+/* ---- undoing -------------------------------------------------------------*/
+
+/**
+ * Stages in @txn the contrary of what entry @id did: what it created is removed,
+ * what it removed is created again, with its content, attributes and extended
+ * attributes; what it changed or renamed becomes as it was. The caller has the
+ * locks, and commits @txn; so this can be undone, too.
+ *
+ * Errors, before anything is staged: -ENOENT no such entry; -EALREADY it was
+ * undone, and did nothing; -ENODATA its past is not kept any more; -EBUSY
+ * something has changed since: the reason says what, and by which entry. Others
+ * may come in the midst of it; then @txn must be aborted.
+ * Ownership: the caller frees *@ret_reason, one sentence, on any error.
+ */
+int store_journal_undo(StoreTxn *txn, uint64_t id, char **ret_reason);

@@ -42,6 +42,7 @@ txn_clear(void *data)
 	change_layer_free(txn->layer);
 	g_clear_pointer(&txn->touched, g_hash_table_unref);
 	g_clear_pointer(&txn->fresh, g_hash_table_unref);
+	g_clear_pointer(&txn->lost, g_hash_table_unref);
 }
 
 void
@@ -50,9 +51,8 @@ txn_unref(StoreTxn *txn)
 	g_atomic_rc_box_release_full(txn, txn_clear);
 }
 
-/* Ends @txn, without doing what it has staged. */
-static void
-end(StoreTxn *txn)
+void
+txn_end(StoreTxn *txn)
 {
 	ChangeLayer *layer = g_steal_pointer(&txn->layer);
 
@@ -87,7 +87,7 @@ store_txn_abort(StoreTxn *txn)
 		keep_failed(txn, txn->error);
 	else
 		quarantine_drop_draft(txn);
-	end(txn);
+	txn_end(txn);
 }
 
 int
@@ -99,7 +99,7 @@ store_txn_quarantine(StoreTxn **txn, const StoreCause *cause)
 
 	STORE_LOCK(store);
 	r = quarantine_keep(t, cause);
-	end(t);
+	txn_end(t);
 	return r;
 }
 
@@ -150,6 +150,7 @@ touch_directories(StoreTxn *txn)
 static int
 prepare(StoreTxn *txn)
 {
+	g_assert(txn->lost == NULL); /* the past is past */
 	if (txn->error == 0)
 		txn->error = quarantine_stage_end(txn);
 	return txn->error;
@@ -210,7 +211,7 @@ begin_commit(StoreTxn *txn, StoreDone *done, void *user_data)
 		return 0;
 	}
 	keep_failed(txn, r);
-	end(txn);
+	txn_end(txn);
 	return r;
 }
 
@@ -318,6 +319,6 @@ store_txn_publish(StoreTxn **txn)
 	r = publish(t);
 	if (r < 0)
 		keep_failed(t, r);
-	end(t);
+	txn_end(t);
 	return r;
 }

@@ -483,7 +483,7 @@ txn_admit(StoreTxn *txn, uint64_t size)
 	bool has_found;
 	int r;
 
-	if (store->access == STORE_READ)
+	if (store->access == STORE_READ || txn->lost != NULL)
 		return -EROFS;
 	if (txn->layer != NULL && size > 0) {
 		r = spill_admit(txn, size);

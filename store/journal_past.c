@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How the past is seen
+ *
+ * - The entries from that time on are gone through, oldest first. The first that
+ *   has a value of a key has the one of that time: all of them together are a
+ *   layer over what there is now, like that of any transaction.
+ * - Chunks have their value in the entry of the first transaction that changed
+ *   them. That nobody changed them otherwise follows from their node: what one
+ *   entry has left is what the next one found, and in the end what there is now.
+ *   Where it is not, the content is lost, and must not be read.
+ */
+
+#include <errno.h>
+
+#include "store/internal.h"
+
+/* A past that is being put together. */
+typedef struct Past {
+	Store *store;
+	StoreTxn *txn;
+	GHashTable *left; /* StoreNode -> claim_digest() of what its last entry
+	                   * has left; owned */
+} Past;
+
+static uint64_t *
+copy_u64(uint64_t n)
+{
+	return g_memdup2(&n, sizeof(n));
+}
+
+static void
+lose(Past *past, StoreNode node)
+{
+	g_hash_table_add(past->txn->lost, copy_u64(node));
+}
+
+/* ---- values --------------------------------------------------------------*/
+
+/* Puts the value that @key has of the past, unless an earlier entry had one. */
+static int
+add_value(Past *past, KvSlice key, KvSlice value)
+{
+	ChangeLayer *layer = past->txn->layer;
+	JournalPast kind;
+	KvSlice of;
+
+	if (!journal_key_read_past(key, &kind, &of))
+		return -EIO;
+	if ((kind != JOURNAL_VALUE && kind != JOURNAL_ABSENT) ||
+	    change_layer_find(layer, of) != NULL)
+		return 0;
+	if (kind == JOURNAL_VALUE)
+		change_layer_put(layer, of, value);
+	else
+		change_layer_delete(layer, of);
+	return 0;
+}
+
+static int
+add_line(Past *past, KvSlice key, KvSlice value)
+{
+	g_autofree char *paths = NULL;
+	const uint64_t *left;
+	JournalFile line;
+	StoreNode node;
+	int r;
+
+	if (!journal_key_read_file(key, &node))
+		return -EIO;
+	r = journal_file_decode(node, value, &line, &paths);
+	if (r < 0)
+		return r;
+	left = g_hash_table_lookup(past->left, &node);
+	if (left != NULL && *left != line.before)
+		lose(past, node);
+	g_hash_table_insert(past->left, copy_u64(node), copy_u64(line.after));
+	return 0;
+}
+
+typedef int Adder(Past *past, KvSlice key, KvSlice value);
+
+/* Calls @add for each record of part @part of entry @id. */
+static int
+add_part(Past *past, JournalPart part, uint64_t id, Adder *add)
+{
+	RecordKey prefix = journal_key(part, id);
+	TxnIter iter;
+	KvSlice key;
+	KvSlice value;
+	int r;
+
+	r = txn_iter_begin(&past->store->plain, &prefix, &prefix, &iter);
+	while (r == 0) {
+		r = txn_iter_next(&iter, &key, &value);
+		if (r == 0)
+			r = add(past, key, value);
+	}
+	txn_iter_end(&iter);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int
+add_entry(Past *past, const StoreJournalEntry *entry)
+{
+	int r;
+
+	if (entry->outcome == STORE_UNDONE)
+		return 0;
+	if (!entry->has_past)
+		return -ENODATA;
+	r = add_part(past, JOURNAL_FILE, entry->id, add_line);
+	return r < 0 ? r : add_part(past, JOURNAL_PAST, entry->id, add_value);
+}
+
+/* Compares what the last entries have left with what there is. */
+static int
+compare_now(Past *past)
+{
+	GHashTableIter iter;
+	void *key;
+	void *left;
+
+	g_hash_table_iter_init(&iter, past->left);
+	while (g_hash_table_iter_next(&iter, &key, &left)) {
+		RecordKey node = record_key_node(*(StoreNode *)key);
+		KvSlice value;
+		int r = txn_get(&past->store->plain, record_slice(&node),
+		                &value);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (claim_digest(r == 0 ? &value : NULL) != *(uint64_t *)left)
+			lose(past, *(StoreNode *)key);
+	}
+	return 0;
+}
+
+/* ---- opening -------------------------------------------------------------*/
+
+static StoreTxn *
+past_new(Store *store)
+{
+	StoreTxn *txn = g_atomic_rc_box_new0(StoreTxn);
+
+	txn->store = store;
+	txn->who = g_strdup("the past");
+	txn->layer = change_layer_new();
+	txn->lost = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+	                                  NULL);
+	return txn;
+}
+
+int
+journal_past_of(Store *store, uint64_t from, uint64_t to, StoreTxn **ret_past)
+{
+	Past past = { .store = store, .txn = past_new(store) };
+	StoreJournalEntry entry = { .id = from - 1 };
+	char text[JOURNAL_TEXT_MAX];
+	int r;
+
+	past.left = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+	                                  g_free);
+	do {
+		r = journal_next(store, entry.id + 1, &entry, text);
+		if (r < 0 || entry.id > to)
+			break;
+		r = add_entry(&past, &entry);
+	} while (r == 0);
+	if (r == 0 || r == -ENOENT)
+		r = compare_now(&past);
+	g_hash_table_unref(past.left);
+	txn_count(store, past.txn->layer);
+	if (r == 0)
+		*ret_past = past.txn;
+	else
+		txn_end(past.txn);
+	return r;
+}
+
+/* Finds the first entry that ended after @at_ns; UINT64_MAX if none did. */
+static int
+find_entry(Store *store, int64_t at_ns, uint64_t *ret_id)
+{
+	StoreJournalEntry entry = { .id = store->journal.since.id };
+	char text[JOURNAL_TEXT_MAX];
+	int r;
+
+	do
+		r = journal_next(store, entry.id + 1, &entry, text);
+	while (r == 0 && entry.ended_ns <= at_ns);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret_id = r == 0 ? entry.id : UINT64_MAX;
+	return 0;
+}
+
+int
+store_past_open(Store *store, int64_t at_ns, StoreTxn **ret_past)
+{
+	uint64_t id;
+	int r;
+
+	STORE_LOCK(store);
+	if (at_ns < store->journal.since.ns)
+		return -ENODATA;
+	r = find_entry(store, at_ns, &id);
+	return r < 0 ? r : journal_past_of(store, id, UINT64_MAX, ret_past);
+}
+
+int
+store_past_before(Store *store, uint64_t id, StoreTxn **ret_past)
+{
+	char text[JOURNAL_TEXT_MAX];
+	StoreJournalEntry entry;
+	int r;
+
+	STORE_LOCK(store);
+	r = journal_get(store, id, &entry, text);
+	return r < 0 ? r : journal_past_of(store, id, UINT64_MAX, ret_past);
+}
+
+int
+store_past_reach(Store *store, int64_t *ret_ns)
+{
+	STORE_LOCK(store);
+	*ret_ns = store->journal.since.ns;
+	return 0;
+}

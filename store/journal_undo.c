@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How a transaction is undone after it was done
+ *
+ * - What it changed must be as it left it, by the digests in its lines, and the
+ *   names that it took away must be free, but for what it did itself. Then what
+ *   was there before is that entry's past alone.
+ * - The contrary is staged file by file, as a client would do it. Records are not
+ *   put back: their content is the entry's, and goes when it expires.
+ * - First what it created goes, then what it renamed goes back, where two may
+ *   change places; then what it removed comes again, directories before what is
+ *   in them; then all have their content and attributes as they had them.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "store/internal.h"
+#include "store/name.h"
+
+/* Bytes that are compared, and copied, at a time. */
+#define BLOCK 65536
+
+/* A file that the transaction has changed. */
+typedef struct UndoFile {
+	StoreJournalFile line; /* its paths are in paths */
+	char *paths;           /* owned */
+	RecordNode before;     /* but for its content; none if it was created */
+	StoreNode node;        /* as which it is there now, or again; or 0 */
+} UndoFile;
+
+typedef struct Undo {
+	StoreTxn *txn;
+	StoreTxn *past;   /* owned */
+	uint64_t id;      /* of the entry */
+	GPtrArray *files; /* owned UndoFile */
+	char *reason;     /* owned */
+} Undo;
+
+static void
+file_free(void *data)
+{
+	UndoFile *file = data;
+
+	g_free(file->paths);
+	g_free(file);
+}
+
+static void
+undo_clear(Undo *undo)
+{
+	g_clear_pointer(&undo->past, store_txn_abort);
+	g_ptr_array_unref(undo->files);
+	g_free(undo->reason);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Undo, undo_clear)
+
+static int G_GNUC_PRINTF(3, 4)
+	refuse(Undo *undo, int r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_free(undo->reason);
+	undo->reason = g_strdup_vprintf(format, args);
+	va_end(args);
+	return r;
+}
+
+/* The file of the entry that was @node, or NULL. */
+static UndoFile *
+find_file(const Undo *undo, StoreNode node)
+{
+	guint i;
+
+	for (i = 0; i < undo->files->len; i++) {
+		UndoFile *file = undo->files->pdata[i];
+
+		if (file->line.node == node)
+			return file;
+	}
+	return NULL;
+}
+
+static bool
+has_past(const UndoFile *file)
+{
+	return file->line.what != STORE_UNDONE_CREATED;
+}
+
+/* ---- reading the entry; locked --------------------------------------------*/
+
+static int
+add_file(Undo *undo, KvSlice key, KvSlice value)
+{
+	UndoFile *file = g_new0(UndoFile, 1);
+	JournalFile line;
+	StoreNode node;
+	int r;
+
+	g_ptr_array_add(undo->files, file);
+	if (!journal_key_read_file(key, &node))
+		return -EIO;
+	r = journal_file_decode(node, value, &line, &file->paths);
+	if (r < 0)
+		return r;
+	file->line = line.file;
+	if (line.file.what != STORE_UNDONE_REMOVED)
+		file->node = node;
+	if (has_past(file))
+		r = node_load_any(undo->past, node, &file->before);
+	file->before.content = (KvSlice){ NULL, 0 };
+	return r;
+}
+
+static int
+read_files(Undo *undo)
+{
+	RecordKey prefix = journal_key(JOURNAL_FILE, undo->id);
+	TxnIter iter;
+	KvSlice key;
+	KvSlice value;
+	int r;
+
+	r = txn_iter_begin(&undo->txn->store->plain, &prefix, &prefix, &iter);
+	while (r == 0) {
+		r = txn_iter_next(&iter, &key, &value);
+		if (r == 0)
+			r = add_file(undo, key, value);
+	}
+	txn_iter_end(&iter);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int
+read_entry(Undo *undo)
+{
+	Store *store = undo->txn->store;
+	char text[JOURNAL_TEXT_MAX];
+	StoreJournalEntry entry;
+	int r;
+
+	r = journal_get(store, undo->id, &entry, text);
+	if (r < 0)
+		return r == -ENOENT ? refuse(undo, r,
+		                             "there is no such entry in the "
+		                             "journal")
+		                    : r;
+	if (entry.outcome == STORE_UNDONE)
+		return refuse(undo, -EALREADY,
+		              "it was undone, and did nothing");
+	if (!entry.has_past)
+		return refuse(undo, -ENODATA,
+		              "what it changed is not kept any more");
+	r = journal_past_of(store, undo->id, undo->id, &undo->past);
+	return r < 0 ? r : read_files(undo);
+}
+
+/* ---- whether it can be undone; locked -------------------------------------*/
+
+static bool
+is_of(const JournalFile *line, const StoreJournalFile *file)
+{
+	return line->file.node == file->node ||
+	       (line->file.new_path[0] != '\0' &&
+	        strcmp(line->file.new_path, file->old_path) == 0);
+}
+
+/* The first later entry that has to do with @file; 0 if there is none. */
+static uint64_t
+later_entry(const Undo *undo, const StoreJournalFile *file)
+{
+	RecordKey prefix = journal_key_part(JOURNAL_FILE);
+	RecordKey from = journal_key(JOURNAL_FILE, undo->id + 1);
+	uint64_t found = 0;
+	TxnIter iter;
+	KvSlice key;
+	KvSlice value;
+	int r;
+
+	r = txn_iter_begin(&undo->txn->store->plain, &prefix, &from, &iter);
+	while (r == 0 && found == 0) {
+		g_autofree char *paths = NULL;
+		JournalFile line;
+		JournalPart part;
+		StoreNode node;
+		uint64_t id;
+
+		r = txn_iter_next(&iter, &key, &value);
+		if (r == 0 && journal_key_read_file(key, &node) &&
+		    journal_key_read(key, &part, &id) &&
+		    journal_file_decode(node, value, &line, &paths) == 0 &&
+		    is_of(&line, file))
+			found = id;
+	}
+	txn_iter_end(&iter);
+	return found;
+}
+
+static int
+refuse_changed(Undo *undo, const UndoFile *file)
+{
+	const StoreJournalFile *line = &file->line;
+	uint64_t id = later_entry(undo, line);
+	const char *path =
+		line->new_path[0] != '\0' ? line->new_path : line->old_path;
+
+	return id == 0 ? refuse(undo, -EBUSY,
+	                        "%s was changed since then, by nobody's "
+	                        "transaction",
+	                        path)
+	               : refuse(undo, -EBUSY,
+	                        "entry %" G_GUINT64_FORMAT
+	                        " has changed %s since then",
+	                        id, path);
+}
+
+/* A directory may have changed in what it has, but not in where it is. */
+static bool
+is_in_place(const Undo *undo, const UndoFile *file)
+{
+	g_autofree char *path = NULL;
+
+	if (file->line.what == STORE_UNDONE_REMOVED)
+		return true;
+	return node_path(undo->txn, file->node, &path) == 0 &&
+	       strcmp(path, file->line.new_path) == 0;
+}
+
+/* Whether the name that @file had is free, or of a file of the entry. */
+static int
+check_name(Undo *undo, const UndoFile *file)
+{
+	const RecordNode *before = &file->before;
+	char folded[NAME_FOLDED_MAX + 1];
+	RecordNode dir;
+	RecordName name;
+	RecordKey key;
+	KvSlice value;
+	int r;
+
+	if (find_file(undo, before->attr.parent) == NULL &&
+	    dir_load(undo->txn, before->attr.parent, &dir) < 0)
+		return refuse(undo, -EBUSY,
+		              "the directory of %s is gone since then",
+		              file->line.old_path);
+	if (name_fold(before->name, folded) == 0)
+		return -EIO;
+	key = record_key_name(before->attr.parent, folded);
+	r = txn_get(undo->txn, record_slice(&key), &value);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = record_name_decode(value, &name);
+	if (r == 0 && find_file(undo, name.node) == NULL)
+		return refuse_changed(undo, file);
+	return r;
+}
+
+static int
+check_file(Undo *undo, const UndoFile *file)
+{
+	bool is_dir = S_ISDIR(file->line.mode);
+
+	if (is_dir ? !is_in_place(undo, file)
+	           : g_hash_table_contains(undo->past->lost, &file->line.node))
+		return refuse_changed(undo, file);
+	return has_past(file) ? check_name(undo, file) : 0;
+}
+
+static int
+prepare(Undo *undo)
+{
+	guint i;
+	int r;
+
+	STORE_LOCK(undo->txn->store);
+	r = read_entry(undo);
+	for (i = 0; r == 0 && i < undo->files->len; i++)
+		r = check_file(undo, undo->files->pdata[i]);
+	return r;
+}
+
+/* ---- names ---------------------------------------------------------------*/
+
+/* Where @node is now. */
+static int
+locate(const Undo *undo, StoreNode node, RecordNode *ret_node)
+{
+	STORE_LOCK(undo->txn->store);
+	return node_load(undo->txn, node, ret_node);
+}
+
+static int
+remove_created(Undo *undo, UndoFile *file)
+{
+	RecordNode now;
+	int r;
+
+	r = locate(undo, file->node, &now);
+	if (r == 0)
+		r = store_name_remove(undo->txn, now.attr.parent, now.name,
+		                      now.attr.mode & S_IFMT);
+	file->node = 0;
+	return r == -ENOTEMPTY
+	               ? refuse(undo, -EBUSY, "%s has other files since then",
+	                        file->line.new_path)
+	               : r;
+}
+
+/* The directory that @file was in, as it is now. */
+static StoreNode
+dir_of(const Undo *undo, const UndoFile *file)
+{
+	const UndoFile *dir = find_file(undo, file->before.attr.parent);
+
+	return dir != NULL ? dir->node : file->before.attr.parent;
+}
+
+static int
+move_back(Undo *undo, const UndoFile *file)
+{
+	StoreNode dir = dir_of(undo, file);
+	RecordNode now;
+	StoreEntry there;
+	int r;
+
+	r = locate(undo, file->node, &now);
+	if (r < 0)
+		return r;
+	if (now.attr.parent == dir && strcmp(now.name, file->before.name) == 0)
+		return 0;
+	/* Whatever is there is to move, too: to where it was. */
+	r = store_name_find(undo->txn, dir, file->before.name, &there);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	return store_name_move(
+		undo->txn, now.attr.parent, now.name, dir, file->before.name,
+		r == 0 && there.node != file->node ? STORE_MOVE_EXCHANGE
+						   : STORE_MOVE_NOREPLACE);
+}
+
+/* Creates @file again, after the directory that it was in. */
+static int
+create_again(Undo *undo, UndoFile *file)
+{
+	UndoFile *dir = find_file(undo, file->before.attr.parent);
+	StoreAttr attr;
+	int r = 0;
+
+	if (dir != NULL && dir->node == 0)
+		r = create_again(undo, dir);
+	if (r == 0)
+		r = store_name_add(undo->txn, dir_of(undo, file),
+		                   file->before.name, &file->before.attr,
+		                   &attr);
+	if (r == 0)
+		file->node = attr.node;
+	return r;
+}
+
+/* ---- content -------------------------------------------------------------*/
+
+/* Makes @size bytes at @offset as they were, unless they are. */
+static int
+restore_block(Undo *undo, const UndoFile *file, uint64_t offset, size_t size)
+{
+	g_autofree uint8_t *was = g_malloc(BLOCK);
+	g_autofree uint8_t *is = g_malloc0(BLOCK);
+	size_t was_size = 0;
+	size_t is_size = 0;
+	int r;
+
+	r = store_file_read(undo->past, file->line.node, offset, was, size,
+	                    &was_size);
+	if (r == 0)
+		r = store_file_read(undo->txn, file->node, offset, is, size,
+		                    &is_size);
+	if (r < 0 || memcmp(was, is, was_size) == 0)
+		return r;
+	return store_file_write(undo->txn, file->node, offset, was, was_size);
+}
+
+static int
+restore_content(Undo *undo, const UndoFile *file)
+{
+	uint64_t size = file->before.attr.size;
+	uint64_t offset;
+	int r;
+
+	r = store_file_truncate(undo->txn, file->node, size);
+	for (offset = 0; r == 0 && offset < size; offset += BLOCK)
+		r = restore_block(undo, file, offset,
+		                  (size_t)MIN(BLOCK, size - offset));
+	return r;
+}
+
+/* ---- attributes ----------------------------------------------------------*/
+
+/* The names of the extended attributes that @txn sees at @node. */
+static int
+list_xattrs(StoreTxn *txn, StoreNode node, char **ret_names, size_t *ret_size)
+{
+	g_autofree char *names = NULL;
+	size_t size = 0;
+	int r;
+
+	r = store_xattr_list(txn, node, NULL, 0, &size);
+	names = g_malloc(size + 1);
+	if (r == 0 && size > 0)
+		r = store_xattr_list(txn, node, names, size, &size);
+	if (r < 0)
+		return r;
+	*ret_names = g_steal_pointer(&names);
+	*ret_size = size;
+	return 0;
+}
+
+static int
+copy_xattr(Undo *undo, const UndoFile *file, const char *name)
+{
+	g_autofree char *value = g_malloc(STORE_XATTR_SIZE_MAX);
+	size_t size = 0;
+	int r;
+
+	r = store_xattr_get(undo->past, file->line.node, name, value,
+	                    STORE_XATTR_SIZE_MAX, &size);
+	return r < 0 ? r
+	             : store_xattr_set(undo->txn, file->node, name, value, size,
+	                               0);
+}
+
+static int
+restore_xattrs(Undo *undo, const UndoFile *file)
+{
+	g_autofree char *is = NULL;
+	g_autofree char *was = NULL;
+	size_t is_size = 0;
+	size_t was_size = 0;
+	const char *name;
+	int r;
+
+	r = list_xattrs(undo->txn, file->node, &is, &is_size);
+	if (r == 0)
+		r = list_xattrs(undo->past, file->line.node, &was, &was_size);
+	if (r < 0)
+		return r;
+	for (name = is; r == 0 && name < is + is_size; name += strlen(name) + 1)
+		r = store_xattr_remove(undo->txn, file->node, name);
+	for (name = was; r == 0 && name < was + was_size;
+	     name += strlen(name) + 1)
+		r = copy_xattr(undo, file, name);
+	return r;
+}
+
+static int
+restore(Undo *undo, const UndoFile *file)
+{
+	StoreAttr attr;
+	int r = 0;
+
+	if (S_ISREG(file->line.mode))
+		r = restore_content(undo, file);
+	if (r == 0)
+		r = restore_xattrs(undo, file);
+	if (r == 0)
+		r = store_attr_set(undo->txn, file->node, &file->before.attr,
+		                   STORE_SET_MODE | STORE_SET_UID |
+		                           STORE_SET_GID | STORE_SET_ATIME |
+		                           STORE_SET_MTIME | STORE_SET_BTIME,
+		                   &attr);
+	return r;
+}
+
+/* ---- the whole -----------------------------------------------------------*/
+
+/* What was created goes from the end of its path, so that directories are empty
+ * when it is their turn. */
+static int
+by_depth(const void *a, const void *b)
+{
+	const UndoFile *file_a = *(UndoFile *const *)a;
+	const UndoFile *file_b = *(UndoFile *const *)b;
+
+	return -strcmp(file_a->line.new_path, file_b->line.new_path);
+}
+
+static int
+apply(Undo *undo)
+{
+	guint i;
+	int r = 0;
+
+	g_ptr_array_sort(undo->files, by_depth);
+	for (i = 0; r == 0 && i < undo->files->len; i++) {
+		UndoFile *file = undo->files->pdata[i];
+
+		if (file->line.what == STORE_UNDONE_CREATED)
+			r = remove_created(undo, file);
+	}
+	for (i = 0; r == 0 && i < undo->files->len; i++) {
+		const UndoFile *file = undo->files->pdata[i];
+
+		if (file->line.what == STORE_UNDONE_RENAMED)
+			r = move_back(undo, file);
+	}
+	for (i = 0; r == 0 && i < undo->files->len; i++) {
+		UndoFile *file = undo->files->pdata[i];
+
+		if (file->line.what == STORE_UNDONE_REMOVED && file->node == 0)
+			r = create_again(undo, file);
+	}
+	for (i = 0; r == 0 && i < undo->files->len; i++) {
+		const UndoFile *file = undo->files->pdata[i];
+
+		if (has_past(file))
+			r = restore(undo, file);
+	}
+	return r;
+}
+
+int
+store_journal_undo(StoreTxn *txn, uint64_t id, char **ret_reason)
+{
+	g_auto(Undo)
+		undo = { .txn = txn,
+		         .id = id,
+		         .files = g_ptr_array_new_with_free_func(file_free) };
+	int r;
+
+	r = prepare(&undo);
+	if (r == 0)
+		r = apply(&undo);
+	if (r < 0 && undo.reason == NULL)
+		undo.reason = g_strdup(g_strerror(-r));
+	if (r < 0)
+		*ret_reason = g_steal_pointer(&undo.reason);
+	return r;
+}
