@@ -57,12 +57,18 @@ first_of(const ChangeLayer *layer, RecordTable table)
 
 /* ---- the lines -----------------------------------------------------------*/
 
+static bool
+has_name(const RecordNode *node)
+{
+	return node->attr.parent != 0 || node->attr.node == STORE_ROOT;
+}
+
 static StoreUndoneWhat
 what_happened(const RecordNode *before, const RecordNode *after)
 {
 	if (before == NULL)
 		return STORE_UNDONE_CREATED;
-	if (after->attr.parent == 0)
+	if (!has_name(after))
 		return STORE_UNDONE_REMOVED;
 	return before->attr.parent != after->attr.parent ||
 	                       strcmp(before->name, after->name) != 0
@@ -76,7 +82,7 @@ path_of(StoreTxn *view, const RecordNode *node)
 {
 	char *path = NULL;
 
-	if (node == NULL || node->attr.parent == 0)
+	if (node == NULL || !has_name(node))
 		return g_strdup("");
 	return node_path(view, node->attr.node, &path) == 0
 	               ? path
@@ -132,7 +138,7 @@ add_line(Draft *draft, const Change *change)
 	if (!is_new && before.data != 0)
 		g_hash_table_insert(draft->content, new_id(before.data),
 		                    new_id(before.attr.size));
-	if (after.attr.parent != 0 || (!is_new && before.attr.parent != 0))
+	if (has_name(&after) || (!is_new && has_name(&before)))
 		put_line(draft, change, is_new ? NULL : &before, &after);
 	return 0;
 }

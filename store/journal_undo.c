@@ -8,9 +8,11 @@
  *   was there before is that entry's past alone.
  * - The contrary is staged file by file, as a client would do it. Records are not
  *   put back: their content is the entry's, and goes when it expires.
- * - First what it created goes, then what it renamed goes back, where two may
- *   change places; then what it removed comes again, directories before what is
- *   in them; then all have their content and attributes as they had them.
+ * - First the files that it created go; what it renamed steps aside, for one may
+ *   be where the other was, or in a directory that has to go; then those
+ *   directories go. What it removed comes again, directories before what is in
+ *   them, and what it renamed goes back. Then all have their content and
+ *   attributes as they had them.
  */
 
 #include <errno.h>
@@ -36,6 +38,8 @@ typedef struct Undo {
 	StoreTxn *past;   /* owned */
 	uint64_t id;      /* of the entry */
 	GPtrArray *files; /* owned UndoFile */
+	bool has_dirs;    /* among them */
+	unsigned aside;   /* how many have stepped aside */
 	char *reason;     /* owned */
 } Undo;
 
@@ -68,6 +72,12 @@ static int G_GNUC_PRINTF(3, 4)
 	undo->reason = g_strdup_vprintf(format, args);
 	va_end(args);
 	return r;
+}
+
+static int
+refuse_forgotten(Undo *undo)
+{
+	return refuse(undo, -ENODATA, "what it changed is not kept any more");
 }
 
 /* The file of the entry that was @node, or NULL. */
@@ -108,6 +118,7 @@ add_file(Undo *undo, KvSlice key, KvSlice value)
 	if (r < 0)
 		return r;
 	file->line = line.file;
+	undo->has_dirs |= S_ISDIR(line.file.mode);
 	if (line.file.what != STORE_UNDONE_REMOVED)
 		file->node = node;
 	if (has_past(file))
@@ -153,8 +164,7 @@ read_entry(Undo *undo)
 		return refuse(undo, -EALREADY,
 		              "it was undone, and did nothing");
 	if (!entry.has_past)
-		return refuse(undo, -ENODATA,
-		              "what it changed is not kept any more");
+		return refuse_forgotten(undo);
 	r = journal_past_of(store, undo->id, undo->id, &undo->past);
 	return r < 0 ? r : read_files(undo);
 }
@@ -242,6 +252,8 @@ check_name(Undo *undo, const UndoFile *file)
 	KvSlice value;
 	int r;
 
+	if (before->attr.node == STORE_ROOT)
+		return 0;
 	if (find_file(undo, before->attr.parent) == NULL &&
 	    dir_load(undo->txn, before->attr.parent, &dir) < 0)
 		return refuse(undo, -EBUSY,
@@ -319,27 +331,34 @@ dir_of(const Undo *undo, const UndoFile *file)
 	return dir != NULL ? dir->node : file->before.attr.parent;
 }
 
+/* Gives @file, which was renamed, a name that is in nobody's way. */
 static int
-move_back(Undo *undo, const UndoFile *file)
+step_aside(Undo *undo, UndoFile *file)
 {
-	StoreNode dir = dir_of(undo, file);
+	g_autofree char *name = g_strdup_printf("~U%06X.TMP", undo->aside++);
 	RecordNode now;
-	StoreEntry there;
 	int r;
 
 	r = locate(undo, file->node, &now);
 	if (r < 0)
 		return r;
-	if (now.attr.parent == dir && strcmp(now.name, file->before.name) == 0)
-		return 0;
-	/* Whatever is there is to move, too: to where it was. */
-	r = store_name_find(undo->txn, dir, file->before.name, &there);
-	if (r < 0 && r != -ENOENT)
+	return store_name_move(undo->txn, now.attr.parent, now.name,
+	                       undo->has_dirs ? STORE_ROOT : now.attr.parent,
+	                       name, STORE_MOVE_NOREPLACE);
+}
+
+static int
+move_back(Undo *undo, UndoFile *file)
+{
+	RecordNode now;
+	int r;
+
+	r = locate(undo, file->node, &now);
+	if (r < 0)
 		return r;
-	return store_name_move(
-		undo->txn, now.attr.parent, now.name, dir, file->before.name,
-		r == 0 && there.node != file->node ? STORE_MOVE_EXCHANGE
-						   : STORE_MOVE_NOREPLACE);
+	return store_name_move(undo->txn, now.attr.parent, now.name,
+	                       dir_of(undo, file), file->before.name,
+	                       STORE_MOVE_NOREPLACE);
 }
 
 /* Creates @file again, after the directory that it was in. */
@@ -350,6 +369,8 @@ create_again(Undo *undo, UndoFile *file)
 	StoreAttr attr;
 	int r = 0;
 
+	if (file->node != 0)
+		return 0; /* it had to be there for another */
 	if (dir != NULL && dir->node == 0)
 		r = create_again(undo, dir);
 	if (r == 0)
@@ -487,38 +508,61 @@ by_depth(const void *a, const void *b)
 	return -strcmp(file_a->line.new_path, file_b->line.new_path);
 }
 
+typedef int Step(Undo *undo, UndoFile *file);
+
+/* Takes @step for each file to which @what happened, of these types. */
 static int
-apply(Undo *undo)
+each(Undo *undo, StoreUndoneWhat what, bool files, bool dirs, Step *step)
 {
 	guint i;
 	int r = 0;
 
-	g_ptr_array_sort(undo->files, by_depth);
 	for (i = 0; r == 0 && i < undo->files->len; i++) {
 		UndoFile *file = undo->files->pdata[i];
 
-		if (file->line.what == STORE_UNDONE_CREATED)
-			r = remove_created(undo, file);
-	}
-	for (i = 0; r == 0 && i < undo->files->len; i++) {
-		const UndoFile *file = undo->files->pdata[i];
-
-		if (file->line.what == STORE_UNDONE_RENAMED)
-			r = move_back(undo, file);
-	}
-	for (i = 0; r == 0 && i < undo->files->len; i++) {
-		UndoFile *file = undo->files->pdata[i];
-
-		if (file->line.what == STORE_UNDONE_REMOVED && file->node == 0)
-			r = create_again(undo, file);
-	}
-	for (i = 0; r == 0 && i < undo->files->len; i++) {
-		const UndoFile *file = undo->files->pdata[i];
-
-		if (has_past(file))
-			r = restore(undo, file);
+		if (file->line.what == what &&
+		    (S_ISDIR(file->line.mode) ? dirs : files))
+			r = step(undo, file);
 	}
 	return r;
+}
+
+/* What the entry keeps may have gone while it was read. */
+static int
+check_past(Undo *undo)
+{
+	char text[JOURNAL_TEXT_MAX];
+	StoreJournalEntry entry;
+	int r;
+
+	STORE_LOCK(undo->txn->store);
+	r = journal_get(undo->txn->store, undo->id, &entry, text);
+	if (r == -ENOENT || (r == 0 && !entry.has_past))
+		return refuse_forgotten(undo);
+	return r;
+}
+
+static int
+apply(Undo *undo)
+{
+	guint i;
+	int r;
+
+	g_ptr_array_sort(undo->files, by_depth);
+	r = each(undo, STORE_UNDONE_CREATED, true, false, remove_created);
+	if (r == 0)
+		r = each(undo, STORE_UNDONE_RENAMED, true, true, step_aside);
+	if (r == 0)
+		r = each(undo, STORE_UNDONE_CREATED, false, true,
+		         remove_created);
+	if (r == 0)
+		r = each(undo, STORE_UNDONE_REMOVED, true, true, create_again);
+	if (r == 0)
+		r = each(undo, STORE_UNDONE_RENAMED, true, true, move_back);
+	for (i = 0; r == 0 && i < undo->files->len; i++)
+		if (has_past(undo->files->pdata[i]))
+			r = restore(undo, undo->files->pdata[i]);
+	return r == 0 ? check_past(undo) : r;
 }
 
 int

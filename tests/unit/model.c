@@ -353,12 +353,12 @@ count_entry(void *user_data, const StoreEntry *entry)
 }
 
 static void
-compare_bytes(const ModelNode *file, StoreTxn *txn)
+compare_bytes(const ModelNode *file, StoreTxn *txn, StoreNode there)
 {
 	g_autofree uint8_t *bytes = g_malloc(file->bytes->len + 1);
 	size_t size = 0;
 
-	assert_int_equal(store_file_read(txn, file->node, 0, bytes,
+	assert_int_equal(store_file_read(txn, there, 0, bytes,
 	                                 file->bytes->len + 1, &size),
 	                 0);
 	assert_int_equal(size, file->bytes->len);
@@ -367,7 +367,7 @@ compare_bytes(const ModelNode *file, StoreTxn *txn)
 }
 
 static void
-compare_xattrs(const ModelNode *node, StoreTxn *txn)
+compare_xattrs(const ModelNode *node, StoreTxn *txn, StoreNode there)
 {
 	GHashTableIter iter;
 	void *name;
@@ -380,49 +380,58 @@ compare_xattrs(const ModelNode *node, StoreTxn *txn)
 		char value[64] = "";
 
 		want += strlen(name) + 1;
-		assert_int_equal(store_xattr_get(txn, node->node, name, value,
+		assert_int_equal(store_xattr_get(txn, there, name, value,
 		                                 sizeof(value) - 1, &size),
 		                 0);
 		assert_string_equal(value, text);
 	}
-	assert_int_equal(store_xattr_list(txn, node->node, NULL, 0, &size), 0);
+	assert_int_equal(store_xattr_list(txn, there, NULL, 0, &size), 0);
 	assert_int_equal(size, want);
 }
 
+/* @there is what stands for @node; below it, nodes must be the same if
+ * @is_same. */
 static void
-compare_node(const ModelNode *node, StoreTxn *txn)
+compare_node(const ModelNode *node, StoreTxn *txn, StoreNode there,
+             bool is_same)
 {
 	GHashTableIter iter;
 	StoreAttr attr;
 	void *child;
 	guint count = 0;
 
-	assert_int_equal(store_attr_get(txn, node->node, &attr), 0);
+	assert_int_equal(store_attr_get(txn, there, &attr), 0);
 	assert_int_equal(attr.mode & S_IFMT, node->mode & S_IFMT);
-	compare_xattrs(node, txn);
+	compare_xattrs(node, txn, there);
 	if (!S_ISDIR(node->mode)) {
-		compare_bytes(node, txn);
+		compare_bytes(node, txn, there);
 		return;
 	}
 
-	assert_int_equal(store_name_list(txn, node->node, count_entry, &count),
-	                 0);
+	assert_int_equal(store_name_list(txn, there, count_entry, &count), 0);
 	assert_int_equal(count, g_hash_table_size(node->children));
 	g_hash_table_iter_init(&iter, node->children);
 	while (g_hash_table_iter_next(&iter, NULL, &child)) {
 		const ModelNode *c = child;
 		StoreEntry entry;
 
-		assert_int_equal(
-			store_name_find(txn, node->node, c->name, &entry), 0);
-		assert_int_equal(entry.node, c->node);
+		assert_int_equal(store_name_find(txn, there, c->name, &entry),
+		                 0);
+		if (is_same)
+			assert_int_equal(entry.node, c->node);
 		assert_string_equal(entry.name, c->name);
-		compare_node(c, txn);
+		compare_node(c, txn, entry.node, is_same);
 	}
 }
 
 void
 model_compare(Model *model, StoreTxn *txn)
 {
-	compare_node(model->root, txn);
+	compare_node(model->root, txn, STORE_ROOT, true);
+}
+
+void
+model_compare_names(Model *model, StoreTxn *txn)
+{
+	compare_node(model->root, txn, STORE_ROOT, false);
 }

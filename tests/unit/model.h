@@ -57,3 +57,6 @@ size_t model_read(const ModelNode *file, uint64_t offset, void *buf,
 
 /** Fails the test unless @txn sees exactly what @model has. */
 void model_compare(Model *model, StoreTxn *txn);
+
+/** As model_compare(), but files may be others of the same names. */
+void model_compare_names(Model *model, StoreTxn *txn);

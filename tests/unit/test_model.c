@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/journal.h"
 #include "tests/unit/model.h"
 #include "tests/unit/store_kit.h"
 
@@ -37,6 +38,8 @@ typedef struct Walk {
 	Model *model; /* what the next step sees */
 	GRand *rand;
 	unsigned step;
+
+	bool is_forgetful; /* the journal keeps little */
 
 	StoreTxn *txn;  /* NULL: steps are plain */
 	Model *outside; /* then what all others see */
@@ -279,12 +282,57 @@ quarantine(Walk *w)
 	assert_int_equal(store_quarantine_discard(store, id), 0);
 }
 
+static bool
+keep_entry(void *user_data, const StoreJournalEntry *entry)
+{
+	*(StoreJournalEntry *)user_data = *entry;
+	return true;
+}
+
+static StoreJournalEntry
+last_entry(Walk *w)
+{
+	StoreJournalEntry entry = { .id = 0 };
+
+	assert_int_equal(
+		store_journal_list(w->test->store, 0, keep_entry, &entry), 0);
+	return entry;
+}
+
+/* Before entry @id everything was as it still is outside; and so it is again
+ * after the contrary of it. Where little is kept, that may be gone already. */
+static void
+look_back(Walk *w, uint64_t id)
+{
+	Store *store = w->test->store;
+	g_autofree char *reason = NULL;
+	StoreTxn *txn = NULL;
+	int r;
+
+	r = store_past_before(store, id, &txn);
+	if (r == 0)
+		model_compare(w->outside, txn);
+	else
+		assert_true(w->is_forgetful && r == -ENODATA);
+	store_txn_abort(txn);
+
+	assert_int_equal(store_txn_begin(store, "undo", &txn), 0);
+	r = store_journal_undo(txn, id, &reason);
+	if (r == 0)
+		model_compare_names(w->outside, txn);
+	else
+		assert_true(w->is_forgetful && r == -ENODATA);
+	store_txn_abort(txn);
+}
+
 /* A checkpoint, or an end; @want is how it ends unless it is an abort. */
 static void
 step_end(Walk *w, int want)
 {
 	static const StoreCause draft = { "a draft", 1 };
 	int choice = g_rand_int_range(w->rand, 0, want < 0 ? 3 : 5);
+	uint64_t before = last_entry(w).id;
+	StoreJournalEntry entry;
 
 	if (g_rand_boolean(w->rand))
 		assert_int_equal(store_txn_save(w->txn, &draft), 0);
@@ -296,6 +344,9 @@ step_end(Walk *w, int want)
 		assert_int_equal(store_txn_publish(&w->txn), want);
 	else if (choice == 3)
 		quarantine(w);
+	entry = last_entry(w);
+	if (entry.id > before && entry.outcome != STORE_UNDONE)
+		look_back(w, entry.id);
 	settle(w, want == 0 && choice < 3);
 }
 
@@ -391,7 +442,8 @@ step(Walk *w)
 		step_xattr(w, g_rand_boolean(w->rand) ? file : dir);
 }
 
-/* Each other seed has transactions that spill whatever they can. */
+/* Each other seed has transactions that spill whatever they can, and each third
+ * one a journal that keeps little. */
 static TestStore *
 store_for(guint32 seed)
 {
@@ -399,6 +451,8 @@ store_for(guint32 seed)
 
 	if (seed % 2 == 1)
 		options.staged_limit = 1;
+	if (seed % 3 == 1)
+		options.journal_max = 50000;
 	return test_store_new_with(&options);
 }
 
@@ -415,6 +469,7 @@ the_store_behaves_like_a_plain_model(void **state)
 		Walk w = { .test = test,
 			   .model = model_new(),
 			   .rand = g_rand_new_with_seed(seed),
+			   .is_forgetful = seed % 3 == 1,
 			   .touched = g_hash_table_new_full(
 				   g_int64_hash, g_int64_equal, g_free, NULL) };
 
