@@ -205,19 +205,21 @@ file_write(StoreTxn *txn, StoreNode node, uint64_t offset, const void *data,
 {
 	uint64_t end = offset + size;
 	RecordNode file;
+	bool is_spread;
 	int r;
 
 	r = file_load(txn, node, &file);
 	if (r < 0 || size == 0)
 		return r;
 
+	is_spread = file.data != 0;
 	file.attr.size = MAX(file.attr.size, end);
 	touch(&file);
 	if (file.data == 0 && end <= RECORD_INLINE_MAX) {
 		write_inline(txn, &file, offset, data, size);
 		return 0;
 	}
-	if (file.data == 0)
+	if (!is_spread)
 		r = spread(txn, &file);
 	else
 		r = check_ends(txn, &file, offset, size);
@@ -225,6 +227,9 @@ file_write(StoreTxn *txn, StoreNode node, uint64_t offset, const void *data,
 		r = write_chunks(txn, &file, offset, data, size);
 	if (r == 0)
 		node_save(txn, &file);
+	else if (!is_spread && file.data != 0)
+		/* Some chunks may be there, and no node names them. */
+		orphan_add(txn, file.data, RECORD_ORPHAN_DATA);
 	return r;
 }
 

@@ -19,6 +19,7 @@
 #include <glib.h>
 
 #include "store/internal.h"
+#include "store/journal.h"
 #include "tests/unit/kv_fault.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
@@ -29,7 +30,11 @@ typedef struct Told {
 	int commit;     /* of the files "one" and "two" */
 	int checkpoint; /* of the file "checkpointed" */
 	int kept;       /* of the quarantine, and a sync after it */
+	int cut;        /* of the file "cut" */
 } Told;
+
+/* Bytes, of three chunks. */
+#define CUT_SIZE 10000
 
 static int
 add(StoreTxn *txn, const char *name)
@@ -38,6 +43,29 @@ add(StoreTxn *txn, const char *name)
 	int r = store_name_add(txn, STORE_ROOT, name, &attr, &attr);
 
 	return r < 0 ? r : store_file_write(txn, attr.node, 0, name, 3);
+}
+
+/* Cuts a file of some chunks in a transaction. */
+static int
+cut(Store *store)
+{
+	g_autofree char *bytes = g_strnfill(CUT_SIZE, 'x');
+	StoreTxn *plain = store_plain(store);
+	StoreAttr attr = { .mode = S_IFREG | 0644 };
+	StoreTxn *txn = NULL;
+	int r;
+
+	r = store_name_add(plain, STORE_ROOT, "cut", &attr, &attr);
+	if (r == 0)
+		r = store_file_write(plain, attr.node, 0, bytes, CUT_SIZE);
+	if (r < 0)
+		return r;
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
+	r = store_file_truncate(txn, attr.node, 0);
+	if (r == 0)
+		return store_txn_commit_wait(&txn);
+	store_txn_abort(txn);
+	return r;
 }
 
 static void
@@ -70,6 +98,7 @@ run(Store *store, Told *told)
 	if (told->kept == 0)
 		told->kept = store_sync_wait(store);
 	store_txn_abort(txn);
+	told->cut = cut(store);
 }
 
 static bool
@@ -93,6 +122,81 @@ has(Store *store, const char *name)
 	       size == 3 && memcmp(buf, name, 3) == 0;
 }
 
+static bool
+add_entry(void *user_data, const StoreJournalEntry *entry)
+{
+	if (entry->outcome == STORE_COMMITTED)
+		g_array_append_val((GArray *)user_data, entry->id);
+	return true;
+}
+
+static bool
+add_path(void *user_data, const StoreJournalFile *file)
+{
+	if (file->what == STORE_UNDONE_CREATED)
+		g_string_append_printf(user_data, "%s ", file->new_path);
+	return true;
+}
+
+static uint64_t
+last_committed(Store *store)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
+	assert_int_equal(store_journal_list(store, 0, add_entry, ids), 0);
+	return ids->len == 0 ? 0 : g_array_index(ids, uint64_t, ids->len - 1);
+}
+
+/* Every transaction that was done has an entry, and no other. */
+static void
+judge_journal(Store *store)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	g_autoptr(GString) paths = g_string_new(" ");
+	guint i;
+
+	assert_int_equal(store_journal_list(store, 0, add_entry, ids), 0);
+	for (i = 0; i < ids->len; i++)
+		assert_int_equal(store_journal_files(
+					 store, g_array_index(ids, uint64_t, i),
+					 add_path, paths),
+		                 0);
+	assert_int_equal(has(store, "one"),
+	                 strstr(paths->str, " /one ") != NULL);
+	assert_int_equal(has(store, "one"),
+	                 strstr(paths->str, " /two ") != NULL);
+	assert_int_equal(has(store, "checkpointed"),
+	                 strstr(paths->str, " /checkpointed ") != NULL);
+}
+
+/* A large file that was cut in a transaction is as it was in the past, unless
+ * there was no room for that; and it was cut, or it was not. */
+static void
+judge_cut(Store *store, const Told *told)
+{
+	g_autoptr(StoreTxn) past = NULL;
+	StoreTxn *plain = store_plain(store);
+	StoreEntry file;
+	StoreAttr attr;
+	char byte = 0;
+	size_t size = 0;
+	int r;
+
+	if (told->cut < 0 ||
+	    store_name_find(plain, STORE_ROOT, "cut", &file) < 0)
+		return;
+	assert_int_equal(store_attr_get(plain, file.node, &attr), 0);
+	assert_int_equal(attr.size, 0);
+	r = store_past_before(store, last_committed(store), &past);
+	if (r == -ENODATA)
+		return;
+	assert_int_equal(r, 0);
+	assert_int_equal(
+		store_file_read(past, file.node, CUT_SIZE - 1, &byte, 1, &size),
+		0);
+	assert_int_equal(byte, 'x');
+}
+
 static void
 judge(Store *store, const Told *told, KvFaultKind kind)
 {
@@ -111,6 +215,8 @@ judge(Store *store, const Told *told, KvFaultKind kind)
 	assert_int_equal(store_quarantine_list(store, count_undone, &undone),
 	                 0);
 	assert_in_range(undone, told->kept == 0, 1);
+	judge_journal(store);
+	judge_cut(store, told);
 }
 
 static void
@@ -126,7 +232,7 @@ run_with_fault(KvFaultKind kind, uint64_t at, unsigned bad_reopens)
 {
 	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
 	Store *store = NULL;
-	Told told = { -EIO, -EIO, -EIO, -EIO };
+	Told told = { -EIO, -EIO, -EIO, -EIO, -EIO };
 	uint64_t calls;
 	uint64_t count = 1;
 
