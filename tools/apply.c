@@ -12,6 +12,32 @@
 /* How often it looks at most: a busy queue rests now and then. */
 #define LOOKS_MAX 10
 
+int
+tool_apply_options(const ToolCommand *command, const GOptionEntry *entries,
+                   char **argv, ToolApply *apply, ToolOptions *ret_options,
+                   GError **error)
+{
+	const GOptionEntry common[] = {
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &apply->choice.config,
+		  "Take the layout of KEY files from this file", "FILE" },
+		{ "dry-run", 'n', 0, G_OPTION_ARG_NONE, &apply->is_dry_run,
+		  "Only say what would be changed", NULL },
+		{ "snapshot", 0, 0, G_OPTION_ARG_FILENAME, &apply->snapshot,
+		  "Copy what is changed to a new directory first", "DIR" },
+	};
+	g_autoptr(GArray) all = g_array_new(TRUE, FALSE, sizeof(GOptionEntry));
+	int r;
+
+	g_array_append_vals(all, common, G_N_ELEMENTS(common));
+	for (size_t i = 0; entries[i].long_name != NULL; i++)
+		g_array_append_vals(all, &entries[i], 1);
+	r = tool_options_read(command, (const GOptionEntry *)all->data, argv,
+	                      ret_options, error);
+	if (r == 0 && !ret_options->done)
+		apply->store = ret_options->arguments[0];
+	return r;
+}
+
 void
 tool_apply_clear(ToolApply *apply)
 {

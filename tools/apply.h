@@ -28,16 +28,13 @@ typedef struct ToolApply {
 	GPtrArray *rows;
 } ToolApply;
 
-/** The options that fill in @apply, for a GOptionEntry array. */
-#define TOOL_APPLY_ENTRIES(apply)                                              \
-	{ "config", 0, 0, G_OPTION_ARG_FILENAME, &(apply)->choice.config,      \
-	  "Take the layout of KEY files from this file", "FILE" },             \
-	{ "dry-run", 'n', 0, G_OPTION_ARG_NONE, &(apply)->is_dry_run,          \
-	  "Only say what would be changed", NULL },                            \
-	{                                                                      \
-		"snapshot", 0, 0, G_OPTION_ARG_FILENAME, &(apply)->snapshot,   \
-			"Copy what is changed to a new directory first", "DIR" \
-	}
+/**
+ * As tool_options_read(), for a command whose options are @entries and those
+ * that fill in @apply; its first argument is the store.
+ */
+int tool_apply_options(const ToolCommand *command, const GOptionEntry *entries,
+                       char **argv, ToolApply *apply, ToolOptions *ret_options,
+                       GError **error);
 
 void tool_apply_clear(ToolApply *apply);
 

@@ -264,7 +264,6 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	Purge orphans = { 0 };
 	size_t count;
 	const GOptionEntry entries[] = {
-		TOOL_APPLY_ENTRIES(&apply),
 		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
 		  &apply.choice.folder, "Of the postoffice in this folder",
 		  "NAME" },
@@ -276,13 +275,13 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 		{ NULL },
 	};
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_apply_options(self, entries, argv, &apply, &options, error) <
+	    0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
 
 	orphans.age = age;
-	apply.store = options.arguments[0];
 	if (age_parse(&orphans, error) < 0)
 		return TOOL_USAGE;
 	if (purge(&apply, &orphans, &count, error) < 0)

@@ -266,7 +266,6 @@ tool_rebuild(const ToolCommand *self, char **argv, GError **error)
 	g_autofree char *what = NULL;
 	size_t count;
 	const GOptionEntry entries[] = {
-		TOOL_APPLY_ENTRIES(&apply),
 		{ "keep", 0, 0, G_OPTION_ARG_STRING, &rebuild.keep,
 		  "Keep these records, not those that are live", "0,3,5-9" },
 		{ "stub-missing", 0, 0, G_OPTION_ARG_FILENAME, &rebuild.stub,
@@ -274,14 +273,14 @@ tool_rebuild(const ToolCommand *self, char **argv, GError **error)
 		{ NULL },
 	};
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_apply_options(self, entries, argv, &apply, &options, error) <
+	    0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
 
 	rebuild.mailbag = options.arguments[1];
 	what = g_strdup_printf("rebuild %s", rebuild.mailbag);
-	apply.store = options.arguments[0];
 	apply.what = what;
 	if (rebuild.keep != NULL &&
 	    tool_record_list_read(rebuild.keep, &rebuild.list, error) < 0)

@@ -248,13 +248,13 @@ tool_requeue(const ToolCommand *self, char **argv, GError **error)
 	size_t count;
 	int r;
 	const GOptionEntry entries[] = {
-		TOOL_APPLY_ENTRIES(&apply),
 		{ "to-inqueue", 0, 0, G_OPTION_ARG_NONE, &requeue.is_to_inqueue,
 		  "Copy the header into " INQUEUE, NULL },
 		{ NULL },
 	};
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_apply_options(self, entries, argv, &apply, &options, error) <
+	    0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
@@ -262,7 +262,6 @@ tool_requeue(const ToolCommand *self, char **argv, GError **error)
 	requeue.mailbag = options.arguments[1];
 	what = g_strdup_printf("requeue %s %s", requeue.mailbag,
 	                       options.arguments[2]);
-	apply.store = options.arguments[0];
 	apply.what = what;
 	if (tool_record_parse(options.arguments[2], &requeue.record, error) < 0)
 		return TOOL_USAGE;

@@ -65,20 +65,19 @@ tool_reset(const ToolCommand *self, char **argv, GError **error)
 	Reset reset = { 0 };
 	size_t count = 0;
 	const GOptionEntry entries[] = {
-		TOOL_APPLY_ENTRIES(&apply),
 		{ "force", 0, 0, G_OPTION_ARG_NONE, &reset.is_forced,
 		  "Even if there are live records", NULL },
 		{ NULL },
 	};
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_apply_options(self, entries, argv, &apply, &options, error) <
+	    0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
 
 	reset.mailbag = options.arguments[1];
 	what = g_strdup_printf("reset %s", reset.mailbag);
-	apply.store = options.arguments[0];
 	apply.what = what;
 	if (tool_apply(&apply, plan_reset, &reset, &count, error) < 0)
 		return TOOL_FAILED;

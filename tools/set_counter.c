@@ -242,7 +242,6 @@ tool_set_counter(const ToolCommand *self, char **argv, GError **error)
 	SetCounter set = { .mailbag.noun = "mailbags",
 		           .letter.noun = "messages" };
 	const GOptionEntry entries[] = {
-		TOOL_APPLY_ENTRIES(&apply),
 		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
 		  &apply.choice.folder, "Of the postoffice in this folder",
 		  "NAME" },
@@ -255,14 +254,14 @@ tool_set_counter(const ToolCommand *self, char **argv, GError **error)
 		{ NULL },
 	};
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_apply_options(self, entries, argv, &apply, &options, error) <
+	    0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
 
 	set.mailbag.word = mailbag;
 	set.letter.word = letter;
-	apply.store = options.arguments[0];
 	if (words_check(&set, error) < 0)
 		return TOOL_USAGE;
 	if (tool_apply(&apply, plan_set, &set, &count, error) < 0)
