@@ -39,18 +39,6 @@ typedef struct Requeue {
 } Requeue;
 
 static int
-record_keep(void *user_data, const ToolMailbag *mailbag,
-            const ToolRecord *record)
-{
-	Requeue *requeue = user_data;
-
-	(void)mailbag;
-	if (record->number == requeue->record)
-		requeue->found = *record;
-	return 0;
-}
-
-static int
 record_find(Requeue *requeue, GError **error)
 {
 	int r;
@@ -58,7 +46,7 @@ record_find(Requeue *requeue, GError **error)
 	if (requeue->record >= requeue->from->records)
 		return tool_fail(error, -ENOENT, "%s has no record %u",
 		                 requeue->mailbag, requeue->record);
-	r = tool_mailbag_read(requeue->from, record_keep, requeue);
+	r = tool_record_read(requeue->from, requeue->record, &requeue->found);
 	if (r < 0)
 		return tool_fail(error, r, "cannot read %s: %s",
 		                 requeue->mailbag, g_strerror(-r));
