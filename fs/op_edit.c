@@ -5,6 +5,7 @@
 
 #include "fs/ops.h"
 #include "store/edit.h"
+#include "store/journal.h"
 
 /*
  * How an administrator's edits are carried out
@@ -407,6 +408,18 @@ edit_synced(void *user_data, int r)
 	fs_later_post(edit->mount->later, edit_landed, edit);
 }
 
+/* What the journal shall tell of it. */
+static void
+edit_account(const Edit *edit, StoreTxn *txn)
+{
+	StoreAccount account = {
+		.session = fs_session_serial(edit->session),
+		.waited_ns = (g_get_monotonic_time() - edit->begun_us) * 1000,
+	};
+
+	store_txn_account(txn, &account);
+}
+
 /* Called with the turn and all locks. edit_landed() follows if it returns 0. */
 static int
 edit_apply(Edit *edit)
@@ -423,6 +436,7 @@ edit_apply(Edit *edit)
 
 	r = store_edits_apply(txn, edit->edits, &edit->reason);
 	if (r == 0) {
+		edit_account(edit, txn);
 		store_txn_commit(&txn, edit_done, edit);
 	} else if (r == -ESTALE) {
 		edit->r = r;

@@ -2,8 +2,11 @@
 #include "tools/apply.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "store/journal.h"
 #include "tools/access.h"
 #include "tools/fact.h"
 #include "tools/live.h"
@@ -180,11 +183,20 @@ stale_fail(GError **error, const char *reason)
 	return tool_fail(error, -ESTALE, "%s", reason);
 }
 
+/* Whose the change is: so the daemon calls it, too. */
+static char *
+who_text(const ToolApply *apply)
+{
+	g_autofree char *what = g_strescape(apply->what, NULL);
+
+	return g_strdup_printf("poctl, process %d: %s", (int)getpid(), what);
+}
+
 /* Without a daemon, nobody else writes to the store. */
 static int
 apply_here(const ToolApply *apply, const StoreEdits *edits, GError **error)
 {
-	g_autofree char *who = g_strdup_printf("poctl: %s", apply->what);
+	g_autofree char *who = who_text(apply);
 	g_autofree char *reason = NULL;
 	g_autoptr(Store) store = NULL;
 	g_autoptr(StoreTxn) txn = NULL;
@@ -219,6 +231,35 @@ apply_there(const ToolApply *apply, const StoreEdits *edits, GError **error)
 	if (r == 0 && g_variant_lookup(answer, "stale", "&s", &reason))
 		return stale_fail(error, reason);
 	return r;
+}
+
+/* The last entry of @who. */
+typedef struct Entry {
+	const char *who;
+	uint64_t id;
+} Entry;
+
+static bool
+entry_keep(void *user_data, const StoreJournalEntry *entry)
+{
+	Entry *found = user_data;
+
+	if (strcmp(entry->who, found->who) == 0)
+		found->id = entry->id;
+	return true;
+}
+
+/* Finds the change in the journal; that it cannot be found does no harm. */
+static void
+entry_find(ToolApply *apply)
+{
+	g_autofree char *who = who_text(apply);
+	g_autoptr(Store) store = NULL;
+	Entry entry = { .who = who };
+
+	if (tool_access_open(apply->store, STORE_READ, &store, NULL) == 0 &&
+	    store_journal_list(store, 0, entry_keep, &entry) == 0)
+		apply->entry = entry.id;
 }
 
 static int
@@ -285,6 +326,23 @@ rows_add(ToolApply *apply, const StoreEdits *edits)
 	}
 }
 
+static void
+print_json(const ToolApply *apply)
+{
+	g_autoptr(ToolJson) json = tool_json_new();
+
+	tool_json_list_begin(json, "changes");
+	for (guint i = 0; i < apply->rows->len; i++) {
+		tool_json_object_begin(json, NULL);
+		tool_row_json(json, apply->rows->pdata[i]);
+		tool_json_object_end(json);
+	}
+	tool_json_list_end(json);
+	if (apply->entry != 0)
+		tool_json_number(json, "entry", apply->entry);
+	tool_json_print(&json);
+}
+
 void
 tool_apply_print(const ToolApply *apply, const ToolOptions *options,
                  const char *format, ...)
@@ -306,7 +364,7 @@ tool_apply_print(const ToolApply *apply, const ToolOptions *options,
 	sentence = g_strdup_vprintf(format, args);
 	va_end(args);
 	if (options->json) {
-		tool_rows_print_json("changes", rows);
+		print_json(apply);
 		return;
 	}
 	if (options->quiet)
@@ -314,6 +372,9 @@ tool_apply_print(const ToolApply *apply, const ToolOptions *options,
 	if ((apply->is_dry_run || apply->is_listed) && apply->rows->len > 0)
 		tool_rows_print(rows, columns);
 	tool_say("%s%s", apply->is_dry_run ? "Not done: " : "", sentence);
+	if (apply->entry != 0)
+		tool_say("It is entry %" G_GUINT64_FORMAT " of the journal.",
+		         apply->entry);
 }
 
 /* ---- looking -------------------------------------------------------------- */
@@ -340,6 +401,8 @@ look(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
 	if (r < 0)
 		return r;
 
+	if (!apply->is_dry_run && store_edits_count(edits) > 0)
+		entry_find(apply);
 	rows_add(apply, edits);
 	*ret_count = store_edits_count(edits);
 	return 0;

@@ -26,6 +26,7 @@ typedef struct ToolApply {
 	bool is_listed;    /* says of each file what was changed */
 	bool has_snapshot; /* these are its own */
 	GPtrArray *rows;
+	uint64_t entry; /* of the last change in the journal; 0: not known */
 } ToolApply;
 
 /**

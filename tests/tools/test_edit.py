@@ -53,6 +53,13 @@ def changes(store, *arguments):
     return {row["path"]: row["change"] for row in told["changes"]}
 
 
+def says(*arguments):
+    """What a command says that it has done, without the journal's entry."""
+    *said, entry = poctl(*arguments).stdout.splitlines()
+    assert entry.startswith("It is entry ")
+    return said
+
+
 def refuses_and_keeps(store, status, *arguments):
     """A command must fail, and change nothing; returns its sentence."""
     before = Files(store)
@@ -109,6 +116,19 @@ def test_a_snapshot_has_the_files_as_they_were(tree, tmp_path):
         kept, store)
 
 
+def test_the_journal_has_each_change(tree):
+    store = tree.store()
+    for number in ("0x200", "0x300"):
+        told = json.loads(poctl("set-counter", "--json", "--letter", number,
+                                store).stdout)
+        entries = json.loads(poctl("log", "--json", store).stdout)["journal"]
+        (who,) = [entry["who"] for entry in entries
+                  if entry["id"] == told["entry"]]
+        assert who.endswith(": set-counter")
+    assert "entry" not in json.loads(
+        poctl("set-counter", "--json", "--auto", store).stdout)
+
+
 def test_a_store_that_somebody_writes_to_without_a_daemon(tree, holder):
     store = tree.store()
     tree.put(BAG, "x")
@@ -137,8 +157,8 @@ def test_reset_empties_a_mailbag(tree):
     tree.delete(BAG, tree.put(BAG, "gone"))
     tree.delete(BAG, tree.put(BAG, "gone, too"))
     store = tree.store()
-    text = poctl("reset", store, BAG).stdout
-    assert text == f"Reset {BAG}, with 2 records, 0 of them live (assumed).\n"
+    assert says("reset", store, BAG) == [
+        f"Reset {BAG}, with 2 records, 0 of them live (assumed)."]
     files = Files(store)
     assert files[KEY] == bytes(560) and files[MBG] == b""
     assert poctl("reset", store, BAG).stdout == f"{BAG} is empty.\n"
@@ -173,9 +193,9 @@ def test_reset_knows_the_mailbags(tree):
 
 def test_a_counter_is_set(tree):
     store = tree.store()
-    text = poctl("set-counter", "--letter", "0x200", store).stdout
-    assert text == ("The next mailbag is 00000020 (it was 00000020), the next "
-                    "message 00000200 (it was 00000100).\n")
+    assert says("set-counter", "--letter", "0x200", store) == [
+        "The next mailbag is 00000020 (it was 00000020), the next message "
+        "00000200 (it was 00000100)."]
     poctl("set-counter", "--mailbag", "1000", store)
     assert Files(store)[CONTROL] == struct.pack("<II", 1000, 0x200)
 
@@ -303,7 +323,7 @@ def test_many_orphans_go_in_turns(tree):
     for number in range(700):
         tree.write(tree.mai(f"{number:08X}"), b"m")
     store = tree.store()
-    lines = poctl("purge-orphans", *AGE, store).stdout.splitlines()
+    lines = says("purge-orphans", *AGE, store)
     assert lines[-1] == "Removed 700 orphans." and len(lines) == 702
     assert not [path for path in Files(store) if path.endswith(".MAI")]
 
@@ -328,9 +348,9 @@ def test_rebuild_keeps_what_is_good(tree):
     tree.patch(BAG, 4, 0x43, b"nonsense")
     tree.write(KEY, b"\7" * 48 + tree.read(KEY)[48:])
     store = tree.store()
-    text = poctl("rebuild", store, BAG).stdout
-    assert text == (f"Rebuilt {BAG}: kept 3 of 6 records (assumed); left out "
-                    "2 without a message, made 0 stubs.\n")
+    assert says("rebuild", store, BAG) == [
+        f"Rebuilt {BAG}: kept 3 of 6 records (assumed); left out 2 without a "
+        "message, made 0 stubs."]
     files = Files(store)
     assert files.stems() == ["00000060", "00000062", "00000065"]
     assert files[KEY] == b"\7" * 48 + bytes(512)
@@ -399,9 +419,8 @@ def test_a_deleted_record_is_brought_back(tree):
     tree.deliver(BAG, "one", OTHER)
     tree.delete(BAG, tree.deliver(BAG, "two", owners=3))
     store = tree.store()
-    text = poctl("requeue", store, BAG, 1).stdout
-    assert text == f"Message {STEM} is in {BAG} again, as record 1 " \
-                   "(assumed).\n"
+    assert says("requeue", store, BAG, 1) == [
+        f"Message {STEM} is in {BAG} again, as record 1 (assumed)."]
     files = Files(store)
     assert files.live() == [0, 1]
     assert files[tree.mai(STEM)][0x0B:0x0D] == b"\4\0"
