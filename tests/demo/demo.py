@@ -25,7 +25,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "smb")]
 
 import mail
-from harness import HarnessError, Mount, Store
+from harness import HarnessError, Mount, Store, poctl
 from smb1 import Client, Command, Deny, Mode
 from smbd import SHARE, Smbd, share_ids
 
@@ -234,9 +234,9 @@ def main():
         show(story, store, keeper, server)
         server.close()
         keeper.end()
-        store.check()
-        story.tell("pofs and smbd ended; poctl check: every invariant of the "
-                   "store holds")
+        poctl("check", "--mail", "--quiet", store.path)
+        story.tell("pofs and smbd ended; poctl check --mail: every invariant "
+                   "of the store holds, no mail is damaged")
     print("The message was delivered, survived the server, and was picked up "
           "once.")
 

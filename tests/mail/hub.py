@@ -23,6 +23,9 @@ from turns import PlayersClient
 
 USERS = [f"{number:08X}" for number in range(0x10, 0x18)]
 
+NEXT_BAG = 0x100
+"""The number of the next mailbag, which nobody makes."""
+
 FIRST_STEM = "00000001"
 """The stem of a hub's first message."""
 
@@ -42,7 +45,8 @@ class Hub:
         self.history = history
         self._linked = {}
         self.add((*QUEUES, HOST_BAG, *USERS))
-        self._make("GLB/CONTROL.GLB", bytes(8))
+        self._make("GLB/CONTROL.GLB",
+                   NEXT_BAG.to_bytes(4, "little") + bytes(4))
 
     def add(self, bags):
         """Makes mailbags, empty ones."""

@@ -14,10 +14,12 @@ runs the crew at random with so many messages and seeds, on pofs, and prints a
 line for each; POFS_SEED names the first seed.
 """
 
+import json
 import os
 
 import pytest
 
+from harness import poctl
 from hub import FIRST_STEM, SUBJECT, USERS, Crew
 from mailer import External30, External32, External32Semaphore, ExternalV20, \
     FfapiMailer, ProfsGateway
@@ -52,6 +54,30 @@ def test_a_program_alone_delivers_what_it_submits(hub, crew, kind):
         for recipient in message.recipients}
     hub.check()
     assert not list(hub.office.path.glob("P1/*"))
+
+
+def faults(store, office):
+    """What poctl finds wrong with the mail; the tests' postoffices have no
+    directories but those for mail."""
+    done = poctl("check", "--mail", "--json", "--postoffice", office.name,
+                 store.path, check=False)
+    return [found for found in json.loads(done.stdout)["mail"]
+            if not found["id"].startswith("R15 ")]
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_a_program_leaves_is_no_fault(hub, crew, place, kind):
+    """Seen from beside the daemon, before a mailer's pass and after it."""
+    to_three = Message("TO THREE", tuple(map(hub.address, USERS[:3])))
+
+    def work(program):
+        program.submit(to_three)
+        assert faults(place.store, hub.office) == []
+        assert program.work_off(program.queue) == 1
+        assert faults(place.store, hub.office) == []
+
+    crew.turns.finish(crew.join(kind, "ALONE", work))
 
 
 # ---- the faults of the article ----------------------------------------------
