@@ -93,6 +93,8 @@ static void
 report_mail(Check *check, const ToolFinding *finding, const Request *request)
 {
 	const char *severity = tool_severity_text(finding->severity);
+	g_autofree char *mend =
+		finding->mend != NULL ? tool_mend_text(finding->mend) : NULL;
 
 	/* A note is nothing that somebody has to look after. */
 	if (finding->severity > TOOL_NOTE)
@@ -102,8 +104,8 @@ report_mail(Check *check, const ToolFinding *finding, const Request *request)
 	if (check->json == NULL) {
 		tool_say("%s: %s: %s (%s)%s%s", severity, finding->id,
 		         finding->sentence, finding->articles,
-		         finding->mend != NULL ? "; mend: " : "",
-		         finding->mend != NULL ? finding->mend : "");
+		         mend != NULL ? "; mend: " : "",
+		         mend != NULL ? mend : "");
 		return;
 	}
 	tool_json_object_begin(check->json, NULL);
@@ -111,8 +113,8 @@ report_mail(Check *check, const ToolFinding *finding, const Request *request)
 	tool_json_string(check->json, "severity", severity);
 	tool_json_string(check->json, "sentence", finding->sentence);
 	tool_json_string(check->json, "articles", finding->articles);
-	if (finding->mend != NULL)
-		tool_json_string(check->json, "mend", finding->mend);
+	if (mend != NULL)
+		tool_json_string(check->json, "mend", mend);
 	tool_json_object_end(check->json);
 }
 

@@ -2,10 +2,11 @@
 #include "tools/finding.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 void
 tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
-                 const char *object, char *mend, const char *format, ...)
+                 const char *object, char **mend, const char *format, ...)
 {
 	const ToolOffice *office = inquiry->census->office;
 	g_autofree char *name = tool_office_name(office, object);
@@ -22,23 +23,56 @@ tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
 	g_ptr_array_add(inquiry->findings, finding);
 }
 
-char *
+/* The words of @command, then @option and its value, if there is one, then the
+ * store, then @mailbag, if there is one. */
+static char **
+new_mend(const char *command, const char *option, const char *value,
+         const char *mailbag)
+{
+	g_auto(GStrv) words = g_strsplit(command, " ", -1);
+	g_autoptr(GStrvBuilder) mend = g_strv_builder_new();
+
+	for (char **word = words; *word != NULL; word++)
+		g_strv_builder_add(mend, *word);
+	if (value[0] != '\0')
+		g_strv_builder_add_many(mend, option, value, NULL);
+	g_strv_builder_add(mend, TOOL_MEND_STORE);
+	if (mailbag != NULL)
+		g_strv_builder_add(mend, mailbag);
+	return g_strv_builder_end(mend);
+}
+
+char **
 tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
                   const char *mailbag)
 {
 	g_autofree char *name =
 		tool_office_name(inquiry->census->office, mailbag);
 
-	return g_strdup_printf("poctl %s STORE %s", command, name);
+	return new_mend(command, "", "", name);
+}
+
+char **
+tool_mend_office(const ToolInquiry *inquiry, const char *command)
+{
+	return new_mend(command, "--postoffice", inquiry->census->office->path,
+	                NULL);
 }
 
 char *
-tool_mend_office(const ToolInquiry *inquiry, const char *command)
+tool_mend_text(char **mend)
 {
-	const char *path = inquiry->census->office->path;
+	GString *text = g_string_new("poctl");
 
-	return g_strdup_printf("poctl %s%s%s STORE", command,
-	                       path[0] != '\0' ? " --postoffice " : "", path);
+	for (; *mend != NULL; mend++) {
+		bool is_plain =
+			strpbrk(*mend, " \t'\"\\$`&|;<>()*?[]#~!") == NULL;
+		g_autofree char *word =
+			is_plain ? g_strdup(*mend) : g_shell_quote(*mend);
+
+		g_string_append_printf(text, " %s", word);
+	}
+	return g_string_free(text, FALSE);
 }
 
 ToolSeverity
@@ -68,6 +102,6 @@ tool_finding_free(void *finding)
 
 	g_free(f->id);
 	g_free(f->sentence);
-	g_free(f->mend);
+	g_strfreev(f->mend);
 	g_free(f);
 }

@@ -19,10 +19,14 @@ typedef struct ToolFinding {
 	ToolSeverity severity;
 	char *sentence;       /* owned */
 	const char *articles; /* where the rule is from: "Q77926" */
-	char *mend;           /* owned: a command, or NULL */
+	char **mend; /* owned: a command of poctl and what it takes, with
+	              * TOOL_MEND_STORE for the store; or NULL */
 } ToolFinding;
 
 typedef struct ToolRule ToolRule;
+
+/** What stands in a command for the store's directory. */
+#define TOOL_MEND_STORE "STORE"
 
 /** A rule at work on a postoffice. */
 typedef struct ToolInquiry {
@@ -46,18 +50,22 @@ struct ToolRule {
  * Adds what @inquiry found about @object: a mailbag, record, message or file of
  * the postoffice.
  *
- * Ownership: takes @mend, a command that mends it; NULL if none does.
+ * Ownership: takes @mend, a command that mends it or shows more of it; NULL if
+ * none does.
  */
 void tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
-                      const char *object, char *mend, const char *format, ...)
+                      const char *object, char **mend, const char *format, ...)
 	G_GNUC_PRINTF(5, 6);
 
 /** The poctl command @command ("reset") for @mailbag. Caller frees. */
-char *tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
-                        const char *mailbag);
+char **tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
+                         const char *mailbag);
 
 /** The same for the postoffice ("set-counter --auto"). Caller frees. */
-char *tool_mend_office(const ToolInquiry *inquiry, const char *command);
+char **tool_mend_office(const ToolInquiry *inquiry, const char *command);
+
+/** @mend as a line ("poctl reset STORE 0000000A"). Caller frees. */
+char *tool_mend_text(char **mend);
 
 /** @severity, or TOOL_SUSPICIOUS while it is assumed which records are live. */
 ToolSeverity tool_finding_if_live(const ToolInquiry *inquiry,

@@ -16,6 +16,7 @@ _poctl_options()
 		--postoffice $common" ;;
 	explain) echo "--iso --since --window $common" ;;
 	export) echo "--postoffice $common" ;;
+	repair) echo "--assumed --config --dry-run --postoffice $common" ;;
 	reset) echo "--config --dry-run --force --snapshot $common" ;;
 	rebuild) echo "--config --dry-run --keep --snapshot --stub-missing
 		$common" ;;
@@ -74,7 +75,7 @@ _poctl()
 	if ((COMP_CWORD == 1)); then
 		words="backup break check create explain export import learn locks
 			log message metrics purge-orphans quarantine queue rebuild
-			requeue reset restore sessions set-counter show stat status
+			repair requeue reset restore sessions set-counter show stat status
 			top verify --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"

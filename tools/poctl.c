@@ -46,6 +46,8 @@ static const ToolCommand commands[] = {
 	  tool_metrics },
 	{ "break", "STORE SESSION",
 	  "Undo a client's transaction, take its locks.", tool_break },
+	{ "repair", "STORE FINDING", "Mend what a check of the mail has found.",
+	  tool_repair },
 	{ "reset", "STORE MAILBAG", "Empty a mailbag.", tool_reset },
 	{ "rebuild", "STORE MAILBAG", "Keep a mailbag's good records.",
 	  tool_rebuild },
@@ -97,10 +99,8 @@ match_name(const char *name, char **argv)
 	return i;
 }
 
-/* Finds the command that *@argv begins with, and has *@argv begin with its
- * last word. */
-static const ToolCommand *
-find_command(char ***argv)
+const ToolCommand *
+tool_command_find(char ***argv)
 {
 	size_t i;
 
@@ -133,7 +133,7 @@ run(char **argv, GError **error)
 		(void)puts("poctl " POFS_VERSION);
 		return TOOL_OK;
 	}
-	command = find_command(&argv);
+	command = tool_command_find(&argv);
 	if (command == NULL) {
 		(void)tool_misuse(error, "unknown %s %s (see poctl --help)",
 		                  argv[0][0] == '-' ? "option" : "command",

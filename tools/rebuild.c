@@ -14,8 +14,8 @@
  * How a mailbag is rebuilt
  *
  * - The records that are live, as far as the KEY tells, and whose message is
- *   there, become a new MBG, in their order; or those that the administrator
- *   names.
+ *   there, in an inqueue with its envelope, become a new MBG, in their order,
+ *   each once; or those that the administrator names.
  * - In the KEY they are the first, and live; the bits behind them are zero, as
  *   a reset leaves them (Q104279). The other 48 bytes are not public: they stay
  *   as they are, for there are also the flags that say whether there is mail to
@@ -39,8 +39,11 @@ typedef struct Rebuild {
 	/* Of one look. */
 	GArray *records;   /* ToolRecord: those to be kept; owned */
 	GHashTable *stubs; /* stem -> how many records have it; owned */
-	uint32_t before;   /* records that there were */
-	uint32_t missing;  /* left out, as their message is missing */
+	GHashTable
+		*seen;   /* set of the records that are kept, as bytes; owned */
+	uint32_t before; /* records that there were */
+	uint32_t missing; /* left out, as their message or P1 is missing */
+	uint32_t copies;  /* left out, as they were there already */
 	const char *certainty;
 } Rebuild;
 
@@ -132,34 +135,59 @@ stubs_add(const Rebuild *rebuild, const ToolOffice *office,
 
 /* ---- records -------------------------------------------------------------- */
 
-/* Keeps @record if it is asked for and its message is there, or will be. */
+/* Finds the file of @kind that @record names. */
+static int
+file_find(const ToolMailbag *mailbag, FormatNameKind kind, const char *stem)
+{
+	g_autofree char *path = NULL;
+	StoreAttr attr;
+
+	if (stem == NULL)
+		return -ENOENT;
+	path = format_name_path(kind, stem);
+	return tool_office_find(mailbag->office, path, &attr);
+}
+
+/* Whether @record says nothing that another does not: a mailbag has one live
+ * record of a message (Q77926), and copies come of what is torn (Q127752). */
+static bool
+is_copy(const Rebuild *rebuild, const ToolRecord *record)
+{
+	uint8_t bytes[FORMAT_MBG_RECORD_SIZE];
+
+	format_mbg_encode(&record->header, bytes);
+	return !g_hash_table_add(rebuild->seen,
+	                         g_bytes_new(bytes, sizeof bytes));
+}
+
+/* Keeps @record if it is asked for and its message is there, or will be; in an
+ * inqueue its envelope, too, without which nobody can deliver it (Q103960). */
 static int
 record_visit(void *user_data, const ToolMailbag *mailbag,
              const ToolRecord *record)
 {
 	g_autofree char *stem = format_mbg_stem(&record->header);
-	g_autofree char *path = NULL;
 	Rebuild *rebuild = user_data;
-	StoreAttr attr;
-	int r = -ENOENT;
+	int r;
 
 	if (rebuild->keep != NULL ? !rebuild->list.has[record->number]
 	                          : !record->is_live)
 		return 0;
 
-	if (stem != NULL) {
-		path = format_name_path(FORMAT_NAME_MAI, stem);
-		r = tool_office_find(mailbag->office, path, &attr);
-	}
-	if (r == -ENOENT && stem != NULL && rebuild->stub_bytes != NULL) {
+	r = file_find(mailbag, FORMAT_NAME_MAI, stem);
+	if (r == 0 && mailbag->kind == TOOL_MAILBAG_INQUEUE)
+		r = file_find(mailbag, FORMAT_NAME_P1, stem);
+	else if (r == -ENOENT && stem != NULL && rebuild->stub_bytes != NULL) {
 		g_hash_table_insert(rebuild->stubs, g_steal_pointer(&stem),
 		                    NULL);
 		r = 0;
 	}
-	if (r == 0)
-		g_array_append_vals(rebuild->records, record, 1);
-	else if (r == -ENOENT)
+	if (r == -ENOENT)
 		rebuild->missing++;
+	else if (r == 0 && rebuild->keep == NULL && is_copy(rebuild, record))
+		rebuild->copies++;
+	else if (r == 0)
+		g_array_append_vals(rebuild->records, record, 1);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -170,11 +198,13 @@ records_read(Rebuild *rebuild, const ToolMailbag *mailbag, GError **error)
 
 	rebuild->before = mailbag->records;
 	rebuild->missing = 0;
+	rebuild->copies = 0;
 	rebuild->certainty = rebuild->keep != NULL
 	                             ? "as asked"
 	                             : tool_apply_certainty(mailbag);
 	g_array_set_size(rebuild->records, 0);
 	g_hash_table_remove_all(rebuild->stubs);
+	g_hash_table_remove_all(rebuild->seen);
 	if (rebuild->list.end > mailbag->records)
 		return tool_fail(error, -ENOENT, "%s has no record %u",
 		                 rebuild->mailbag, rebuild->list.end - 1);
@@ -249,6 +279,7 @@ rebuild_clear(Rebuild *rebuild)
 	g_clear_pointer(&rebuild->stub_bytes, g_bytes_unref);
 	g_clear_pointer(&rebuild->records, g_array_unref);
 	g_clear_pointer(&rebuild->stubs, g_hash_table_unref);
+	g_clear_pointer(&rebuild->seen, g_hash_table_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Rebuild, rebuild_clear)
@@ -262,6 +293,9 @@ tool_rebuild(const ToolCommand *self, char **argv, GError **error)
 		.records = g_array_new(FALSE, FALSE, sizeof(ToolRecord)),
 		.stubs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
 		                               NULL),
+		.seen = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+		                              (GDestroyNotify)g_bytes_unref,
+		                              NULL),
 	};
 	g_autofree char *what = NULL;
 	size_t count;
@@ -290,9 +324,9 @@ tool_rebuild(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_FAILED;
 	tool_apply_print(&apply, &options,
 	                 "Rebuilt %s: kept %u of %u records (%s); left out %u "
-	                 "without a message, made %u stubs.",
+	                 "without a message and %u copies, made %u stubs.",
 	                 rebuild.mailbag, rebuild.records->len, rebuild.before,
-	                 rebuild.certainty, rebuild.missing,
+	                 rebuild.certainty, rebuild.missing, rebuild.copies,
 	                 g_hash_table_size(rebuild.stubs));
 	return TOOL_OK;
 }

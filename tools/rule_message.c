@@ -36,7 +36,9 @@ check_orphan(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 		return;
 	tool_finding_add(
 		inquiry, is_named ? TOOL_SUSPICIOUS : TOOL_WARNING, stem,
-		tool_mend_office(inquiry, "purge-orphans --older-than 30d"),
+		is_named ? NULL
+			 : tool_mend_office(inquiry,
+	                                    "purge-orphans --older-than 30d"),
 		"no %sheader names this message: nobody can read it, unless it "
 		"is in a folder of a DOS client",
 		is_named ? "live " : "");

@@ -66,6 +66,12 @@ typedef struct ToolCommand {
 	                GError **error);
 } ToolCommand;
 
+/**
+ * Finds the command that *@argv begins with, and has *@argv begin with its last
+ * word. NULL if there is none.
+ */
+const ToolCommand *tool_command_find(char ***argv);
+
 /** What the command line asked of any command. */
 typedef struct ToolOptions {
 	gboolean quiet;
@@ -107,6 +113,7 @@ ToolExit tool_locks(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_top(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_metrics(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_repair(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_reset(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_rebuild(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_requeue(const ToolCommand *self, char **argv, GError **error);

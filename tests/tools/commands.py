@@ -28,6 +28,7 @@ COMMANDS = {
     "quarantine show": 2,
     "queue": 1,
     "rebuild": 2,
+    "repair": 2,
     "requeue": 3,
     "reset": 2,
     "restore": 2,

@@ -350,7 +350,7 @@ def test_rebuild_keeps_what_is_good(tree):
     store = tree.store()
     assert says("rebuild", store, BAG) == [
         f"Rebuilt {BAG}: kept 3 of 6 records (assumed); left out 2 without a "
-        "message, made 0 stubs."]
+        "message and 0 copies, made 0 stubs."]
     files = Files(store)
     assert files.stems() == ["00000060", "00000062", "00000065"]
     assert files[KEY] == b"\7" * 48 + bytes(512)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""poctl repair: what check --mail finds and a command mends is mended, once."""
+
+import json
+
+import pytest
+
+from commands import FAILED, refuses
+from harness import poctl
+from mailtree import BAG, MailTree
+from test_check_mail import FAULTS, attachment_alone, check, \
+    counter_behind_messages, make_mail, no_counter, no_message
+
+LOOKS = ("poctl queue", "poctl message")
+
+
+@pytest.fixture(name="tree")
+def fixture_tree(tmp_path):
+    """A postoffice in use."""
+    tree = MailTree(tmp_path)
+    make_mail(tree)
+    return tree
+
+
+def is_mendable(finding):
+    """Whether a command mends it, and not only shows more."""
+    return not finding.get("mend", LOOKS[0]).startswith(LOOKS)
+
+
+@pytest.mark.parametrize("plant", [f for f in FAULTS if f != attachment_alone],
+                         ids=lambda plant: plant.__name__)
+def test_a_fault_is_mended_if_a_command_does(tree, plant):
+    name = plant(tree)
+    store = tree.store()
+    before = check(store)
+    result = json.loads(poctl("repair", "--json", store, name).stdout)
+    if is_mendable(before[name]):
+        assert result["findings"] == [{"id": name, "mended": True}]
+        assert name not in check(store)
+    else:
+        assert result["findings"] == []
+        assert check(store) == before
+
+
+def test_a_rule_is_named_for_all_that_it_finds(tree):
+    names = {f"P02 {BAG}/{tree.put(BAG, 'lost', stem)}"
+             for stem in ("00000090", "00000091")}
+    store = tree.store()
+    assert names <= set(check(store))
+    result = json.loads(poctl("repair", "--json", store, "P02").stdout)
+    assert {row["id"] for row in result["findings"]} == names
+    assert check(store) == {}
+
+
+def test_all_leaves_alone_what_somebody_has_to_decide(tree):
+    lost = no_message(tree)
+    short = "P06 0000000E"
+    tree.add_bag("0000000E")
+    tree.write("KEY/0000000E.KEY", bytes(512))
+    counter_behind_messages(tree)
+    store = tree.store()
+    lines = poctl("repair", store, "all").stdout.splitlines()
+    assert f"{lost}: left alone: it may be none: name it, or use --assumed" \
+        in lines
+    assert f"{short}: left alone: headers would go: name it if they may" \
+        in lines
+    assert lines[-1] == "1 of 3 findings mended, 2 left."
+    assert set(check(store)) == {lost, short}
+    poctl("repair", "--assumed", store, "all")
+    assert set(check(store)) == {short}
+    poctl("repair", store, short)
+    assert check(store) == {}
+
+
+def test_a_rehearsal_changes_nothing(tree):
+    name = no_counter(tree)
+    store = tree.store()
+    before = check(store)
+    text = poctl("repair", "--dry-run", store, "all").stdout
+    assert f"{name}: run: poctl set-counter --auto STORE" in text
+    assert "GLB/CONTROL.GLB" in text
+    assert check(store) == before
+
+
+def test_what_is_not_found_is_refused(tree):
+    store = tree.store()
+    assert refuses(FAILED, "repair", store, "P06 0000000A") == \
+        f"P06 0000000A is not found in {store} (any more)"
+    assert "0 of 0 findings mended" in poctl("repair", store, "all").stdout
+
+
+def test_what_a_command_does_not_mend_is_a_failure(tree):
+    """A message that stays is as old: the attachment may be its own."""
+    name = attachment_alone(tree)
+    store = tree.store()
+    assert refuses(FAILED, "repair", store, name) == f"{name} is still found"
+    assert name in check(store)

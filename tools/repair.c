@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "tools/check_mail.h"
+#include "tools/finding.h"
+#include "tools/json.h"
+#include "tools/tool.h"
+
+/*
+ * How findings are mended
+ *
+ * - A finding names the command that mends it. That command is run as if the
+ *   administrator had typed it: it looks for itself, makes one transaction, and
+ *   the journal has what was there before.
+ * - "all" leaves alone what somebody has to decide on: what is suspicious only
+ *   as long as assumptions are right, and commands that let headers go.
+ * - Afterwards the mail is checked again: a finding is mended when it is not
+ *   found any more.
+ */
+
+typedef struct Repair {
+	ToolOptions options;
+	ToolOfficeChoice choice;
+	gboolean is_dry_run;
+	gboolean is_assumed;
+	GPtrArray
+		*findings; /* of ToolFinding, owned; NULL until they are looked
+	                      * for */
+	GPtrArray *chosen; /* of ToolFinding, borrowed from there */
+	GHashTable *run;   /* set of the commands that were run; owned */
+	guint failed;
+	ToolJson *json; /* owned; NULL for text */
+} Repair;
+
+static void
+repair_clear(Repair *repair)
+{
+	tool_options_clear(&repair->options);
+	g_free(repair->choice.config);
+	g_free(repair->choice.folder);
+	g_clear_pointer(&repair->findings, g_ptr_array_unref);
+	g_clear_pointer(&repair->chosen, g_ptr_array_unref);
+	g_clear_pointer(&repair->run, g_hash_table_unref);
+	g_clear_pointer(&repair->json, tool_json_free);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Repair, repair_clear)
+
+static int
+look(const Repair *repair, GPtrArray **ret_findings, GError **error)
+{
+	g_auto(ToolOffices) offices = { 0 };
+	int r;
+
+	r = tool_offices_open(repair->options.arguments[0], &repair->choice,
+	                      &offices, error);
+	if (r < 0)
+		return r;
+	return tool_check_mail(&offices, repair->options.quiet, ret_findings,
+	                       error);
+}
+
+/* ---- which ---------------------------------------------------------------- */
+
+/* Commands that only show more. */
+static bool
+is_look(char **mend)
+{
+	return strcmp(mend[0], "queue") == 0 || strcmp(mend[0], "message") == 0;
+}
+
+/* Whether @text, of the command line, is @finding, or the rule that found it. */
+static bool
+is_named(const ToolFinding *finding, const char *text)
+{
+	size_t size = strlen(text);
+
+	return g_ascii_strncasecmp(finding->id, text, size) == 0 &&
+	       (finding->id[size] == '\0' || finding->id[size] == ' ');
+}
+
+/* Why "all" does not mean @finding; NULL if it does. */
+static const char *
+exception_of(const Repair *repair, const ToolFinding *finding)
+{
+	if (finding->severity == TOOL_SUSPICIOUS && !repair->is_assumed)
+		return "it may be none: name it, or use --assumed";
+	if (g_strv_contains((const char *const *)finding->mend, "--force"))
+		return "headers would go: name it if they may";
+	return NULL;
+}
+
+static void
+say(const Repair *repair, const ToolFinding *finding, const char *what,
+    const char *why)
+{
+	if (repair->json == NULL && !repair->options.quiet)
+		tool_say("%s: %s: %s", finding->id, what, why);
+}
+
+/* Whether @finding is to be mended. */
+static bool
+is_chosen(Repair *repair, const ToolFinding *finding)
+{
+	const char *which = repair->options.arguments[1];
+	bool is_all = g_ascii_strcasecmp(which, "all") == 0;
+	const char *exception;
+
+	if (!is_all && !is_named(finding, which))
+		return false;
+	if (finding->mend == NULL || is_look(finding->mend)) {
+		if (!is_all || finding->severity > TOOL_NOTE)
+			say(repair, finding, "no command mends it",
+			    finding->sentence);
+		return false;
+	}
+	exception = is_all ? exception_of(repair, finding) : NULL;
+	if (exception != NULL)
+		say(repair, finding, "left alone", exception);
+	return exception == NULL;
+}
+
+static int
+choose(Repair *repair, GError **error)
+{
+	const char *which = repair->options.arguments[1];
+	bool is_there = g_ascii_strcasecmp(which, "all") == 0;
+	guint i;
+
+	repair->chosen = g_ptr_array_new();
+	for (i = 0; i < repair->findings->len; i++) {
+		ToolFinding *finding = repair->findings->pdata[i];
+
+		is_there |= is_named(finding, which);
+		if (is_chosen(repair, finding))
+			g_ptr_array_add(repair->chosen, finding);
+	}
+	if (!is_there)
+		return tool_fail(error, -ENOENT,
+		                 "%s is not found in %s (any more)", which,
+		                 repair->options.arguments[0]);
+	return 0;
+}
+
+/* ---- mending -------------------------------------------------------------- */
+
+/* The command line of @mend, its name first. */
+static char **
+command_line(const Repair *repair, char **mend)
+{
+	g_autoptr(GStrvBuilder) line = g_strv_builder_new();
+	bool is_first = true;
+
+	for (; *mend != NULL; mend++) {
+		bool is_store = strcmp(*mend, TOOL_MEND_STORE) == 0;
+
+		g_strv_builder_add(line, is_store ? repair->options.arguments[0]
+		                                  : *mend);
+		if (is_first && repair->is_dry_run)
+			g_strv_builder_add(line, "--dry-run");
+		if (is_first && (repair->options.quiet || repair->json != NULL))
+			g_strv_builder_add(line, "--quiet");
+		if (is_first && repair->choice.config != NULL)
+			g_strv_builder_add_many(line, "--config",
+			                        repair->choice.config, NULL);
+		is_first = false;
+	}
+	return g_strv_builder_end(line);
+}
+
+/* Runs what mends @finding, unless that was done for another. */
+static void
+mend(Repair *repair, const ToolFinding *finding)
+{
+	g_autofree char *text = tool_mend_text(finding->mend);
+	g_auto(GStrv) line = command_line(repair, finding->mend);
+	g_autoptr(GError) error = NULL;
+	const ToolCommand *command;
+	char **argv = line;
+
+	if (g_hash_table_contains(repair->run, text))
+		return;
+	say(repair, finding, "run", text);
+	g_hash_table_add(repair->run, g_steal_pointer(&text));
+	command = tool_command_find(&argv);
+	g_assert(command != NULL);
+	if (command->run(command, argv, &error) == TOOL_OK)
+		return;
+	repair->failed++;
+	tool_warn("%s: %s", finding->id,
+	          error != NULL ? error->message : "it could not be mended");
+}
+
+static bool
+is_among(const GPtrArray *findings, const char *id)
+{
+	guint i;
+
+	for (i = 0; i < findings->len; i++)
+		if (strcmp(((ToolFinding *)findings->pdata[i])->id, id) == 0)
+			return true;
+	return false;
+}
+
+/* Says how it ended for @finding. */
+static void
+report_end(const Repair *repair, const ToolFinding *finding, bool is_left)
+{
+	if (repair->json != NULL) {
+		tool_json_object_begin(repair->json, NULL);
+		tool_json_string(repair->json, "id", finding->id);
+		tool_json_bool(repair->json, "mended", !is_left);
+		tool_json_object_end(repair->json);
+	} else if (is_left) {
+		tool_warn("%s is still found", finding->id);
+	}
+}
+
+/* Looks which of those chosen are still found. */
+static int
+look_again(const Repair *repair, GError **error)
+{
+	g_autoptr(GPtrArray) left = NULL;
+	guint count = 0;
+	guint i;
+	int r;
+
+	r = look(repair, &left, error);
+	if (r < 0)
+		return r;
+	for (i = 0; i < repair->chosen->len; i++) {
+		const ToolFinding *finding = repair->chosen->pdata[i];
+		bool is_left = is_among(left, finding->id);
+
+		count += is_left;
+		report_end(repair, finding, is_left);
+	}
+	if (repair->json == NULL && !repair->options.quiet)
+		tool_say("%u of %u findings mended, %u left.",
+		         repair->chosen->len - count, repair->findings->len,
+		         left->len);
+	return count > 0 ? -EUCLEAN : 0;
+}
+
+static int
+run_repair(Repair *repair, GError **error)
+{
+	guint i;
+	int r;
+
+	r = look(repair, &repair->findings, error);
+	if (r == 0)
+		r = choose(repair, error);
+	if (r < 0)
+		return r;
+	repair->run =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (i = 0; i < repair->chosen->len; i++)
+		mend(repair, repair->chosen->pdata[i]);
+	r = repair->failed > 0 ? -EUCLEAN : 0;
+	return repair->is_dry_run ? r : look_again(repair, error);
+}
+
+static int
+repair_and_tell(Repair *repair, GError **error)
+{
+	int r;
+
+	if (repair->options.json) {
+		repair->json = tool_json_new();
+		tool_json_list_begin(repair->json, "findings");
+	}
+	r = run_repair(repair, error);
+	if (repair->json != NULL && (error == NULL || *error == NULL)) {
+		tool_json_list_end(repair->json);
+		tool_json_print(&repair->json);
+	}
+	return r;
+}
+
+ToolExit
+tool_repair(const ToolCommand *self, char **argv, GError **error)
+{
+	g_auto(Repair) repair = { 0 };
+	const GOptionEntry entries[] = {
+		{ "assumed", 0, 0, G_OPTION_ARG_NONE, &repair.is_assumed,
+		  "With all: those that are suspicious, too", NULL },
+		{ "dry-run", 'n', 0, G_OPTION_ARG_NONE, &repair.is_dry_run,
+		  "Only say what would be changed", NULL },
+		{ "config", 0, 0, G_OPTION_ARG_FILENAME, &repair.choice.config,
+		  "Read the layout of KEY files from FILE, not STORE/pofs.conf",
+		  "FILE" },
+		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
+		  &repair.choice.folder, "Mail of the one in the folder NAME",
+		  "NAME" },
+		{ NULL },
+	};
+
+	if (tool_options_read(self, entries, argv, &repair.options, error) < 0)
+		return TOOL_USAGE;
+	if (repair.options.done)
+		return TOOL_OK;
+	return repair_and_tell(&repair, error) < 0 ? TOOL_FAILED : TOOL_OK;
+}
