@@ -227,6 +227,7 @@ server_open(Server *server)
 		.lock_files = fs_lock_files_new(),
 		.creators = fs_creators_new(),
 		.metrics = metrics,
+		.trace = fs_trace_new(server->options->store),
 		.wait_timer = timer,
 		.later = later,
 		.turn = &server->turn,
@@ -262,6 +263,7 @@ server_close(Server *server)
 	fs_mailbag_lock_free(mount->mailbags);
 	fs_creators_free(mount->creators);
 	fs_metrics_free(mount->metrics);
+	fs_trace_free(mount->trace);
 	fs_timer_close(mount->wait_timer);
 	fs_session_table_free(mount->sessions);
 	fs_liveness_close(server->liveness);
@@ -429,6 +431,10 @@ server_listen(Server *server)
 	fs_control_add(server->control, "metrics", fs_survey_metrics,
 	               &server->survey);
 	fs_control_add(server->control, "break", fs_break_answer,
+	               &server->mount);
+	fs_control_add(server->control, "trace-start", fs_trace_answer_start,
+	               &server->mount);
+	fs_control_add(server->control, "trace-stop", fs_trace_answer_stop,
 	               &server->mount);
 	fs_control_add(server->control, "quarantine-discard",
 	               fs_quarantine_discard, server->store);

@@ -125,6 +125,7 @@ flight_landed(void *user_data)
 	} else if (r < 0) {
 		flight_failed(flight);
 	} else {
+		fs_trace_tell(mount, transaction->session, "committed");
 		fs_transaction_release(transaction, flight->batch);
 		(void)transaction_step(mount, transaction);
 	}
@@ -161,6 +162,7 @@ transaction_fly(const FsMount *mount, FsTransaction *transaction)
 	};
 	g_queue_init(&transaction->ends);
 	fs_account_give(transaction, mount->mailbags, mount->store);
+	fs_trace_tell(mount, transaction->session, "commit");
 	fs_transaction_fly(transaction);
 	store_txn_checkpoint(transaction->txn, flight_done, flight);
 }
@@ -184,6 +186,7 @@ transaction_publish(const FsMount *mount, FsTransaction *transaction)
 	}
 
 	fs_metrics_count(mount->metrics, FS_COUNT_PUBLISHED);
+	fs_trace_tell(mount, transaction->session, "published");
 	dirs_settle(mount, transaction->dirs);
 	fs_transaction_next_batch(transaction);
 	return 0;

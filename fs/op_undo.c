@@ -87,6 +87,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
         bool is_told)
 {
 	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
+	g_autofree char *event = g_strconcat("undone: ", reason, NULL);
 	GQueue ends = G_QUEUE_INIT;
 
 	/* Who waits for what is on its way is told what comes of that. */
@@ -94,6 +95,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
 		ends = transaction->ends;
 		g_queue_init(&transaction->ends);
 	}
+	fs_trace_tell(mount, session, event);
 	if (fs_transaction_is_staged(transaction))
 		transaction_quarantine(mount, transaction, reason);
 	if (!is_told && ends.length == 0)

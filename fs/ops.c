@@ -148,6 +148,7 @@ fs_turn_session_ended(const FsMount *mount, uint64_t serial)
 	fs_lock_file_end(mount->lock_files, serial);
 	fs_mailbag_lock_leave(mount->mailbags, serial, g_get_monotonic_time());
 	fs_creators_end(mount->creators, serial);
+	(void)fs_trace_stop(mount->trace, serial);
 	fs_turn_end(mount);
 }
 
@@ -194,27 +195,27 @@ fs_handle_of(const struct fuse_file_info *fi)
 
 const struct fuse_lowlevel_ops FS_OPS = {
 	.init = fs_op_init,
-	.lookup = fs_op_lookup,
+	.lookup = fs_traced_lookup,
 	.forget = fs_op_forget,
 	.forget_multi = fs_op_forget_multi,
 	.getattr = fs_op_getattr,
-	.setattr = fs_op_setattr,
+	.setattr = fs_traced_setattr,
 	.access = fs_op_access,
 	.readlink = fs_op_readlink,
 	.mknod = fs_op_mknod,
 	.mkdir = fs_op_mkdir,
-	.create = fs_op_create,
-	.unlink = fs_op_unlink,
+	.create = fs_traced_create,
+	.unlink = fs_traced_unlink,
 	.rmdir = fs_op_rmdir,
-	.rename = fs_op_rename,
+	.rename = fs_traced_rename,
 	.symlink = fs_op_symlink,
 	.link = fs_op_link,
-	.open = fs_op_open,
-	.read = fs_op_read,
-	.write = fs_op_write,
-	.flush = fs_op_flush,
-	.release = fs_op_release,
-	.fsync = fs_op_fsync,
+	.open = fs_traced_open,
+	.read = fs_traced_read,
+	.write = fs_traced_write,
+	.flush = fs_traced_flush,
+	.release = fs_traced_release,
+	.fsync = fs_traced_fsync,
 	.fallocate = fs_op_fallocate,
 	.lseek = fs_op_lseek,
 	.opendir = fs_op_opendir,
@@ -228,6 +229,6 @@ const struct fuse_lowlevel_ops FS_OPS = {
 	.listxattr = fs_op_listxattr,
 	.removexattr = fs_op_removexattr,
 	.getlk = fs_op_getlk,
-	.setlk = fs_op_setlk,
-	.flock = fs_op_flock,
+	.setlk = fs_traced_setlk,
+	.flock = fs_traced_flock,
 };

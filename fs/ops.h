@@ -17,6 +17,7 @@
 #include "fs/session.h"
 #include "fs/thread_group.h"
 #include "fs/timer.h"
+#include "fs/trace.h"
 #include "fs/transaction.h"
 #include "fs/view.h"
 #include "store/store.h"
@@ -43,6 +44,7 @@ typedef struct FsMount {
 	FsLockFiles *lock_files;
 	FsCreators *creators;
 	FsMetrics *metrics;
+	FsTrace *trace;
 	FsTimer *wait_timer; /* rings for fs_turn_expire() */
 	FsLater *later;
 	GMutex *turn;
@@ -289,6 +291,48 @@ void fs_hold_range(FsHandle *handle);
 
 /** Lets go of the lock for handles like @of that have no range any more. */
 void fs_hold_ranges(const FsMount *mount, const FsHandle *of);
+
+/* ---- op_trace.c ---------------------------------------------------------- */
+
+/** FS_OPS as the kernel calls them: each enters its request in the trace of its
+ * session, if that is traced, and goes on to the operation. */
+void fs_traced_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_traced_create(fuse_req_t req, fuse_ino_t parent, const char *name,
+                      mode_t mode, struct fuse_file_info *fi);
+void fs_traced_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void fs_traced_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+                      fuse_ino_t newparent, const char *newname,
+                      unsigned flags);
+void fs_traced_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
+                       int to_set, struct fuse_file_info *fi);
+void fs_traced_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_traced_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                    struct fuse_file_info *fi);
+void fs_traced_write(fuse_req_t req, fuse_ino_t ino, const char *data,
+                     size_t size, off_t offset, struct fuse_file_info *fi);
+void fs_traced_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fs_traced_release(fuse_req_t req, fuse_ino_t ino,
+                       struct fuse_file_info *fi);
+void fs_traced_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+                     struct fuse_file_info *fi);
+void fs_traced_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                     struct flock *lock, int sleep);
+void fs_traced_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                     int op);
+
+/** Enters @event in the trace of @session, if that is traced. */
+void fs_trace_tell(const FsMount *mount, const FsSession *session,
+                   const char *event);
+
+/**
+ * Answers the commands "trace-start" with a session's number, and "trace-stop"
+ * with one or "all" (control.h), of an FsMount. Threads: the main one; they
+ * take the turn.
+ */
+GVariant *fs_trace_answer_start(void *user_data, const char *argument,
+                                char **ret_error);
+GVariant *fs_trace_answer_stop(void *user_data, const char *argument,
+                               char **ret_error);
 
 /* ---- op_name.c ---------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ fs_call_begin(fuse_req_t req, const char *op, fuse_ino_t nodeid)
 		.node = fs_view_node(nodeid),
 		.txn = store_plain(mount->store),
 		.caller = { .uid = ctx->uid, .gid = ctx->gid },
+		.trace = fs_trace_take(mount->trace),
 		.start_us = mount->verbose ? g_get_monotonic_time() : 0,
 	};
 }
@@ -36,6 +37,8 @@ fs_call_keep(const FsCall *call)
 static void
 call_log(const FsCall *call, int r, size_t size)
 {
+	if (G_UNLIKELY(call->trace.number != 0))
+		fs_trace_answer(call->mount->trace, &call->trace, r, size);
 	if (!call->mount->verbose)
 		return;
 

@@ -11,6 +11,7 @@
 
 #include "fs/access.h"
 #include "fs/range_lock.h"
+#include "fs/trace.h"
 #include "store/store.h"
 
 /**
@@ -31,6 +32,7 @@ typedef struct FsCall {
 	                              * it changes something, where that goes */
 	struct FsTransaction *transaction; /* borrowed; NULL: it goes to all */
 	FsCaller caller;
+	FsTraceCall trace;
 	int64_t start_us;
 } FsCall;
 

@@ -32,6 +32,8 @@ _poctl_options()
 	backup) echo "--compress --force $common" ;;
 	verify) echo "--iso $common" ;;
 	restore) echo "--force --keep-uuid --owner $common" ;;
+	"trace start") echo "--peer $common" ;;
+	"trace show") echo "--follow $common" ;;
 	*) echo "$common" ;;
 	esac
 }
@@ -42,7 +44,7 @@ _poctl_ids()
 	local list
 
 	case $1 in
-	break) list=sessions ;;
+	break | trace*) list=sessions ;;
 	queue | rebuild | requeue | reset)
 		poctl queue --json "$2" 2>/dev/null |
 			grep -Eo '"mailbag":"[^"]*"' | cut -d '"' -f 4
@@ -66,7 +68,7 @@ _poctl()
 	local store=2 # its place
 	local words
 
-	if [[ $command == quarantine ]]; then
+	if [[ $command == quarantine || $command == trace ]]; then
 		command+=" ${COMP_WORDS[2]}"
 		store=3
 	fi
@@ -76,9 +78,10 @@ _poctl()
 		words="backup break check create explain export import learn locks
 			log message metrics purge-orphans quarantine queue rebuild
 			repair requeue reset restore sessions set-counter show stat status
-			top verify --help --version"
+			top trace verify --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
+		[[ $command == trace* ]] && words="show start stop"
 	elif [[ $before == --owner ]]; then
 		mapfile -t COMPREPLY < <(compgen -u -- "$word")
 		return
@@ -88,7 +91,7 @@ _poctl()
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 	elif [[ " batch delay keep letter mailbag map-size-mib older-than \
-		postoffice session since sort window " == *" ${before#--} "* ]]; then
+		peer postoffice session since sort window " == *" ${before#--} "* ]]; then
 		return
 	elif [[ $word == -* ]]; then
 		words=$(_poctl_options "$command")

@@ -121,6 +121,9 @@ ToolExit tool_set_counter(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_purge_orphans(const ToolCommand *self, char **argv,
                             GError **error);
 ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_trace_start(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_trace_stop(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_trace_show(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_quarantine_list(const ToolCommand *self, char **argv,
                               GError **error);
 ToolExit tool_quarantine_show(const ToolCommand *self, char **argv,

@@ -38,6 +38,9 @@ COMMANDS = {
     "stat": 1,
     "status": 1,
     "top": 1,
+    "trace show": 2,
+    "trace start": 1,
+    "trace stop": 2,
     "verify": 1,
 }
 """Every command, and how many arguments it needs."""

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Recording what one session does, and looking at it. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "tools/json.h"
+#include "tools/live.h"
+#include "tools/rows.h"
+#include "tools/tool.h"
+#include "tools/trace_line.h"
+
+/* How often a trace is looked at that is followed, and the list of sessions
+ * while a client is waited for, in microseconds. */
+#define LOOK_US 200000
+
+/* ---- start and stop ------------------------------------------------------ */
+
+/* Finds the newest session of the client with address @peer. */
+static int
+find_peer(const char *store, const char *peer, guint64 *ret_session,
+          GError **error)
+{
+	g_autoptr(GVariant) sessions = NULL;
+	GVariantIter iter;
+	GVariant *row;
+	guint64 found = 0;
+	int r;
+
+	r = tool_live_ask(store, "sessions", "", "aa{sv}", &sessions, error);
+	if (r < 0)
+		return r;
+	g_variant_iter_init(&iter, sessions);
+	while (g_variant_iter_loop(&iter, "@a{sv}", &row)) {
+		const char *address = "";
+		guint64 id = 0;
+
+		(void)g_variant_lookup(row, "peer", "&s", &address);
+		(void)g_variant_lookup(row, "id", "t", &id);
+		if (strcmp(address, peer) == 0)
+			found = MAX(found, id);
+	}
+	*ret_session = found;
+	return 0;
+}
+
+/* The same, waiting for the client. */
+static int
+await_peer(const char *store, const char *peer, char **ret_session,
+           GError **error)
+{
+	guint64 session;
+	int r;
+
+	r = find_peer(store, peer, &session, error);
+	while (r == 0 && session == 0) {
+		g_usleep(LOOK_US);
+		r = find_peer(store, peer, &session, error);
+	}
+	if (r == 0)
+		*ret_session = g_strdup_printf("%" G_GUINT64_FORMAT, session);
+	return r;
+}
+
+static int
+start(const char *store, const char *session, bool is_json, GError **error)
+{
+	g_autoptr(GVariant) name = NULL;
+	g_autoptr(ToolJson) json = tool_json_new();
+	g_autofree char *path = NULL;
+	int r;
+
+	r = tool_live_ask(store, "trace-start", session, "s", &name, error);
+	if (r < 0)
+		return r;
+	path = g_build_filename(store, g_variant_get_string(name, NULL), NULL);
+	if (is_json) {
+		tool_json_string(json, "trace", path);
+		tool_json_print(&json);
+	} else {
+		tool_say("Session %s is traced in %s.", session, path);
+	}
+	return 0;
+}
+
+ToolExit
+tool_trace_start(const ToolCommand *self, char **argv, GError **error)
+{
+	g_auto(ToolOptions) options = { 0 };
+	g_autofree char *peer = NULL;
+	g_autofree char *found = NULL;
+	const char *session;
+	const GOptionEntry entries[] = {
+		{ "peer", 0, 0, G_OPTION_ARG_STRING, &peer,
+		  "The newest session of the client with ADDRESS; wait for it",
+		  "ADDRESS" },
+		{ NULL },
+	};
+
+	if (tool_options_read(self, entries, argv, &options, error) < 0)
+		return TOOL_USAGE;
+	if (options.done)
+		return TOOL_OK;
+
+	session = options.arguments[1];
+	if ((session == NULL) == (peer == NULL)) {
+		(void)tool_misuse(error,
+		                  "trace start needs a session or --peer");
+		return TOOL_USAGE;
+	}
+	if (peer != NULL &&
+	    await_peer(options.arguments[0], peer, &found, error) < 0)
+		return TOOL_FAILED;
+	return start(options.arguments[0], found != NULL ? found : session,
+	             options.json, error) < 0
+	               ? TOOL_FAILED
+	               : TOOL_OK;
+}
+
+ToolExit
+tool_trace_stop(const ToolCommand *self, char **argv, GError **error)
+{
+	g_auto(ToolOptions) options = { 0 };
+	const GOptionEntry entries[] = { { NULL } };
+	g_autoptr(ToolJson) json = tool_json_new();
+	g_autoptr(GVariant) count = NULL;
+
+	if (tool_options_read(self, entries, argv, &options, error) < 0)
+		return TOOL_USAGE;
+	if (options.done)
+		return TOOL_OK;
+
+	if (tool_live_ask(options.arguments[0], "trace-stop",
+	                  options.arguments[1], "u", &count, error) < 0)
+		return TOOL_FAILED;
+	if (options.json) {
+		tool_json_number(json, "stopped", g_variant_get_uint32(count));
+		tool_json_print(&json);
+	} else {
+		g_autofree char *text = tool_count(g_variant_get_uint32(count),
+		                                   "trace", "traces");
+
+		tool_say("Stopped %s.", text);
+	}
+	return TOOL_OK;
+}
+
+/* ---- show ---------------------------------------------------------------- */
+
+typedef struct Show {
+	FILE *file;              /* owned */
+	ToolTraceReader *reader; /* owned */
+	GString *line;           /* owned; the part of it that is there */
+	bool is_json;
+	gboolean follows;
+	GVariantBuilder rows; /* for JSON that does not follow */
+} Show;
+
+static void
+print_row(GVariant *row)
+{
+	const char *texts[5] = { "", "", "", "", "" };
+	static const char *const keys[] = { "at", "op", "path", "detail",
+		                            "result" };
+	guint64 took_us = 0;
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(keys); i++)
+		(void)g_variant_lookup(row, keys[i], "&s", &texts[i]);
+	if (g_variant_lookup(row, "took_us", "t", &took_us))
+		tool_say("%12s  %-9s %-24s %s  %s, %.3f ms", texts[0], texts[1],
+		         texts[2], texts[3], texts[4], (double)took_us / 1000);
+	else
+		tool_say("%12s  %-9s %-24s %s  %s", texts[0], texts[1],
+		         texts[2], texts[3], texts[4]);
+}
+
+/* Shows what is complete; in the end, everything. */
+static void
+show_rows(Show *show, bool is_last)
+{
+	GVariant *row;
+
+	while ((row = tool_trace_reader_next(show->reader, is_last)) != NULL) {
+		g_autoptr(ToolJson) json = tool_json_new();
+
+		if (!show->is_json) {
+			print_row(row);
+		} else if (show->follows) {
+			tool_row_json(json, row);
+			tool_json_print(&json);
+		} else {
+			g_variant_builder_add_value(&show->rows, row);
+		}
+		g_variant_unref(row);
+	}
+	(void)fflush(stdout);
+}
+
+/* Reads on until the end of the file as it is now. */
+static void
+read_on(Show *show)
+{
+	int c;
+
+	clearerr(show->file);
+	while ((c = getc_unlocked(show->file)) != EOF) {
+		if (c != '\n') {
+			g_string_append_c(show->line, (char)c);
+			continue;
+		}
+		tool_trace_reader_add(show->reader, show->line->str);
+		g_string_truncate(show->line, 0);
+		show_rows(show, false);
+	}
+}
+
+static void
+show_all(Show *show)
+{
+	g_autoptr(GVariant) rows = NULL;
+
+	read_on(show);
+	while (show->follows && !tool_trace_reader_is_over(show->reader)) {
+		g_usleep(LOOK_US);
+		read_on(show);
+	}
+	show_rows(show, true);
+	rows = g_variant_ref_sink(g_variant_builder_end(&show->rows));
+	if (show->is_json && !show->follows)
+		tool_rows_print_json("trace", rows);
+}
+
+/* The trace that @word means: a session's in @store, or a file. */
+static char *
+trace_path(const char *store, const char *word)
+{
+	g_autofree char *name = g_strdup_printf("trace-%s.log", word);
+	guint64 session;
+
+	if (g_ascii_string_to_unsigned(word, 10, 1, G_MAXUINT64, &session,
+	                               NULL))
+		return g_build_filename(store, name, NULL);
+	return g_strdup(word);
+}
+
+ToolExit
+tool_trace_show(const ToolCommand *self, char **argv, GError **error)
+{
+	g_auto(ToolOptions) options = { 0 };
+	Show show = { .follows = FALSE };
+	g_autofree char *path = NULL;
+	const GOptionEntry entries[] = {
+		{ "follow", 'f', 0, G_OPTION_ARG_NONE, &show.follows,
+		  "Go on until the trace ends", NULL },
+		{ NULL },
+	};
+
+	if (tool_options_read(self, entries, argv, &options, error) < 0)
+		return TOOL_USAGE;
+	if (options.done)
+		return TOOL_OK;
+
+	path = trace_path(options.arguments[0], options.arguments[1]);
+	show.file = fopen(path, "re");
+	if (show.file == NULL) {
+		(void)tool_fail(error, -errno, "cannot read %s: %s", path,
+		                g_strerror(errno));
+		return TOOL_FAILED;
+	}
+	show.is_json = options.json;
+	show.reader = tool_trace_reader_new();
+	show.line = g_string_new(NULL);
+	show.rows = (GVariantBuilder)G_VARIANT_BUILDER_INIT(
+		G_VARIANT_TYPE("aa{sv}"));
+	show_all(&show);
+	(void)g_string_free(show.line, TRUE);
+	tool_trace_reader_free(show.reader);
+	(void)fclose(show.file);
+	return TOOL_OK;
+}
