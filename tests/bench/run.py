@@ -12,6 +12,7 @@ figures of two runs on one machine may differ by half:
   lock       a lock that nobody else wants, against opening a plain file
   crowd      clients that poll, that wait, and that pass a lock on
   large      a file of 1 GiB in one transaction: how fast, in how much memory
+  postoffice looking at 100,000 messages, and who waits for it
 
 The result of a system is the median over the rounds [least..greatest]; a ratio
 is the median of the ratios of single rounds, and above 1 means that pofs is
@@ -37,6 +38,7 @@ from crowd import bench_crowd, bench_lock
 from figures import Table, fresh, program_figures, rotated
 from harness import (HarnessError, Mount, Store, end_with_parent, is_mounted,
                      run, tool, unmount_lazily, wait_until)
+from postoffice import bench_postoffice
 
 IMAGE_MIB = 1024
 LARGE_MIB = 1024
@@ -255,13 +257,13 @@ def main():
     parser.add_argument("--directory", default="/var/tmp",
                         help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
-                        help="mail, small, directory, lock, crowd or large; "
-                             "all if none")
+                        help="mail, small, directory, lock, crowd, large or "
+                             "postoffice; all if none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     chosen = options.only or ["mail", "small", "directory", "lock",
-                              "crowd", "large"]
+                              "crowd", "large", "postoffice"]
 
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
@@ -286,6 +288,8 @@ def main():
             bench_crowd(options, pofs)
         if "large" in chosen:
             bench_large(options, directory)
+        if "postoffice" in chosen:
+            bench_postoffice(options, directory)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ def skeleton():
                 for path in paths}
 
 
+def header_of(stem, subject="HELLO", sender="ANNA", when=WHEN):
+    """A record of an MBG file."""
+    return mail.Header(sender, subject, when, stem).encode()
+
+
 class MailTree:
     """A directory that becomes a store."""
 
@@ -56,7 +61,7 @@ class MailTree:
             else:
                 self.write(path, content)
         self.add_bag(BAG)
-        self.write("GLB/CONTROL.GLB", struct.pack("<II", 0x20, LETTER))
+        self.set_counters(0x20, LETTER)
 
     def write(self, path, content=b"", when=LONG_AGO):
         """Makes a file, last changed at `when`; None is now."""
@@ -76,6 +81,10 @@ class MailTree:
     def remove(self, path):
         (self.office / path).unlink()
 
+    def set_counters(self, mailbag, letter):
+        """The numbers for new files."""
+        self.write("GLB/CONTROL.GLB", struct.pack("<II", mailbag, letter))
+
     # -- mailbags
 
     def add_bag(self, bag):
@@ -87,8 +96,8 @@ class MailTree:
         """A header at the end of a mailbag; returns its record's number."""
         path = f"MBG/{bag}.MBG"
         content = self.read(path)
-        header = mail.Header(sender, subject, when, stem)
-        self.write(path, content + header.encode())
+        header = header_of(stem, subject, sender, when)
+        self.write(path, content + header)
         return len(content) // RECORD_SIZE
 
     def patch(self, bag, record, at, content):

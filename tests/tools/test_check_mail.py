@@ -203,17 +203,17 @@ def graphics_in_a_subject(tree):
 
 
 def counter_behind_messages(tree):
-    tree.write("GLB/CONTROL.GLB", struct.pack("<II", 0x20, 0x70))
+    tree.set_counters(0x20, 0x70)
     return "P18 GLB/CONTROL.GLB"
 
 
 def counter_behind_mailbags(tree):
-    tree.write("GLB/CONTROL.GLB", struct.pack("<II", 5, LETTER))
+    tree.set_counters(5, LETTER)
     return "P18 GLB/CONTROL.GLB"
 
 
 def counter_wrapped(tree):
-    tree.write("GLB/CONTROL.GLB", struct.pack("<II", 0x20, 0xFFFFFFF0))
+    tree.set_counters(0x20, 0xFFFFFFF0)
     return "P18 GLB/CONTROL.GLB"
 
 
