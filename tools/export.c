@@ -277,29 +277,6 @@ copy_tree(Export *export, StoreNode node, GError **error)
 	return r;
 }
 
-/* Finds the directory that --postoffice names, or the root. */
-static int
-find_top(const Export *export, StoreNode *ret_top, GError **error)
-{
-	g_auto(GStrv) parts = g_strsplit(
-		export->folder != NULL ? export->folder : "", "/", -1);
-	StoreEntry entry = { .node = STORE_ROOT, .mode = S_IFDIR };
-	size_t i;
-	int r = 0;
-
-	for (i = 0; parts[i] != NULL && r == 0; i++)
-		if (parts[i][0] != '\0')
-			r = store_name_find(export->txn, entry.node, parts[i],
-			                    &entry);
-	if (r == 0 && !S_ISDIR(entry.mode))
-		r = -ENOTDIR;
-	if (r < 0)
-		return tool_fail(error, r, "%s has no folder %s: %s",
-		                 export->path, export->folder, g_strerror(-r));
-	*ret_top = entry.node;
-	return 0;
-}
-
 static int
 open_target(Export *export, GError **error)
 {
@@ -336,10 +313,12 @@ export_store(Export *export, Store *store, bool is_quiet, GError **error)
 	g_autofree char *warning = NULL;
 	StoreNode top = STORE_ROOT;
 	StoreStat st;
-	int r;
+	int r = 0;
 
 	export->txn = store_plain(store);
-	r = find_top(export, &top, error);
+	if (export->folder != NULL)
+		r = tool_listing_find(export->txn, export->path, export->folder,
+		                      &top, error);
 	if (r < 0)
 		return r;
 	r = open_target(export, error);

@@ -15,7 +15,7 @@ _poctl_options()
 	learn) echo "--after --before --config --dry-run --mailbag
 		--postoffice $common" ;;
 	explain) echo "--iso --since --window $common" ;;
-	export) echo "--postoffice $common" ;;
+	export | diff) echo "--postoffice $common" ;;
 	repair) echo "--assumed --config --dry-run --postoffice $common" ;;
 	reset) echo "--config --dry-run --force --snapshot $common" ;;
 	rebuild) echo "--config --dry-run --keep --snapshot --stub-missing
@@ -75,7 +75,7 @@ _poctl()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		words="backup break check create explain export import learn locks
+		words="backup break check create diff explain export import learn locks
 			log message metrics purge-orphans quarantine queue rebuild
 			repair requeue reset restore sessions set-counter show stat status
 			top trace verify --help --version"

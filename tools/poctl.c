@@ -19,6 +19,7 @@ static const ToolCommand commands[] = {
 	{ "export", "STORE DIR",
 	  "Copy a store's files to a directory, or as a tar stream to -.",
 	  tool_export },
+	{ "diff", "STORE DIR", "Compare a store with a directory.", tool_diff },
 	{ "backup", "STORE FILE",
 	  "Write all of a store to a file, or to - as a stream.", tool_backup },
 	{ "restore", "STORE FILE", "Make a new store of a backup.",

@@ -97,6 +97,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ToolOptions, tool_options_clear)
 ToolExit tool_create(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_import(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_export(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_diff(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_backup(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_restore(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_verify(const ToolCommand *self, char **argv, GError **error);

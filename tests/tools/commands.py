@@ -13,6 +13,7 @@ COMMANDS = {
     "break": 2,
     "check": 1,
     "create": 1,
+    "diff": 2,
     "explain": 1,
     "export": 2,
     "import": 2,
