@@ -13,6 +13,7 @@ figures of two runs on one machine may differ by half:
   crowd      clients that poll, that wait, and that pass a lock on
   large      a file of 1 GiB in one transaction: how fast, in how much memory
   postoffice looking at 100,000 messages, and who waits for it
+  backup     100,000 messages backed up and restored while mail flows
 
 The result of a system is the median over the rounds [least..greatest]; a ratio
 is the median of the ratios of single rounds, and above 1 means that pofs is
@@ -34,6 +35,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from backup import bench_backup
 from crowd import bench_crowd, bench_lock
 from figures import Table, fresh, program_figures, rotated
 from harness import (HarnessError, Mount, Store, end_with_parent, is_mounted,
@@ -258,12 +260,12 @@ def main():
                         help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
                         help="mail, small, directory, lock, crowd, large or "
-                             "postoffice; all if none")
+                             "postoffice; backup; all if none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     chosen = options.only or ["mail", "small", "directory", "lock",
-                              "crowd", "large", "postoffice"]
+                              "crowd", "large", "postoffice", "backup"]
 
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
@@ -290,6 +292,8 @@ def main():
             bench_large(options, directory)
         if "postoffice" in chosen:
             bench_postoffice(options, directory)
+        if "backup" in chosen:
+            bench_backup(directory)
 
 
 if __name__ == "__main__":
