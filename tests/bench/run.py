@@ -259,8 +259,8 @@ def main():
     parser.add_argument("--directory", default="/var/tmp",
                         help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
-                        help="mail, small, directory, lock, crowd, large or "
-                             "postoffice; backup; all if none")
+                        help="mail, small, directory, lock, crowd, large, "
+                             "postoffice or backup; all if none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
