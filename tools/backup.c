@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <glib.h>
 
@@ -13,6 +14,9 @@
 #include "tools/json.h"
 #include "tools/progress.h"
 #include "tools/tool.h"
+
+/* Mail goes first: nobody waits for what a backup holds. */
+#define NICENESS 10
 
 typedef struct Backup {
 	ToolBackupTarget target;
@@ -106,6 +110,7 @@ run(Backup *backup, const ToolOptions *options, GError **error)
 		return TOOL_USAGE;
 	}
 	tool_interrupt_begin();
+	(void)setpriority(PRIO_PROCESS, 0, NICENESS);
 	backup->progress = tool_progress_new("backing up", options->quiet);
 	if (tool_access_open(options->arguments[0], STORE_READ, &store, error) <
 	            0 ||

@@ -17,7 +17,7 @@
 /* Bytes written at a time, and most that wait in memory for the disk: a daemon
  * that syncs on the same disk would have to wait for all of them. */
 #define BLOCK_SIZE   (1 << 20)
-#define UNSYNCED_MAX ((off_t)8 << 20)
+#define UNSYNCED_MAX ((off_t)2 << 20)
 
 struct ToolBackupOut {
 	const ToolBackupTarget *target; /* borrowed */
