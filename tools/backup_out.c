@@ -24,9 +24,10 @@ struct ToolBackupOut {
 	struct archive *archive;        /* owned */
 	char *draft;                    /* owned: its name; NULL: a pipe */
 	int fd;
-	off_t size;     /* written */
-	off_t unsynced; /* where what waits begins */
-	guint64 given;  /* to be written, before any compression */
+	off_t size;        /* written */
+	off_t unsynced;    /* where what waits begins */
+	guint64 given;     /* to be written, before any compression */
+	bool is_discarded; /* nothing is to be written any more */
 };
 
 typedef struct archive_entry Entry;
@@ -122,6 +123,8 @@ write_block(struct archive *archive, void *user_data, const void *data,
 	ToolBackupOut *out = user_data;
 	ssize_t written;
 
+	if (out->is_discarded)
+		return (la_ssize_t)size;
 	do {
 		written = write(out->fd, data, size);
 	} while (written < 0 && errno == EINTR && !tool_interrupt_is_asked());
@@ -236,8 +239,8 @@ tool_backup_out_free(ToolBackupOut *out)
 {
 	if (out == NULL)
 		return;
-	/* Not what it has kept: it is thrown away. */
-	(void)archive_write_fail(out->archive);
+	/* It closes what is open, and writes what it has kept. */
+	out->is_discarded = true;
 	(void)archive_write_free(out->archive);
 	if (out->draft != NULL)
 		(void)unlink(out->draft);

@@ -27,7 +27,8 @@ test_give(void *user_data, void *buf, size_t size, size_t *ret_size)
 		return source->error;
 	left = MIN(left, size);
 	*ret_size = source->step > 0 ? MIN(left, source->step) : left;
-	memcpy(buf, source->bytes + source->at, *ret_size);
+	if (*ret_size > 0)
+		memcpy(buf, source->bytes + source->at, *ret_size);
 	source->at += *ret_size;
 	return 0;
 }
