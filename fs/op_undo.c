@@ -87,7 +87,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
         bool is_told)
 {
 	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
-	g_autofree char *event = g_strconcat("undone: ", reason, NULL);
+	g_autofree char *event = g_strconcat("undone: ", reason.text, NULL);
 	GQueue ends = G_QUEUE_INIT;
 
 	/* Who waits for what is on its way is told what comes of that. */
