@@ -182,7 +182,9 @@ processing_key(const StorePlace *place)
 static void
 place_enter(Edit *edit, const StorePlace *place, const StoreEdit *one)
 {
-	bool is_name = one->kind == STORE_EDIT_REMOVE || one->node == 0;
+	/* What is undone may come, go or change. */
+	bool is_name = one->kind == STORE_EDIT_REMOVE ||
+	               one->kind == STORE_EDIT_UNDO || one->node == 0;
 	Plain plain = { .place = *place, .node = is_name ? 0 : one->node };
 
 	key_add(edit, fs_lock_key(place));
@@ -194,7 +196,11 @@ place_enter(Edit *edit, const StorePlace *place, const StoreEdit *one)
 	if (is_name)
 		g_hash_table_add(edit->dirs,
 		                 g_memdup2(&place->dir, sizeof place->dir));
-	if (place->kind == LAYOUT_PLAIN)
+	if (place->kind != LAYOUT_PLAIN)
+		return;
+	g_array_append_val(edit->plain, plain);
+	plain.node = one->node;
+	if (one->kind == STORE_EDIT_UNDO && one->node != 0)
 		g_array_append_val(edit->plain, plain);
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/journal.h"
+
 /* (kind, path, node, ctime, size, offset, bytes) each. */
 #define EDITS_TYPE "a(ystxttay)"
 
@@ -114,6 +116,13 @@ has_bytes(StoreEditKind kind)
 	return kind == STORE_EDIT_WRITE || kind == STORE_EDIT_PATCH;
 }
 
+/* Whether it may be of what is not there. */
+static bool
+may_make(StoreEditKind kind)
+{
+	return kind == STORE_EDIT_WRITE || kind == STORE_EDIT_UNDO;
+}
+
 static bool
 path_is_valid(const char *path)
 {
@@ -126,7 +135,8 @@ static int
 edits_take(StoreEdits *edits, StoreEdit *edit)
 {
 	size_t size = edit->bytes != NULL ? g_bytes_get_size(edit->bytes) : 0;
-	bool is_large = edit->offset > STORE_FILE_SIZE_MAX - size;
+	bool is_large = edit->kind != STORE_EDIT_UNDO &&
+	                edit->offset > STORE_FILE_SIZE_MAX - size;
 	bool is_full = edits->list->len >= STORE_EDITS_MAX ||
 	               size > STORE_EDITS_BYTES_MAX - edits->bytes;
 
@@ -150,7 +160,7 @@ store_edits_add(StoreEdits *edits, StoreTxn *txn, StoreEditKind kind,
 
 	g_assert(path_is_valid(path) && has_bytes(kind) == (bytes != NULL));
 	r = path_attr(txn, path, &attr);
-	if (r == -ENOENT && kind == STORE_EDIT_WRITE)
+	if (r == -ENOENT && may_make(kind))
 		attr = (StoreAttr){ .node = 0 };
 	else if (r < 0)
 		return r;
@@ -197,13 +207,14 @@ store_edits_encode(const StoreEdits *edits)
 static bool
 edit_is_valid(const StoreEdit *edit, unsigned kind, size_t size)
 {
-	if (kind > STORE_EDIT_REMOVE || !path_is_valid(edit->path))
+	if (kind > STORE_EDIT_UNDO || !path_is_valid(edit->path))
 		return false;
-	if (edit->offset != 0 && kind != STORE_EDIT_PATCH)
+	if (edit->offset != 0 && kind != STORE_EDIT_PATCH &&
+	    kind != STORE_EDIT_UNDO)
 		return false;
 	if (size > 0 && !has_bytes(edit->kind))
 		return false;
-	return edit->node != 0 || kind == STORE_EDIT_WRITE;
+	return edit->node != 0 || may_make(edit->kind);
 }
 
 static int
@@ -348,9 +359,22 @@ edit_apply(StoreTxn *txn, const StoreEdit *edit)
 	case STORE_EDIT_REMOVE:
 		return store_name_remove(txn, place.dir, place.name, S_IFREG);
 	case STORE_EDIT_EXPECT:
+	case STORE_EDIT_UNDO:
 	default:
 		return 0;
 	}
+}
+
+/* Undoes an entry with the first of its edits. */
+static int
+undo_apply(StoreTxn *txn, const StoreEdit *edit, const StoreEdit *last,
+           char **ret_reason)
+{
+	if (edit->kind != STORE_EDIT_UNDO ||
+	    (last != NULL && last->kind == STORE_EDIT_UNDO &&
+	     last->offset == edit->offset))
+		return 0;
+	return store_journal_undo(txn, edit->offset, ret_reason);
 }
 
 static int
@@ -375,9 +399,16 @@ store_edits_apply(StoreTxn *txn, const StoreEdits *edits, char **ret_reason)
 			return edit_fail(edits->list->pdata[i], r, ret_reason);
 	}
 	for (i = 0; i < edits->list->len; i++) {
-		r = edit_apply(txn, edits->list->pdata[i]);
+		const StoreEdit *edit = edits->list->pdata[i];
+
+		r = undo_apply(txn, edit,
+		               i > 0 ? edits->list->pdata[i - 1] : NULL,
+		               ret_reason);
 		if (r < 0)
-			return edit_fail(edits->list->pdata[i], r, ret_reason);
+			return r;
+		r = edit_apply(txn, edit);
+		if (r < 0)
+			return edit_fail(edit, r, ret_reason);
 	}
 	return 0;
 }

@@ -39,6 +39,9 @@ typedef enum StoreEditKind {
 	                    * there is none, a file is made */
 	STORE_EDIT_PATCH,  /* bytes are written at an offset */
 	STORE_EDIT_REMOVE,
+	STORE_EDIT_UNDO, /* of what the entry of the journal did whose number is
+	                  * the offset: one for each path that it is about, side
+	                  * by side */
 } StoreEditKind;
 
 typedef struct StoreEdit {
@@ -47,7 +50,7 @@ typedef struct StoreEdit {
 	StoreNode node;   /* that is there; 0: there is none */
 	int64_t ctime_ns; /* of it */
 	uint64_t size;    /* of it, in bytes */
-	uint64_t offset;  /* of a patch, in bytes */
+	uint64_t offset;  /* of a patch, in bytes; or the entry */
 	GBytes *bytes;    /* owned; of a write or patch, else NULL */
 } StoreEdit;
 
@@ -63,9 +66,11 @@ const StoreEdit *store_edits_at(const StoreEdits *edits, size_t i);
 
 /**
  * Adds an edit of the file @path, which is to be as @txn sees it now. Of a
- * patch @offset and @bytes count, of a write @bytes; else they are 0 and NULL.
+ * patch @offset and @bytes count, of a write @bytes, of an undo @offset; else
+ * they are 0 and NULL.
  *
- * Errors: -ENOENT if there is no such file (a write makes it) or directory,
+ * Errors: -ENOENT if there is no such file (a write makes it, and an undo may)
+ * or directory,
  * -EISDIR, -E2BIG if the list is full, -EFBIG past STORE_FILE_SIZE_MAX.
  * Ownership: @bytes gains a reference.
  */

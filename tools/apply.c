@@ -283,6 +283,8 @@ change_text(const StoreEdit *edit)
 {
 	if (edit->kind == STORE_EDIT_REMOVE)
 		return "removed";
+	if (edit->kind == STORE_EDIT_UNDO)
+		return "put back";
 	return edit->node == 0 ? "created" : "written";
 }
 
@@ -306,7 +308,7 @@ change_row(const StoreEdit *edit)
 	tool_fact_text(&row, "path", edit->path);
 	if (edit->node != 0)
 		tool_fact_number(&row, "size-before", edit->size);
-	if (edit->kind != STORE_EDIT_REMOVE)
+	if (edit->kind != STORE_EDIT_REMOVE && edit->kind != STORE_EDIT_UNDO)
 		tool_fact_number(&row, "size-after", size_after(edit));
 	return g_variant_builder_end(&row);
 }

@@ -69,6 +69,7 @@ tool_moment_read(const char *word, int64_t *ret_ns, GError **error)
 		                   "%s is no time (2026-11-22, "
 		                   "\"2026-11-22 05:06\", 12h)",
 		                   word);
-	*ret_ns = g_date_time_to_unix(time) * NS_PER_S;
+	*ret_ns = g_date_time_to_unix(time) * NS_PER_S +
+	          (int64_t)g_date_time_get_microsecond(time) * NS_PER_US;
 	return 0;
 }

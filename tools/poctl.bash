@@ -31,9 +31,10 @@ _poctl_options()
 	show) echo "--iso $common" ;;
 	backup) echo "--compress --force $common" ;;
 	verify) echo "--iso $common" ;;
-	restore) echo "--force --keep-uuid --owner $common" ;;
+	restore) echo "--at --force --keep-uuid --owner $common" ;;
 	"trace start") echo "--peer $common" ;;
 	"trace show") echo "--follow $common" ;;
+	undo) echo "--config --dry-run --snapshot $common" ;;
 	*) echo "$common" ;;
 	esac
 }
@@ -50,7 +51,7 @@ _poctl_ids()
 			grep -Eo '"mailbag":"[^"]*"' | cut -d '"' -f 4
 		return
 		;;
-	show) list=log ;;
+	show | undo) list=log ;;
 	"quarantine list") return ;;
 	quarantine*) list="quarantine list" ;;
 	*) return ;;
@@ -78,7 +79,7 @@ _poctl()
 		words="backup break check create diff explain export import learn locks
 			log message metrics purge-orphans quarantine queue rebuild
 			repair requeue reset restore sessions set-counter show stat status
-			top trace verify --help --version"
+			top trace undo verify --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"
 		[[ $command == trace* ]] && words="show start stop"
@@ -90,7 +91,7 @@ _poctl()
 	elif [[ $before == --output || $before == --config ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
-	elif [[ " batch delay keep letter mailbag map-size-mib older-than \
+	elif [[ " at batch delay keep letter mailbag map-size-mib older-than \
 		peer postoffice session since sort window " == *" ${before#--} "* ]]; then
 		return
 	elif [[ $word == -* ]]; then

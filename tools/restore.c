@@ -22,6 +22,7 @@
 #include "tools/json.h"
 #include "tools/owner.h"
 #include "tools/progress.h"
+#include "tools/restore_past.h"
 #include "tools/tool.h"
 
 typedef struct Restore {
@@ -168,7 +169,11 @@ tool_restore(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(ToolOptions) options = { 0 };
 	g_auto(Restore) restore = { 0 };
+	g_autofree char *at = NULL;
 	const GOptionEntry entries[] = {
+		{ "at", 0, 0, G_OPTION_ARG_STRING, &at,
+		  "Have FILE, of the postoffice, become what it was at TIME",
+		  "TIME" },
 		{ "owner", 0, 0, G_OPTION_ARG_FILENAME, &restore.owner_text,
 		  "Whose the store is", "USER[:GROUP]" },
 		{ "keep-uuid", 0, 0, G_OPTION_ARG_NONE, &restore.keeps_uuid,
@@ -182,6 +187,8 @@ tool_restore(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
+	if (at != NULL)
+		return tool_restore_past(&options, at, error);
 	restore.path = options.arguments[0];
 	restore.file = options.arguments[1];
 	restore.is_quiet = options.quiet;

@@ -115,6 +115,7 @@ ToolExit tool_top(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_metrics(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_break(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_repair(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_undo(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_reset(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_rebuild(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_requeue(const ToolCommand *self, char **argv, GError **error);

@@ -42,6 +42,7 @@ COMMANDS = {
     "trace show": 2,
     "trace start": 1,
     "trace stop": 2,
+    "undo": 2,
     "verify": 1,
 }
 """Every command, and how many arguments it needs."""

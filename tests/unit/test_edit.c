@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "store/edit.h"
+#include "store/journal.h"
 #include "tests/unit/store_kit.h"
 
 static GBytes *
@@ -316,7 +317,8 @@ static void
 nonsense_is_no_list(void **state)
 {
 	static const char *const bad[] = {
-		"[(4, '/A', 9, 0, 0, 0, [])]",
+		"[(5, '/A', 9, 0, 0, 0, [])]",
+		"[(4, '/A', 9, 0, 0, 7, [0x01])]",
 		"[(255, '/A', 9, 0, 0, 0, [])]",
 		"[(1, 'A', 9, 0, 0, 0, [])]",
 		"[(1, '', 9, 0, 0, 0, [])]",
@@ -370,6 +372,47 @@ a_cut_list_is_no_list(void **state)
 	}
 }
 
+static bool
+keep_entry(void *user_data, const StoreJournalEntry *entry)
+{
+	*(uint64_t *)user_data = entry->id;
+	return true;
+}
+
+static int
+add_undo(StoreEdits *edits, TestStore *test, uint64_t id, const char *path)
+{
+	return store_edits_add(edits, store_plain(test->store), STORE_EDIT_UNDO,
+	                       path, id, NULL);
+}
+
+static void
+an_entry_of_the_journal_is_undone_once(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) change = store_edits_new();
+	g_autoptr(StoreEdits) undo = store_edits_new();
+	StoreNode file = test_add_file(test->store, STORE_ROOT, "f");
+	StoreEntry entry;
+	uint64_t id = 0;
+
+	test_write(store_plain(test->store), file, "old");
+	assert_int_equal(add(change, test, STORE_EDIT_WRITE, "/f", "new"), 0);
+	assert_int_equal(add(change, test, STORE_EDIT_WRITE, "/g", "made"), 0);
+	assert_int_equal(apply(test, change), 0);
+	assert_int_equal(store_journal_list(test->store, 0, keep_entry, &id),
+	                 0);
+	assert_int_equal(add_undo(undo, test, id, "/f"), 0);
+	assert_int_equal(add_undo(undo, test, id, "/g"), 0);
+	assert_int_equal(apply(test, undo), 0);
+	test_assert_text(store_plain(test->store), file, "old");
+	assert_int_equal(store_name_find(store_plain(test->store), STORE_ROOT,
+	                                 "g", &entry),
+	                 -ENOENT);
+	/* What it saw is not so any more. */
+	assert_int_equal(apply(test, undo), -ESTALE);
+}
+
 int
 main(void)
 {
@@ -387,6 +430,7 @@ main(void)
 		STORE_TEST(a_list_has_its_limits),
 		STORE_TEST(nonsense_is_no_list),
 		STORE_TEST(a_cut_list_is_no_list),
+		STORE_TEST(an_entry_of_the_journal_is_undone_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a transaction did is undone, and what was is restored."""
+
+import datetime
+import json
+import os
+import subprocess
+
+import pytest
+
+from commands import FAILED, USAGE, refuses
+from harness import (DEADLINE_S, Mount, Store, end_with_parent, poctl,
+                     program, run, wait_until)
+
+KEY = "KEY/00000001.KEY"
+MBG = "MBG/00000001.MBG"
+
+
+@pytest.fixture(name="store")
+def fixture_store(tmp_path, source):
+    """A postoffice that has seen some mail."""
+    poctl("import", tmp_path / "store", source)
+    with Existing(tmp_path / "store") as store:
+        yield store
+
+
+class Existing(Store):
+    """A store that is there already."""
+
+    def __init__(self, path):
+        self.path = path
+
+
+def commit(store, *steps):
+    """Has a transaction do these steps; returns the number of its entry."""
+    run(program("tests/tools/undo"), store.path, "test", "", *steps)
+    return last(store)
+
+
+def last(store):
+    """The number of the last entry."""
+    done = poctl("log", "--json", store.path)
+    return json.loads(done.stdout)["journal"][-1]["id"]
+
+
+def contents(store, directory):
+    """{path: bytes} of all files, exported to a new directory."""
+    poctl("export", store.path, directory)
+    return {str(path.relative_to(directory)): path.read_bytes()
+            for path in directory.rglob("*") if path.is_file()}
+
+
+def now():
+    """A time between what was done and what will be."""
+    return datetime.datetime.now().astimezone().isoformat()
+
+
+def commit_all_kinds(store):
+    """One transaction that did a bit of everything."""
+    return commit(store, "write", "P1/NEW.P1", "a new one",
+                  "write", KEY, "changed", "move", MBG, "MBG/COPY.MBG",
+                  "remove", "GLB/CONTROL.GLB", "-")
+
+
+# ---- undo -------------------------------------------------------------------
+
+
+def test_all_is_as_before_and_as_after(store, tmp_path):
+    before = contents(store, tmp_path / "before")
+    number = commit_all_kinds(store)
+    after = contents(store, tmp_path / "after")
+    assert after != before
+    assert poctl("undo", store.path, number).stdout == \
+        f"Undid what entry {number} of the journal did.\n"
+    assert contents(store, tmp_path / "undone") == before
+    assert last(store) > number
+    poctl("undo", store.path, last(store))
+    assert contents(store, tmp_path / "redone") == after
+    store.check()
+
+
+def test_a_dry_run_says_what_would_be_put_back(store, tmp_path):
+    number = commit_all_kinds(store)
+    after = contents(store, tmp_path / "after")
+    told = json.loads(poctl("undo", "--dry-run", "--json", store.path,
+                            number).stdout)["changes"]
+    assert {row["path"] for row in told} == {
+        "/P1/NEW.P1", f"/{KEY}", f"/{MBG}", "/MBG/COPY.MBG",
+        "/GLB/CONTROL.GLB"}
+    assert contents(store, tmp_path / "same") == after
+    assert last(store) == number
+
+
+def test_what_something_depends_on_is_not_undone(store, tmp_path):
+    first = commit(store, "write", KEY, "one")
+    second = commit(store, "write", KEY, "two")
+    after = contents(store, tmp_path / "after")
+    assert refuses(FAILED, "undo", store.path, first) == \
+        f"entry {second} has changed /{KEY} since then"
+    assert contents(store, tmp_path / "same") == after
+    poctl("undo", store.path, second)
+    refuses(FAILED, "undo", store.path, first)
+    poctl("undo", store.path, last(store))
+    assert last(store) > second
+
+
+def test_what_was_not_done_is_not_undone(store):
+    run(program("tests/tools/undo"), store.path, "test", "broken",
+        "write", "P1/A.P1", "x")
+    assert refuses(FAILED, "undo", store.path, last(store)).endswith(
+        "was undone, and did nothing")
+    assert "no entry 7777 in" in refuses(FAILED, "undo", store.path, 7777)
+    refuses(USAGE, "undo", store.path, "--", "-1")
+
+
+def test_undo_beside_a_daemon(store):
+    with Mount(store) as mount:
+        key, mail = mount / KEY, mount / "P1" / "OLD.P1"
+        mail.write_bytes(b"mail" * 1000)
+        before = key.read_bytes()
+        with open(key, "r+b") as file:
+            os.unlink(mail)
+            file.write(b"changed")
+        assert not mail.exists()
+        number = last(store)
+        poctl("undo", store.path, number)
+        assert key.read_bytes() == before
+        assert mail.read_bytes() == b"mail" * 1000
+        assert mail.name in os.listdir(mail.parent)
+        poctl("undo", store.path, last(store))
+        assert key.read_bytes()[:7] == b"changed"
+        assert not mail.exists()
+    store.check()
+
+
+def test_undo_waits_for_the_lock(store):
+    with Mount(store) as mount:
+        with open(mount / KEY, "r+b") as file:
+            file.write(b"changed")
+        number = last(store)
+        with open(mount / KEY, "r+b"):
+            undo = subprocess.Popen(
+                [program("tools/poctl"), "undo", store.path, str(number)],
+                stdout=subprocess.DEVNULL, preexec_fn=end_with_parent)
+            wait_until(lambda: any(
+                row["waiters"] for row in json.loads(
+                    poctl("locks", "--json", store.path).stdout)["locks"]),
+                "it waits")
+            assert undo.poll() is None
+        assert undo.wait(timeout=DEADLINE_S) == 0
+        assert (mount / KEY).read_bytes()[:7] != b"changed"
+
+
+# ---- restore --at -----------------------------------------------------------
+
+
+def test_a_mailbag_as_it_was(store, tmp_path):
+    before = contents(store, tmp_path / "before")
+    when = now()
+    commit(store, "write", KEY, "one")
+    commit(store, "write", KEY, "two", "write", "P1/A.P1", "new")
+    done = poctl("restore", "--at", when, store.path, KEY)
+    assert done.stdout.splitlines()[-1] == "Restored 1 of 1 file."
+    after = contents(store, tmp_path / "after")
+    assert after[KEY] == before[KEY]
+    assert after["P1/A.P1"] == b"new"
+    store.check()
+
+
+def test_what_was_removed_comes_back_with_its_directory(store, tmp_path):
+    before = contents(store, tmp_path / "before")
+    when = now()
+    commit(store, "remove", KEY, "-", "move", MBG, "MBG/COPY.MBG")
+    with Mount(store) as mount:
+        assert not (mount / KEY).exists()
+        told = json.loads(poctl("restore", "--json", "--at", when, store.path,
+                                "/KEY").stdout)["changes"]
+        assert [(row["change"], row["path"]) for row in told] == [
+            ("created", f"/{KEY}")]
+        assert (mount / KEY).read_bytes() == before[KEY]
+        poctl("restore", "--at", when, store.path, MBG)
+        assert (mount / MBG).read_bytes() == before[MBG]
+        # It can be undone itself.
+        poctl("undo", store.path, last(store))
+        assert not (mount / MBG).exists()
+    store.check()
+
+
+def test_what_is_the_same_is_left_alone(store):
+    number = commit(store, "write", KEY, "one")
+    assert "Restored 0 of " in poctl("restore", "--at", now(), store.path,
+                                     "KEY").stdout
+    assert last(store) == number
+
+
+def test_what_the_journal_does_not_know(store):
+    commit(store, "write", KEY, "one")
+    assert "the past is kept from " in refuses(
+        FAILED, "restore", "--at", "2020-01-01", store.path, KEY)
+    assert "there was no KEY/NO.KEY at " in refuses(
+        FAILED, "restore", "--at", now(), store.path, "KEY/NO.KEY")
+    refuses(USAGE, "restore", "--at", "yesterday", store.path, KEY)

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include "tools/tool.h"
+
+/**
+ * `poctl restore --at TIME STORE PATH`: has the file @path, or the files below
+ * that directory, become what they were at @when, a time of the command line.
+ */
+ToolExit tool_restore_past(const ToolOptions *options, const char *when,
+                           GError **error);
