@@ -50,8 +50,7 @@ struct ToolRule {
  * Adds what @inquiry found about @object: a mailbag, record, message or file of
  * the postoffice.
  *
- * Ownership: takes @mend, a command that mends it or shows more of it; NULL if
- * none does.
+ * Ownership: takes @mend, a command that mends it; NULL if none does.
  */
 void tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
                       const char *object, char **mend, const char *format, ...)

@@ -8,6 +8,7 @@
 #include "store/format/name.h"
 #include "tools/apply.h"
 #include "tools/listing.h"
+#include "tools/office_message.h"
 #include "tools/tool.h"
 
 /*
@@ -18,8 +19,9 @@
  *   for certain which records are deleted, all of them count.
  * - The number of an attachment stands in its message in a way that is not
  *   public. But an attachment is made before its message, which it belongs to
- *   alone (Q148515, Q77926): so one that is older than every message that stays
- *   is of none of them.
+ *   alone (Q148515, Q77926), with a number not far below (Q127001): so one that
+ *   was written before any message that stays was made, and whose number is near
+ *   to none of theirs, is of none of them.
  * - Either only if it has not been changed for as long as the administrator
  *   says: a program makes the files of a message before it enters the message
  *   in a mailbag.
@@ -38,7 +40,8 @@ typedef struct Purge {
 
 	/* Of one look. */
 	int64_t before_ns;
-	int64_t oldest_ns;   /* of the messages that stay */
+	int64_t oldest_ns;   /* when the first message was made that stays */
+	GHashTable *stays;   /* set of the numbers of those */
 	GHashTable *records; /* set of stems */
 	GHashTable *inqueue; /* those of the inqueues */
 	StoreEdits *edits;   /* borrowed */
@@ -85,6 +88,27 @@ typedef struct File {
 	StoreAttr attr;
 } File;
 
+/* When @attr's file was made: a message is written again with each owner that it
+ * loses, and one that was imported is as old as it says. */
+static int64_t
+time_made(const StoreAttr *attr)
+{
+	return MIN(attr->btime_ns, attr->mtime_ns);
+}
+
+/* Whether a message that stays has a number near @number. */
+static bool
+has_neighbour(const Purge *purge, uint32_t number)
+{
+	uint32_t first = number - TOOL_MESSAGE_NEIGHBOURS;
+
+	for (uint32_t i = 0; i <= 2 * TOOL_MESSAGE_NEIGHBOURS; i++)
+		if (g_hash_table_contains(purge->stays,
+		                          GUINT_TO_POINTER(first + i)))
+			return true;
+	return false;
+}
+
 /* Whether @file is an orphan; messages that stay come before attachments. */
 static bool
 is_orphan(Purge *purge, const File *file)
@@ -97,13 +121,15 @@ is_orphan(Purge *purge, const File *file)
 		return is_old &&
 		       !g_hash_table_contains(purge->inqueue, name->stem);
 	if (name->kind == FORMAT_NAME_ATT)
-		return is_old && time_ns < purge->oldest_ns;
+		return is_old && time_ns < purge->oldest_ns &&
+		       !has_neighbour(purge, name->number);
 	if (name->kind != FORMAT_NAME_MAI)
 		return false;
 	if (is_old && !g_hash_table_contains(purge->records, name->stem))
 		return true;
 
-	purge->oldest_ns = MIN(purge->oldest_ns, time_ns);
+	purge->oldest_ns = MIN(purge->oldest_ns, time_made(&file->attr));
+	g_hash_table_add(purge->stays, GUINT_TO_POINTER(name->number));
 	return false;
 }
 
@@ -154,6 +180,7 @@ office_purge(Purge *purge, const ToolOffice *office, GError **error)
 	int r;
 
 	purge->oldest_ns = INT64_MAX;
+	g_hash_table_remove_all(purge->stays);
 	r = records_note(purge, office);
 	if (r < 0)
 		return tool_fail(error, r, "cannot read the mailbags: %s",
@@ -245,11 +272,13 @@ purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 	purge->is_all = apply->is_dry_run;
 	purge->records =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	purge->stays = g_hash_table_new(NULL, NULL);
 	purge->inqueue =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	r = purge_all(apply, purge, ret_count, error);
 	g_hash_table_unref(purge->records);
 	g_hash_table_unref(purge->inqueue);
+	g_hash_table_unref(purge->stays);
 	return r;
 }
 

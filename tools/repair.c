@@ -65,13 +65,6 @@ look(const Repair *repair, GPtrArray **ret_findings, GError **error)
 
 /* ---- which ---------------------------------------------------------------- */
 
-/* Commands that only show more. */
-static bool
-is_look(char **mend)
-{
-	return strcmp(mend[0], "queue") == 0 || strcmp(mend[0], "message") == 0;
-}
-
 /* Whether @text, of the command line, is @finding, or the rule that found it. */
 static bool
 is_named(const ToolFinding *finding, const char *text)
@@ -111,7 +104,7 @@ is_chosen(Repair *repair, const ToolFinding *finding)
 
 	if (!is_all && !is_named(finding, which))
 		return false;
-	if (finding->mend == NULL || is_look(finding->mend)) {
+	if (finding->mend == NULL) {
 		if (!is_all || finding->severity > TOOL_NOTE)
 			say(repair, finding, "no command mends it",
 			    finding->sentence);

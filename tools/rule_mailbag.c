@@ -148,8 +148,7 @@ check_moving(const ToolInquiry *inquiry, const ToolMailbag *mailbag)
 		                 "from it comes back; clear the DOS attribute");
 	else if (is_key_late(mailbag))
 		tool_finding_add(
-			inquiry, TOOL_SUSPICIOUS, mailbag->name,
-			tool_mend_mailbag(inquiry, "queue", mailbag->name),
+			inquiry, TOOL_SUSPICIOUS, mailbag->name, NULL,
 			"the MBG was written, but the KEY was not after it: "
 			"its new headers may be missing or come again");
 }
@@ -184,9 +183,9 @@ tool_rule_mailbag_full(const ToolInquiry *inquiry)
 				inquiry, mailbag->live < FORMAT_KEY_RECORDS_MAX
 						 ? TOOL_WARNING
 						 : TOOL_ERROR),
-			mailbag->name,
-			tool_mend_mailbag(inquiry, "queue", mailbag->name),
-			"%u of %u records are live: the mailbag is %s",
+			mailbag->name, NULL,
+			"%u of %u records are live: the mailbag is %s; delete "
+			"some of its mail",
 			mailbag->live, FORMAT_KEY_RECORDS_MAX,
 			mailbag->live < FORMAT_KEY_RECORDS_MAX ? "nearly full"
 							       : "full");

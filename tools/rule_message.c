@@ -175,9 +175,7 @@ tool_rule_message_attachment(const ToolInquiry *inquiry)
 		    !tool_census_is_older(census, file, TOOL_CENSUS_DAY_S))
 			continue;
 		tool_finding_add(
-			inquiry, TOOL_SUSPICIOUS, file->path,
-			tool_mend_office(inquiry, "purge-orphans --attachments "
-		                                  "--older-than 30d"),
+			inquiry, TOOL_SUSPICIOUS, file->path, NULL,
 			"there is no message of about its number any more: its "
 			"own is gone (a guess)");
 	}

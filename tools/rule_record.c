@@ -208,7 +208,7 @@ check_number(const ToolInquiry *inquiry, const ToolReference *references,
 		format_stem_print(first->message, stem);
 		tool_finding_add(
 			inquiry, tool_finding_if_live(inquiry, TOOL_ERROR),
-			stem, tool_mend_mailbag(inquiry, "message", stem),
+			stem, NULL,
 			"live headers of different subjects name this message: "
 			"its number was given out twice, and one text is lost");
 		return;

@@ -74,11 +74,12 @@ tool_undo(const ToolCommand *self, char **argv, GError **error)
 	g_auto(ToolOptions) options = { 0 };
 	g_auto(ToolApply) apply = { 0 };
 	g_autofree char *what = NULL;
-	const GOptionEntry entries[] = { TOOL_APPLY_ENTRIES(&apply), { NULL } };
+	const GOptionEntry entries[] = { { NULL } };
 	size_t count = 0;
 	uint64_t id;
 
-	if (tool_options_read(self, entries, argv, &options, error) < 0)
+	if (tool_apply_options(self, entries, argv, &apply, &options, error) <
+	    0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
@@ -86,7 +87,6 @@ tool_undo(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_USAGE;
 
 	what = g_strdup_printf("undo " ID, id);
-	apply.store = options.arguments[0];
 	apply.what = what;
 	if (tool_apply(&apply, plan_undo, &id, &count, error) < 0)
 		return TOOL_FAILED;

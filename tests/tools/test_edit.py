@@ -309,8 +309,9 @@ def test_an_envelope_is_an_inqueues(tree):
 
 def test_attachments_go_only_if_older_than_all_messages(tree):
     old = WHEN - datetime.timedelta(days=1)
-    tree.deliver(BAG, "here")
+    tree.deliver(BAG, "here", "00000162")
     tree.write("ATT/AT1/00000061.ATT", b"old", old)
+    tree.write("ATT/AT1/00000161.ATT", b"old, with a message near it", old)
     tree.write("ATT/AT2/00000062.ATT", b"young")
     tree.touch("ATT/AT2/00000062.ATT", WHEN + datetime.timedelta(days=1))
     store = tree.store()

@@ -70,8 +70,9 @@ def test_all_is_as_before_and_as_after(store, tmp_path):
     number = commit_all_kinds(store)
     after = contents(store, tmp_path / "after")
     assert after != before
-    assert poctl("undo", store.path, number).stdout == \
-        f"Undid what entry {number} of the journal did.\n"
+    assert poctl("undo", store.path, number).stdout.splitlines() == [
+        f"Undid what entry {number} of the journal did.",
+        f"It is entry {last(store)} of the journal."]
     assert contents(store, tmp_path / "undone") == before
     assert last(store) > number
     poctl("undo", store.path, last(store))
@@ -160,7 +161,8 @@ def test_a_mailbag_as_it_was(store, tmp_path):
     commit(store, "write", KEY, "one")
     commit(store, "write", KEY, "two", "write", "P1/A.P1", "new")
     done = poctl("restore", "--at", when, store.path, KEY)
-    assert done.stdout.splitlines()[-1] == "Restored 1 of 1 file."
+    assert done.stdout.splitlines()[-2:] == [
+        "Restored 1 of 1 file.", f"It is entry {last(store)} of the journal."]
     after = contents(store, tmp_path / "after")
     assert after[KEY] == before[KEY]
     assert after["P1/A.P1"] == b"new"
