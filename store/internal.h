@@ -305,6 +305,13 @@ int journal_get(Store *store, uint64_t id, StoreJournalEntry *ret_entry,
                 char text[JOURNAL_TEXT_MAX]);
 int journal_next(Store *store, uint64_t from, StoreJournalEntry *ret_entry,
                  char text[JOURNAL_TEXT_MAX]);
+/** The next head of a scan of all of them. Errors: -ENOENT at the end. */
+int journal_head_next(TxnIter *iter, StoreJournalEntry *ret_entry,
+                      char text[JOURNAL_TEXT_MAX]);
+/** The next file of a scan of one entry's, or from one on; the key says whose.
+ * Errors: -ENOENT at the end. Ownership: the caller frees *@ret_paths. */
+int journal_file_next(TxnIter *iter, uint64_t *ret_id, JournalFile *ret_file,
+                      char **ret_paths);
 /** Expires entries and erases up to @budget records of what they had. Returns
  * whether nothing is left to be erased. */
 bool journal_reap(Store *store, size_t budget);

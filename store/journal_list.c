@@ -9,6 +9,48 @@
 #include "store/internal.h"
 
 int
+journal_head_next(TxnIter *iter, StoreJournalEntry *ret_entry,
+                  char text[JOURNAL_TEXT_MAX])
+{
+	JournalPart part;
+	KvSlice key;
+	KvSlice value;
+	uint64_t id;
+	int r;
+
+	do {
+		r = txn_iter_next(iter, &key, &value);
+		if (r < 0)
+			return r;
+		if (!journal_key_read(key, &part, &id))
+			return -EIO;
+	} while (part != JOURNAL_HEAD);
+	return journal_head_decode(id, value, ret_entry, text);
+}
+
+int
+journal_file_next(TxnIter *iter, uint64_t *ret_id, JournalFile *ret_file,
+                  char **ret_paths)
+{
+	JournalPart part;
+	KvSlice key;
+	KvSlice value;
+	StoreNode node;
+	int r;
+
+	do {
+		r = txn_iter_next(iter, &key, &value);
+		if (r < 0)
+			return r;
+		if (!journal_key_read(key, &part, ret_id))
+			return -EIO;
+	} while (part != JOURNAL_FILE);
+	if (!journal_key_read_file(key, &node))
+		return -EIO;
+	return journal_file_decode(node, value, ret_file, ret_paths);
+}
+
+int
 store_journal_list(Store *store, uint64_t id, StoreJournalVisit *visit,
                    void *user_data)
 {
@@ -16,43 +58,19 @@ store_journal_list(Store *store, uint64_t id, StoreJournalVisit *visit,
 	RecordKey from = journal_key(JOURNAL_HEAD, id);
 	char text[JOURNAL_TEXT_MAX];
 	StoreJournalEntry entry;
-	JournalPart part;
 	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
 	bool go_on = true;
 	int r;
 
 	STORE_LOCK(store);
 	r = txn_iter_begin(&store->plain, &prefix, &from, &iter);
 	while (r == 0 && go_on) {
-		r = txn_iter_next(&iter, &key, &value);
-		if (r == 0 && !journal_key_read(key, &part, &id))
-			r = -EIO;
-		if (r == 0)
-			r = journal_head_decode(id, value, &entry, text);
+		r = journal_head_next(&iter, &entry, text);
 		if (r == 0)
 			go_on = visit(user_data, &entry);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
-}
-
-static int
-visit_file(KvSlice key, KvSlice value, StoreJournalFileVisit *visit,
-           void *user_data, bool *ret_go_on)
-{
-	g_autofree char *paths = NULL;
-	JournalFile line;
-	StoreNode node;
-	int r;
-
-	if (!journal_key_read_file(key, &node))
-		return -EIO;
-	r = journal_file_decode(node, value, &line, &paths);
-	if (r == 0)
-		*ret_go_on = visit(user_data, &line.file);
-	return r;
 }
 
 int
@@ -63,8 +81,6 @@ store_journal_files(Store *store, uint64_t id, StoreJournalFileVisit *visit,
 	char text[JOURNAL_TEXT_MAX];
 	StoreJournalEntry entry;
 	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
 	bool go_on = true;
 	int r;
 
@@ -74,9 +90,12 @@ store_journal_files(Store *store, uint64_t id, StoreJournalFileVisit *visit,
 		return r;
 	r = txn_iter_begin(&store->plain, &prefix, &prefix, &iter);
 	while (r == 0 && go_on) {
-		r = txn_iter_next(&iter, &key, &value);
+		g_autofree char *paths = NULL;
+		JournalFile line;
+
+		r = journal_file_next(&iter, &id, &line, &paths);
 		if (r == 0)
-			r = visit_file(key, value, visit, user_data, &go_on);
+			go_on = visit(user_data, &line.file);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;

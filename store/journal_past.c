@@ -59,33 +59,9 @@ add_value(Past *past, KvSlice key, KvSlice value)
 }
 
 static int
-add_line(Past *past, KvSlice key, KvSlice value)
+add_values(Past *past, uint64_t id)
 {
-	g_autofree char *paths = NULL;
-	const uint64_t *left;
-	JournalFile line;
-	StoreNode node;
-	int r;
-
-	if (!journal_key_read_file(key, &node))
-		return -EIO;
-	r = journal_file_decode(node, value, &line, &paths);
-	if (r < 0)
-		return r;
-	left = g_hash_table_lookup(past->left, &node);
-	if (left != NULL && *left != line.before)
-		lose(past, node);
-	g_hash_table_insert(past->left, copy_u64(node), copy_u64(line.after));
-	return 0;
-}
-
-typedef int Adder(Past *past, KvSlice key, KvSlice value);
-
-/* Calls @add for each record of part @part of entry @id. */
-static int
-add_part(Past *past, JournalPart part, uint64_t id, Adder *add)
-{
-	RecordKey prefix = journal_key(part, id);
+	RecordKey prefix = journal_key(JOURNAL_PAST, id);
 	TxnIter iter;
 	KvSlice key;
 	KvSlice value;
@@ -95,7 +71,38 @@ add_part(Past *past, JournalPart part, uint64_t id, Adder *add)
 	while (r == 0) {
 		r = txn_iter_next(&iter, &key, &value);
 		if (r == 0)
-			r = add(past, key, value);
+			r = add_value(past, key, value);
+	}
+	txn_iter_end(&iter);
+	return r == -ENOENT ? 0 : r;
+}
+
+static void
+add_line(Past *past, const JournalFile *line)
+{
+	StoreNode node = line->file.node;
+	const uint64_t *left = g_hash_table_lookup(past->left, &node);
+
+	if (left != NULL && *left != line->before)
+		lose(past, node);
+	g_hash_table_insert(past->left, copy_u64(node), copy_u64(line->after));
+}
+
+static int
+add_lines(Past *past, uint64_t id)
+{
+	RecordKey prefix = journal_key(JOURNAL_FILE, id);
+	TxnIter iter;
+	int r;
+
+	r = txn_iter_begin(&past->store->plain, &prefix, &prefix, &iter);
+	while (r == 0) {
+		g_autofree char *paths = NULL;
+		JournalFile line;
+
+		r = journal_file_next(&iter, &id, &line, &paths);
+		if (r == 0)
+			add_line(past, &line);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
@@ -110,8 +117,8 @@ add_entry(Past *past, const StoreJournalEntry *entry)
 		return 0;
 	if (!entry->has_past)
 		return -ENODATA;
-	r = add_part(past, JOURNAL_FILE, entry->id, add_line);
-	return r < 0 ? r : add_part(past, JOURNAL_PAST, entry->id, add_value);
+	r = add_lines(past, entry->id);
+	return r < 0 ? r : add_values(past, entry->id);
 }
 
 /* Compares what the last entries have left with what there is. */

@@ -37,11 +37,20 @@ key_add_u64(RecordKey *key, uint64_t n)
 	key_add(key, &n, sizeof(n));
 }
 
+/* The places of the parts. */
+static const uint8_t places[] = { [JOURNAL_SINCE] = 0,
+	                          [JOURNAL_HEAD] = 1,
+	                          [JOURNAL_FILE] = 1,
+	                          [JOURNAL_PAST] = 2 };
+
+/* Bytes of a head's key; those of a file have more. */
+#define HEAD_KEY 10
+
 RecordKey
 journal_key_part(JournalPart part)
 {
 	return (RecordKey){ .size = 2,
-		            .bytes = { RECORD_JOURNAL, (uint8_t)part } };
+		            .bytes = { RECORD_JOURNAL, places[part] } };
 }
 
 RecordKey
@@ -106,21 +115,35 @@ number_at(KvSlice key, size_t offset)
 	return GUINT64_FROM_BE(n);
 }
 
-bool
-journal_key_read(KvSlice key, JournalPart *ret_part, uint64_t *ret_id)
+static bool
+part_at(KvSlice key, JournalPart *ret_part)
 {
 	const uint8_t *bytes = key.data;
 
-	if (key.size < 2 || bytes[1] > JOURNAL_PAST)
+	if (key.size < 2)
 		return false;
-	*ret_part = (JournalPart)bytes[1];
-	*ret_id = 0;
-	if (*ret_part == JOURNAL_SINCE)
+	switch (bytes[1]) {
+	case 0:
+		*ret_part = JOURNAL_SINCE;
 		return key.size == 2;
-	if (key.size < 10)
+	case 1:
+		*ret_part = key.size == HEAD_KEY ? JOURNAL_HEAD : JOURNAL_FILE;
+		return key.size >= HEAD_KEY;
+	case 2:
+		*ret_part = JOURNAL_PAST;
+		return key.size > HEAD_KEY;
+	default:
 		return false;
-	*ret_id = number_at(key, 2);
-	return *ret_part != JOURNAL_HEAD || key.size == 10;
+	}
+}
+
+bool
+journal_key_read(KvSlice key, JournalPart *ret_part, uint64_t *ret_id)
+{
+	if (!part_at(key, ret_part))
+		return false;
+	*ret_id = *ret_part == JOURNAL_SINCE ? 0 : number_at(key, 2);
+	return true;
 }
 
 bool

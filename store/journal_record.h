@@ -12,16 +12,16 @@
 /**
  * The journal's records (record.h): keys and values to bytes and back. Pure.
  *
- * A key is the table, the part, the entry's id, and what the record is of. So
- * the entries lie side by side, apart from what they keep of the past, and the
- * oldest is the first of each part.
+ * A key is the table, the place, the entry's id, and what the record is of. A
+ * head and the lines behind it have one place, the past another: what is often
+ * read lies side by side, and what is written together in few pages.
  */
 
 typedef enum JournalPart {
-	JOURNAL_SINCE = 0, /* no id -> JournalSince */
-	JOURNAL_HEAD = 1,  /* -> StoreJournalEntry */
-	JOURNAL_FILE = 2,  /* node -> JournalFile */
-	JOURNAL_PAST = 3,  /* JournalPast, its key or id -> see there */
+	JOURNAL_SINCE, /* no id -> JournalSince */
+	JOURNAL_HEAD,  /* -> StoreJournalEntry */
+	JOURNAL_FILE,  /* node -> JournalFile */
+	JOURNAL_PAST,  /* JournalPast, its key or id -> see there */
 } JournalPart;
 
 /** What an entry keeps of the past. */
@@ -49,9 +49,10 @@ typedef struct JournalFile {
 #define JOURNAL_TEXT_MAX (3 * (RECORD_TEXT_MAX + 1))
 
 RecordKey journal_key_since(void);
-/** What the keys of all records of a part begin with. */
+/** What the keys of all records of a part, and of those that share its place,
+ * begin with. */
 RecordKey journal_key_part(JournalPart part);
-/** Of the records of entry @id; of its head, the whole key. */
+/** The same of entry @id; of its head, the whole key. */
 RecordKey journal_key(JournalPart part, uint64_t id);
 RecordKey journal_key_file(uint64_t id, StoreNode node);
 /** What the keys of all values, say, of entry @id begin with. */

@@ -45,20 +45,12 @@ journal_next(Store *store, uint64_t from, StoreJournalEntry *ret_entry,
 {
 	RecordKey prefix = journal_key_part(JOURNAL_HEAD);
 	RecordKey first = journal_key(JOURNAL_HEAD, from);
-	JournalPart part;
 	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
-	uint64_t id;
 	int r;
 
 	r = txn_iter_begin(&store->plain, &prefix, &first, &iter);
 	if (r == 0)
-		r = txn_iter_next(&iter, &key, &value);
-	if (r == 0 && !journal_key_read(key, &part, &id))
-		r = -EIO;
-	if (r == 0)
-		r = journal_head_decode(id, value, ret_entry, text);
+		r = journal_head_next(&iter, ret_entry, text);
 	txn_iter_end(&iter);
 	return r;
 }
@@ -99,20 +91,12 @@ count_entries(Store *store)
 	RecordKey prefix = journal_key_part(JOURNAL_HEAD);
 	char text[JOURNAL_TEXT_MAX];
 	StoreJournalEntry entry;
-	JournalPart part;
 	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
-	uint64_t id;
 	int r;
 
 	r = txn_iter_begin(&store->plain, &prefix, &prefix, &iter);
 	while (r == 0) {
-		r = txn_iter_next(&iter, &key, &value);
-		if (r == 0 && !journal_key_read(key, &part, &id))
-			r = -EIO;
-		if (r == 0)
-			r = journal_head_decode(id, value, &entry, text);
+		r = journal_head_next(&iter, &entry, text);
 		if (r < 0)
 			break;
 		store->journal.bytes += entry.bytes;
@@ -255,18 +239,17 @@ has_part(Store *store, JournalPart part, uint64_t id)
 	int r = journal_get(store, id, &entry, text);
 
 	/* What cannot be read now is not erased now. */
-	return r == 0 ? part == JOURNAL_FILE || entry.has_past : r != -ENOENT;
+	return r == 0 ? part != JOURNAL_PAST || entry.has_past : r != -ENOENT;
 }
 
 static void
-erase_record(Store *store, KvSlice key)
+erase_record(Store *store, JournalPart part, KvSlice key)
 {
 	JournalPast past;
 	uint64_t id;
 	KvSlice of;
 
-	if (((const uint8_t *)key.data)[1] == JOURNAL_PAST &&
-	    journal_key_read_past(key, &past, &of) &&
+	if (part == JOURNAL_PAST && journal_key_read_past(key, &past, &of) &&
 	    (past == JOURNAL_NODE || past == JOURNAL_DATA) &&
 	    record_part_id(of, &id))
 		orphan_add(&store->plain, id,
@@ -294,7 +277,7 @@ erase_part(Store *store, JournalPart part, size_t *budget)
 		if (!journal_key_read(key, &part, &id) ||
 		    (id != last && has_part(store, part, id)))
 			return true;
-		erase_record(store, key);
+		erase_record(store, part, key);
 		--*budget;
 		last = id;
 	}
@@ -383,14 +366,16 @@ puts_of(const ChangeLayer *layer, JournalPart part)
 	RecordKey prefix = journal_key_part(part);
 	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
 	GPtrArray *changes = g_ptr_array_new();
+	JournalPart found;
+	uint64_t id;
 
 	for (; place != NULL; place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 
 		if (change->key_bytes[0] != RECORD_JOURNAL ||
-		    change->key_bytes[1] != part)
+		    !journal_key_read(change->key, &found, &id) || found > part)
 			break;
-		if (change->value != NULL)
+		if (found == part && change->value != NULL)
 			g_ptr_array_add(changes, (void *)(uintptr_t)change);
 	}
 	return changes;

@@ -103,26 +103,28 @@ has_past(const UndoFile *file)
 
 /* ---- reading the entry; locked --------------------------------------------*/
 
+/* Adds the next file of @iter. */
 static int
-add_file(Undo *undo, KvSlice key, KvSlice value)
+add_file(Undo *undo, TxnIter *iter)
 {
-	UndoFile *file = g_new0(UndoFile, 1);
+	g_autofree char *paths = NULL;
 	JournalFile line;
-	StoreNode node;
+	UndoFile *file;
+	uint64_t id;
 	int r;
 
-	g_ptr_array_add(undo->files, file);
-	if (!journal_key_read_file(key, &node))
-		return -EIO;
-	r = journal_file_decode(node, value, &line, &file->paths);
+	r = journal_file_next(iter, &id, &line, &paths);
 	if (r < 0)
 		return r;
+	file = g_new0(UndoFile, 1);
+	g_ptr_array_add(undo->files, file);
+	file->paths = g_steal_pointer(&paths);
 	file->line = line.file;
 	undo->has_dirs |= S_ISDIR(line.file.mode);
 	if (line.file.what != STORE_UNDONE_REMOVED)
-		file->node = node;
+		file->node = line.file.node;
 	if (has_past(file))
-		r = node_load_any(undo->past, node, &file->before);
+		r = node_load_any(undo->past, line.file.node, &file->before);
 	file->before.content = (KvSlice){ NULL, 0 };
 	return r;
 }
@@ -132,16 +134,11 @@ read_files(Undo *undo)
 {
 	RecordKey prefix = journal_key(JOURNAL_FILE, undo->id);
 	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
 	int r;
 
 	r = txn_iter_begin(&undo->txn->store->plain, &prefix, &prefix, &iter);
-	while (r == 0) {
-		r = txn_iter_next(&iter, &key, &value);
-		if (r == 0)
-			r = add_file(undo, key, value);
-	}
+	while (r == 0)
+		r = add_file(undo, &iter);
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
 }
@@ -187,23 +184,16 @@ later_entry(const Undo *undo, const StoreJournalFile *file)
 	RecordKey from = journal_key(JOURNAL_FILE, undo->id + 1);
 	uint64_t found = 0;
 	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
 	int r;
 
 	r = txn_iter_begin(&undo->txn->store->plain, &prefix, &from, &iter);
 	while (r == 0 && found == 0) {
 		g_autofree char *paths = NULL;
 		JournalFile line;
-		JournalPart part;
-		StoreNode node;
 		uint64_t id;
 
-		r = txn_iter_next(&iter, &key, &value);
-		if (r == 0 && journal_key_read_file(key, &node) &&
-		    journal_key_read(key, &part, &id) &&
-		    journal_file_decode(node, value, &line, &paths) == 0 &&
-		    is_of(&line, file))
+		r = journal_file_next(&iter, &id, &line, &paths);
+		if (r == 0 && is_of(&line, file))
 			found = id;
 	}
 	txn_iter_end(&iter);

@@ -80,8 +80,10 @@ count_journal(KvSnapshot *snapshot, StoreStat *stat)
 	while (r == 0) {
 		r = kv_iter_next(iter, &key, &value);
 		if (r < 0 || *(const uint8_t *)key.data != RECORD_JOURNAL ||
-		    !journal_key_read(key, &part, &id) || part != JOURNAL_HEAD)
+		    !journal_key_read(key, &part, &id) || part > JOURNAL_FILE)
 			break;
+		if (part == JOURNAL_FILE)
+			continue;
 		if (record_unseal(key, &value) < 0 ||
 		    journal_head_decode(id, value, &entry, text) < 0)
 			return -EIO;
