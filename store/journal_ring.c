@@ -127,11 +127,10 @@ strip(Store *store, StoreJournalEntry *entry)
 
 	store->journal.bytes -= entry->bytes;
 	store->journal.has_remains = true;
-	if (entry->id > since->id) {
+	if (entry->id > since->id)
 		*since = (JournalSince){ entry->id, entry->ended_ns };
-		put_plain(store, journal_key_since(),
-		          journal_since_encode(since));
-	}
+	/* It may be known and not on disk, if the commit that said so failed. */
+	put_plain(store, journal_key_since(), journal_since_encode(since));
 	entry->has_past = false;
 	entry->bytes = 0;
 	put_plain(store, journal_key(JOURNAL_HEAD, entry->id),

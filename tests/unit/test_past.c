@@ -277,6 +277,35 @@ the_past_begins_anew_where_it_was_not_kept(void **state)
 	assert_bytes(past, file, 'b', 10);
 }
 
+/* A commit has failed even without its past, and then the oldest goes. */
+static void
+what_failed_does_not_hide_what_was_given_away(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = add_bytes(b, "f", 'a', 10);
+	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+	int64_t at_ns = store_now_ns();
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *none = NULL;
+
+	write_bytes(txn, file, 'b', 10);
+	(void)commit(b, txn);
+	txn = test_begin(b);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	kv_fault_limit(b->disk, 1);
+	assert_int_equal(store_txn_commit_wait(&txn), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+
+	b->store->options.journal_age_s = 1;
+	while (last_entry(b->store) != 0) {
+		assert_true(g_get_monotonic_time() < deadline);
+		write_bytes(b->plain, file, 'b', 10);
+		assert_int_equal(store_sync_wait(b->store), 0);
+	}
+	test_txn_reopen(b);
+	assert_int_equal(store_past_open(b->store, at_ns, &none), -ENODATA);
+}
+
 static void
 what_was_changed_without_a_transaction_is_not_made_up(void **state)
 {
@@ -515,6 +544,7 @@ main(void)
 		TXN_TEST(what_was_published_or_undone_counts_as_it_should),
 		TXN_TEST(a_time_is_before_what_ended_later),
 		TXN_TEST(the_past_begins_anew_where_it_was_not_kept),
+		TXN_TEST(what_failed_does_not_hide_what_was_given_away),
 		TXN_TEST(what_was_changed_without_a_transaction_is_not_made_up),
 		TXN_TEST(all_that_was_done_is_undone_and_done_again),
 		TXN_TEST(what_was_replaced_or_exchanged_goes_back),
