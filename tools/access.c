@@ -8,6 +8,9 @@
 
 #include "tools/tool.h"
 
+/* Longer than pofs can be told to keep the journal. */
+#define AGE_MAX_S (UINT64_C(100) * 366 * 86400)
+
 /* Gives file @name of directory @dir to @owner, if root has just made it. A
  * second name could be anybody's file that the owner has linked here. */
 static void
@@ -48,10 +51,15 @@ int
 tool_access_open(const char *dir, StoreAccess access, Store **ret_store,
                  GError **error)
 {
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
 	g_autofree char *reason = NULL;
 	int r;
 
-	r = store_open(dir, access, NULL, ret_store, &reason);
+	/* What of the past is too much or too old is for pofs to say, which is
+	 * told so. */
+	options.journal_max = UINT64_MAX;
+	options.journal_age_s = AGE_MAX_S;
+	r = store_open(dir, access, &options, ret_store, &reason);
 	if (geteuid() == 0)
 		adopt_files(dir);
 	if (r < 0)

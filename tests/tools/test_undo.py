@@ -80,6 +80,16 @@ def test_all_is_as_before_and_as_after(store, tmp_path):
     store.check()
 
 
+def test_what_the_daemon_keeps_for_long_stays(store):
+    """How long is in its configuration, which poctl does not know."""
+    number = commit(store, "write", KEY, "changed")
+    run(program("tests/tools/undo"), store.path, "age", "30")
+    poctl("undo", store.path, number)
+    done = poctl("log", "--json", store.path)
+    ids = [entry["id"] for entry in json.loads(done.stdout)["journal"]]
+    assert ids.index(number) == len(ids) - 2
+
+
 def test_a_dry_run_says_what_would_be_put_back(store, tmp_path):
     number = commit_all_kinds(store)
     after = contents(store, tmp_path / "after")

@@ -4,6 +4,9 @@
  * told, and leaves it in the quarantine; without a REASON ("") it commits it.
  *
  *   undo STORE WHO REASON [write PATH TEXT | move PATH PATH | remove PATH -]...
+ *   undo STORE age DAYS
+ *
+ * The second makes the entries of the journal that much older.
  *
  * A PATH is DIRECTORY/NAME. What it writes replaces the beginning of a file that
  * is there.
@@ -13,7 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "store/store.h"
+#include "store/internal.h"
+#include "store/journal_record.h"
 
 /* Finds the directory of @path, and where its name begins. */
 static int
@@ -107,21 +111,45 @@ undo(Store *store, int argc, char **argv)
 	                          : store_txn_quarantine(&txn, &cause);
 }
 
+static int
+age(Store *store, const char *days)
+{
+	int64_t ns = g_ascii_strtoll(days, NULL, 10) * 86400 * 1000000000;
+	StoreJournalEntry entry = { .id = 0 };
+	char text[JOURNAL_TEXT_MAX];
+	int r;
+
+	STORE_LOCK(store);
+	while ((r = journal_next(store, entry.id + 1, &entry, text)) == 0) {
+		g_autoptr(GByteArray) head = NULL;
+		RecordKey key = journal_key(JOURNAL_HEAD, entry.id);
+
+		entry.ended_ns -= ns;
+		head = journal_head_encode(&entry);
+		txn_put(&store->plain, record_slice(&key),
+		        (KvSlice){ head->data, head->len });
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
 int
 main(int argc, char **argv)
 {
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
 	g_autofree char *reason = NULL;
 	Store *store;
 	int closed;
 	int r;
 
+	options.journal_age_s = INT32_MAX;
 	if (argc < 4 ||
-	    store_open(argv[1], STORE_WRITE, NULL, &store, &reason) < 0) {
+	    store_open(argv[1], STORE_WRITE, &options, &store, &reason) < 0) {
 		(void)fprintf(stderr, "%s\n",
 		              reason != NULL ? reason : "usage");
 		return 1;
 	}
-	r = undo(store, argc, argv);
+	r = strcmp(argv[2], "age") == 0 ? age(store, argv[3])
+	                                : undo(store, argc, argv);
 	closed = store_close(store);
 	if (r < 0 || closed < 0)
 		(void)fprintf(stderr, "%s\n", g_strerror(r < 0 ? -r : -closed));
