@@ -1,16 +1,93 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <glib.h>
 
+#include "store/format/name.h"
 #include "store/journal.h"
 #include "tools/apply.h"
 #include "tools/deed.h"
+#include "tools/office_reference.h"
 #include "tools/tool.h"
 #include "tools/undone.h"
 
 #define ID "%" G_GUINT64_FORMAT
+
+/* ---- what names a message ------------------------------------------------- */
+
+/* The number of the message that @file, below @office, was made as. */
+static bool
+is_new_message(const ToolOffice *office, const StoreJournalFile *file,
+               uint32_t *ret_number)
+{
+	const char *path = file->new_path;
+	size_t size = strlen(office->path);
+	FormatName name;
+
+	if (file->what != STORE_UNDONE_CREATED || path[0] != '/')
+		return false;
+	path++;
+	if (size > 0 &&
+	    (strncmp(path, office->path, size) != 0 || path[size] != '/'))
+		return false;
+	format_name_parse(path + size + (size > 0), &name);
+	*ret_number = name.number;
+	return name.kind == FORMAT_NAME_MAI && name.has_number;
+}
+
+/* Refuses to have the message @file go, with the @number, while a record of a
+ * mailbag that @deed has nothing to do with names it. */
+static int
+check_message(const ToolDeed *deed, const StoreJournalFile *file,
+              uint32_t number, const GPtrArray *mailbags,
+              const GArray *references, GError **error)
+{
+	const ToolReference *reference;
+	guint count = 0;
+
+	reference = tool_reference_find(references, number, &count);
+	for (; count > 0; count--, reference++) {
+		const ToolMailbag *mailbag =
+			mailbags->pdata[reference->mailbag];
+
+		if (reference->is_live && !tool_deed_is_of(deed, mailbag->name))
+			return tool_fail(error, -EBUSY,
+			                 "record %u of %s names %s since then",
+			                 reference->record, mailbag->name,
+			                 file->new_path);
+	}
+	return 0;
+}
+
+/* Programs make a message first, and enter it in mailbags with another
+ * transaction: that depends on it, though it has changed other files. */
+static int
+check_messages(const ToolOffice *office, const ToolDeed *deed, GError **error)
+{
+	g_autoptr(GPtrArray) mailbags = NULL;
+	g_autoptr(GArray) references = NULL;
+	uint32_t number;
+	int r;
+
+	r = tool_mailbag_list(office, &mailbags);
+	if (r == 0)
+		r = tool_reference_list(mailbags, &references);
+	if (r < 0)
+		return tool_fail(error, r, "cannot read the mailbags: %s",
+		                 g_strerror(-r));
+	for (guint i = 0; r == 0 && i < deed->files->len; i++) {
+		const StoreJournalFile *file = deed->files->pdata[i];
+
+		if (is_new_message(office, file, &number))
+			r = check_message(deed, file, number, mailbags,
+			                  references, error);
+	}
+	return r;
+}
+
+/* ---- planning ------------------------------------------------------------- */
 
 /* An edit of @path, unless it is that of nothing. */
 static int
@@ -62,6 +139,8 @@ plan_undo(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 		return tool_fail(
 			error, -ENODATA,
 			"what entry " ID " changed is not kept any more", id);
+	for (guint i = 0; r == 0 && i < offices->list->len; i++)
+		r = check_messages(offices->list->pdata[i], deed, error);
 	for (guint i = 0; r == 0 && i < deed->files->len; i++)
 		r = add_file(edits, offices->store, id, deed->files->pdata[i],
 		             error);

@@ -11,6 +11,7 @@ import pytest
 from commands import FAILED, USAGE, refuses
 from harness import (DEADLINE_S, Mount, Store, end_with_parent, poctl,
                      program, run, wait_until)
+from mailtree import BAG, STEM, MailTree, header_of
 
 KEY = "KEY/00000001.KEY"
 MBG = "MBG/00000001.MBG"
@@ -113,6 +114,25 @@ def test_what_something_depends_on_is_not_undone(store, tmp_path):
     refuses(FAILED, "undo", store.path, first)
     poctl("undo", store.path, last(store))
     assert last(store) > second
+
+
+def test_a_message_that_a_mailbag_names_stays(tmp_path):
+    """A program makes it first, and enters it with another transaction."""
+    tree = MailTree(tmp_path)
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        mai, mbg = mount / tree.mai(STEM), mount / f"MBG/{BAG}.MBG"
+        mai.write_bytes(b"mail")
+        with open(mount / f"KEY/{BAG}.KEY", "r+b"):
+            mbg.write_bytes(header_of(STEM))
+        done = poctl("log", "--json", store.path)
+        made, named = [entry["id"] for entry
+                       in json.loads(done.stdout)["journal"]][-2:]
+        assert refuses(FAILED, "undo", store.path, made) == \
+            f"record 0 of {BAG} names /{tree.mai(STEM)} since then"
+        assert mai.read_bytes() == b"mail"
+        poctl("undo", store.path, named)
+        poctl("undo", store.path, made)
+        assert not mai.exists()
 
 
 def test_what_was_not_done_is_not_undone(store):
