@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The check of a store finds whatever the journal lacks.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "store/journal.h"
+#include "tests/unit/store_kit.h"
+
+static bool
+keep_id(void *user_data, const StoreJournalEntry *entry)
+{
+	*(uint64_t *)user_data = entry->id;
+	return true;
+}
+
+static StoreNode
+add_large(Store *store, const char *name)
+{
+	g_autofree char *bytes = g_strnfill(5000, 'x');
+	StoreNode file = test_add_file(store, STORE_ROOT, name);
+
+	assert_int_equal(
+		store_file_write(store_plain(store), file, 0, bytes, 5000), 0);
+	return file;
+}
+
+/* Cuts one file and removes another, in two transactions, of which it returns
+ * the number of the second: it keeps a node and content. */
+static uint64_t
+cut_and_remove(Store *store)
+{
+	StoreNode cut = add_large(store, "cut");
+	StoreTxn *txn = NULL;
+	uint64_t id = 0;
+
+	(void)add_large(store, "removed");
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
+	test_write(txn, cut, "changed");
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
+	assert_int_equal(store_file_truncate(txn, cut, 0), 0);
+	assert_int_equal(store_name_remove(txn, STORE_ROOT, "removed", S_IFREG),
+	                 0);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(store_journal_list(store, 0, keep_id, &id), 0);
+	return id;
+}
+
+static void
+count_finding(void *user_data, const char *sentence)
+{
+	(*(guint *)user_data)++;
+}
+
+static guint
+findings(const char *dir)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) reader = NULL;
+	uint64_t count = 0;
+	guint told = 0;
+
+	assert_int_equal(store_open(dir, STORE_READ, NULL, &reader, &reason),
+	                 0);
+	assert_int_equal(
+		store_check(reader, count_finding, NULL, &told, &count), 0);
+	assert_int_equal(told, count);
+	return told;
+}
+
+static void
+put_raw(const char *dir, GBytes *key, GBytes *value)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) kv = NULL;
+	KvChange change = { { NULL, 0 }, { NULL, 0 } };
+	KvBatch batch = { .changes = &change, .count = 1 };
+	KvResult result = KV_UNKNOWN;
+
+	change.key.data = g_bytes_get_data(key, &change.key.size);
+	if (value != NULL)
+		change.value.data = g_bytes_get_data(value, &change.value.size);
+	assert_int_equal(kv_lmdb_open(dir, true, 0, &kv, &reason), 0);
+	kv_commit(kv, &batch, test_keep_result, &result);
+	assert_int_equal(result, KV_COMMITTED);
+}
+
+/* The records of entry @id, keys and values by turns. */
+static GPtrArray *
+records_of(const char *dir, uint64_t id)
+{
+	GPtrArray *records =
+		g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	RecordKey from = journal_key_part(JOURNAL_HEAD);
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) kv = NULL;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	JournalPart part;
+	KvSlice key;
+	KvSlice value;
+	uint64_t of;
+
+	assert_int_equal(kv_lmdb_open(dir, false, 0, &kv, &reason), 0);
+	assert_int_equal(kv_snapshot(kv, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, record_slice(&from), &iter), 0);
+	while (kv_iter_next(iter, &key, &value) == 0 &&
+	       *(const char *)key.data == RECORD_JOURNAL) {
+		assert_true(journal_key_read(key, &part, &of));
+		if (of != id)
+			continue;
+		g_ptr_array_add(records, g_bytes_new(key.data, key.size));
+		g_ptr_array_add(records, g_bytes_new(value.data, value.size));
+	}
+	return records;
+}
+
+/* Each record that an entry has: a head, a line, values, a node, content. */
+static void
+whatever_is_missing_is_found(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(GPtrArray) records = NULL;
+	uint64_t id;
+	guint i;
+
+	id = cut_and_remove(test->store);
+	assert_int_equal(store_close(g_steal_pointer(&test->store)), 0);
+
+	records = records_of(test->dir, id);
+	assert_int_equal(records->len / 2, 1 + 2 + 3 + 2);
+	assert_int_equal(findings(test->dir), 0);
+	for (i = 0; i < records->len; i += 2) {
+		put_raw(test->dir, records->pdata[i], NULL);
+		assert_true(findings(test->dir) > 0);
+		put_raw(test->dir, records->pdata[i], records->pdata[i + 1]);
+	}
+	assert_int_equal(findings(test->dir), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORE_TEST(whatever_is_missing_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
