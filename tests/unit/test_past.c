@@ -313,6 +313,7 @@ what_was_changed_without_a_transaction_is_not_made_up(void **state)
 	StoreNode file = add_bytes(b, "f", 'a', 9000);
 	StoreNode gone = add_bytes(b, "g", 'a', 9000);
 	StoreNode well = add_bytes(b, "h", 'a', 9000);
+	StoreNode between = add_bytes(b, "i", 'a', 9000);
 	g_autoptr(StoreTxn) past = NULL;
 	StoreTxn *txn = test_begin(b);
 	size_t size = 0;
@@ -322,12 +323,19 @@ what_was_changed_without_a_transaction_is_not_made_up(void **state)
 	write_bytes(txn, file, 'b', 10);
 	write_bytes(txn, gone, 'b', 10);
 	write_bytes(txn, well, 'b', 10);
+	write_bytes(txn, between, 'b', 10);
 	id = commit(b, txn);
 	write_bytes(b->plain, file, 'c', 9000);
+	write_bytes(b->plain, between, 'c', 9000);
 	remove_in(b->plain, "g");
 	assert_int_equal(store_sync_wait(b->store), 0);
+	txn = test_begin(b);
+	write_bytes(txn, between, 'd', 10);
+	(void)commit(b, txn);
 	past = before(b, id);
-	assert_names(past, "f h ");
+	assert_names(past, "f h i ");
+	assert_int_equal(store_file_read(past, between, 0, &byte, 1, &size),
+	                 -ENODATA);
 	assert_int_equal(store_file_read(past, file, 0, &byte, 1, &size),
 	                 -ENODATA);
 	assert_int_equal(store_file_read(past, gone, 0, &byte, 1, &size),
