@@ -14,6 +14,7 @@ import contextlib
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -41,9 +42,13 @@ def share_ids():
 
 
 def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None of those that the kernel gives to clients: an smbd that is started
+    again must find its port free, whatever else runs meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 30000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _split_example():
