@@ -22,21 +22,6 @@
 
 /* ---- keys ----------------------------------------------------------------*/
 
-static void
-key_add(RecordKey *key, const void *bytes, size_t size)
-{
-	g_assert(key->size + size <= KV_KEY_MAX);
-	memcpy(key->bytes + key->size, bytes, size);
-	key->size += size;
-}
-
-static void
-key_add_u64(RecordKey *key, uint64_t n)
-{
-	n = GUINT64_TO_BE(n);
-	key_add(key, &n, sizeof(n));
-}
-
 /* The places of the parts. */
 static const uint8_t places[] = { [JOURNAL_SINCE] = 0,
 	                          [JOURNAL_HEAD] = 1,
@@ -64,7 +49,7 @@ journal_key(JournalPart part, uint64_t id)
 {
 	RecordKey key = journal_key_part(part);
 
-	key_add_u64(&key, id);
+	record_key_add_u64(&key, id);
 	return key;
 }
 
@@ -73,7 +58,7 @@ journal_key_file(uint64_t id, StoreNode node)
 {
 	RecordKey key = journal_key(JOURNAL_FILE, id);
 
-	key_add_u64(&key, node);
+	record_key_add_u64(&key, node);
 	return key;
 }
 
@@ -83,7 +68,7 @@ journal_key_pasts(uint64_t id, JournalPast past)
 	RecordKey key = journal_key(JOURNAL_PAST, id);
 	uint8_t byte = (uint8_t)past;
 
-	key_add(&key, &byte, 1);
+	record_key_add(&key, &byte, 1);
 	return key;
 }
 
@@ -92,7 +77,7 @@ journal_key_past(uint64_t id, JournalPast past, KvSlice of)
 {
 	RecordKey key = journal_key_pasts(id, past);
 
-	key_add(&key, of.data, of.size);
+	record_key_add(&key, of.data, of.size);
 	return key;
 }
 
@@ -101,7 +86,7 @@ journal_key_past_id(uint64_t id, JournalPast past, uint64_t of)
 {
 	RecordKey key = journal_key_pasts(id, past);
 
-	key_add_u64(&key, of);
+	record_key_add_u64(&key, of);
 	return key;
 }
 

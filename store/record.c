@@ -38,19 +38,19 @@
 
 /* ---- keys ----------------------------------------------------------------*/
 
-static void
-key_add(RecordKey *key, const void *bytes, size_t size)
+void
+record_key_add(RecordKey *key, const void *bytes, size_t size)
 {
 	g_assert(key->size + size <= KV_KEY_MAX);
 	memcpy(key->bytes + key->size, bytes, size);
 	key->size += size;
 }
 
-static void
-key_add_u64(RecordKey *key, uint64_t n)
+void
+record_key_add_u64(RecordKey *key, uint64_t n)
 {
 	n = GUINT64_TO_BE(n);
-	key_add(key, &n, sizeof(n));
+	record_key_add(key, &n, sizeof(n));
 }
 
 static RecordKey
@@ -67,7 +67,7 @@ key_of_id(RecordTable table, uint64_t id)
 {
 	RecordKey key = key_begin(table);
 
-	key_add_u64(&key, id);
+	record_key_add_u64(&key, id);
 	return key;
 }
 
@@ -76,7 +76,7 @@ record_key_meta(const char *name)
 {
 	RecordKey key = key_begin(RECORD_META);
 
-	key_add(&key, name, strlen(name));
+	record_key_add(&key, name, strlen(name));
 	return key;
 }
 
@@ -91,7 +91,7 @@ record_key_name(StoreNode dir, const char *folded)
 {
 	RecordKey key = key_of_id(RECORD_NAME, dir);
 
-	key_add(&key, folded, strlen(folded));
+	record_key_add(&key, folded, strlen(folded));
 	return key;
 }
 
@@ -100,7 +100,7 @@ record_key_chunk(uint64_t data, uint64_t chunk)
 {
 	RecordKey key = key_of_id(RECORD_CHUNK, data);
 
-	key_add_u64(&key, chunk);
+	record_key_add_u64(&key, chunk);
 	return key;
 }
 
@@ -115,7 +115,7 @@ record_key_xattr(StoreNode node, const char *name)
 {
 	RecordKey key = key_of_id(RECORD_XATTR, node);
 
-	key_add(&key, name, strlen(name));
+	record_key_add(&key, name, strlen(name));
 	return key;
 }
 
@@ -137,8 +137,8 @@ record_key_part(uint64_t id, RecordPart part, KvSlice of)
 	RecordKey key = key_of_id(RECORD_UNDONE, id);
 	uint8_t byte = (uint8_t)part;
 
-	key_add(&key, &byte, 1);
-	key_add(&key, of.data, of.size);
+	record_key_add(&key, &byte, 1);
+	record_key_add(&key, of.data, of.size);
 	return key;
 }
 
@@ -147,7 +147,7 @@ record_key_part_id(uint64_t id, RecordPart part, uint64_t of)
 {
 	RecordKey key = record_key_part(id, part, (KvSlice){ "", 0 });
 
-	key_add_u64(&key, of);
+	record_key_add_u64(&key, of);
 	return key;
 }
 

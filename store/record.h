@@ -72,6 +72,10 @@ record_slice(const RecordKey *key)
 #define RECORD_META_SEQ    "seq"    /* u64: commits since creation */
 #define RECORD_META_CLEAN  "clean"  /* u8: 1 = closed cleanly */
 
+/** Adds bytes, or a number, to the end of @key, which has room for them. */
+void record_key_add(RecordKey *key, const void *bytes, size_t size);
+void record_key_add_u64(RecordKey *key, uint64_t n);
+
 RecordKey record_key_meta(const char *name);
 RecordKey record_key_node(StoreNode node);
 /** @folded of up to NAME_FOLDED_MAX bytes; "" begins the directory. */

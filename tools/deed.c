@@ -6,6 +6,7 @@
 
 #include "tools/fact.h"
 #include "tools/tool.h"
+#include "tools/undone.h"
 
 #define NS_PER_US 1000
 
@@ -301,28 +302,12 @@ tool_deed_summary(const ToolDeed *deed)
 
 /* ---- rows ----------------------------------------------------------------*/
 
-static const char *
-what_text(StoreUndoneWhat what)
-{
-	switch (what) {
-	case STORE_UNDONE_CREATED:
-		return "created";
-	case STORE_UNDONE_CHANGED:
-		return "changed";
-	case STORE_UNDONE_RENAMED:
-		return "renamed";
-	case STORE_UNDONE_REMOVED:
-		return "removed";
-	}
-	g_assert_not_reached();
-}
-
 static GVariant *
 file_row(const StoreJournalFile *file)
 {
 	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
-	tool_fact_text(&row, "what", what_text(file->what));
+	tool_fact_text(&row, "what", tool_undone_what(file->what));
 	if (file->old_path[0] != '\0') {
 		tool_fact_text(&row, "old-path", file->old_path);
 		tool_fact_number(&row, "old-size", file->old_size);

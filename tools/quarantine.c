@@ -81,29 +81,13 @@ entry_row(const StoreUndone *undone, GVariant *files)
 	return g_variant_builder_end(&row);
 }
 
-static const char *
-what_text(StoreUndoneWhat what)
-{
-	switch (what) {
-	case STORE_UNDONE_CREATED:
-		return "created";
-	case STORE_UNDONE_CHANGED:
-		return "changed";
-	case STORE_UNDONE_RENAMED:
-		return "renamed";
-	case STORE_UNDONE_REMOVED:
-		return "removed";
-	}
-	g_assert_not_reached();
-}
-
 static GVariant *
 file_row(const StoreUndoneFile *file)
 {
 	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
 	add_text(&row, "path", file->path);
-	add_text(&row, "what", what_text(file->what));
+	add_text(&row, "what", tool_undone_what(file->what));
 	add_number(&row, "size", file->size);
 	add_number(&row, "staged", file->bytes);
 	return g_variant_builder_end(&row);

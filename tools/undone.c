@@ -61,3 +61,19 @@ tool_undone_files(Store *store, uint64_t id, GPtrArray **ret_files,
 	*ret_files = g_steal_pointer(&files);
 	return 0;
 }
+
+const char *
+tool_undone_what(StoreUndoneWhat what)
+{
+	switch (what) {
+	case STORE_UNDONE_CREATED:
+		return "created";
+	case STORE_UNDONE_CHANGED:
+		return "changed";
+	case STORE_UNDONE_RENAMED:
+		return "renamed";
+	case STORE_UNDONE_REMOVED:
+		return "removed";
+	}
+	g_assert_not_reached();
+}

@@ -10,6 +10,9 @@
 /** The entry's number that @word spells. */
 int tool_undone_id(const char *word, uint64_t *ret_id, GError **error);
 
+/** "created", "changed", ... */
+const char *tool_undone_what(StoreUndoneWhat what);
+
 /** Sets *@error for what went wrong (@r) with entry @id; returns @r. */
 int tool_undone_fail(uint64_t id, int r, GError **error);
 

@@ -78,24 +78,6 @@ assert_files(Store *store, uint64_t id, const char *want)
 	assert_string_equal(text->str, want);
 }
 
-static int
-count_records(TestTxn *b, char table)
-{
-	g_autoptr(KvSnapshot) snapshot = NULL;
-	g_autoptr(KvIter) iter = NULL;
-	KvSlice key = { &table, 1 };
-	KvSlice value;
-	int count = 0;
-
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(kv_snapshot(b->store->kv, &snapshot), 0);
-	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
-	while (kv_iter_next(iter, &key, &value) == 0 &&
-	       *(const char *)key.data == table)
-		count++;
-	return count;
-}
-
 static void
 write_bytes(StoreTxn *txn, StoreNode file, char fill, size_t size)
 {
@@ -205,7 +187,7 @@ a_transaction_of_nothing_leaves_none(void **state)
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	store_txn_abort(txn);
 	assert_int_equal(list(b->store).count, 0);
-	assert_int_equal(count_records(b, 'n'), 1);
+	assert_int_equal(test_txn_count_records(b, 'n'), 1);
 }
 
 static void
@@ -302,11 +284,11 @@ content_that_is_let_go_is_kept(void **state)
 	TestTxn *b = *state;
 
 	cut_and_remove(b);
-	assert_int_equal(count_records(b, 'c'), 10);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 10);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	assert_in_range(list(b->store).last.bytes, 40000, 41000);
 	test_txn_reopen(b);
-	assert_int_equal(count_records(b, 'c'), 10);
+	assert_int_equal(test_txn_count_records(b, 'c'), 10);
 }
 
 static int
@@ -325,8 +307,8 @@ nothing_is_kept_where_nothing_shall_be(void **state)
 	TestTxn *b = *state;
 
 	cut_and_remove(b);
-	assert_int_equal(count_records(b, 'c'), 0);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	assert_int_equal(list(b->store).count, 1);
 	assert_false(list(b->store).last.has_past);
 	assert_int_equal(list(b->store).last.bytes, 0);
@@ -355,8 +337,8 @@ the_oldest_past_goes_first_and_its_line_stays(void **state)
 	txn = test_begin(b);
 	remove_in(txn, "another");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(count_records(b, 'c'), 5);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 5);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	seen = list(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_true(seen.last.has_past);
@@ -382,7 +364,7 @@ what_is_too_old_goes_altogether(void **state)
 	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
 
 	cut_and_remove(b);
-	assert_int_equal(count_records(b, 'c'), 10);
+	assert_int_equal(test_txn_count_records(b, 'c'), 10);
 	reopen_with(b, 1 << 30, 1);
 	while (list(b->store).count > 0) {
 		assert_true(g_get_monotonic_time() < deadline);
@@ -390,10 +372,10 @@ what_is_too_old_goes_altogether(void **state)
 		remove_in(b->plain, "plain");
 		assert_int_equal(store_sync_wait(b->store), 0);
 	}
-	assert_int_equal(count_records(b, 'c'), 0);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	/* Since when there is a journal is all that is left. */
-	assert_int_equal(count_records(b, 'j'), 1);
+	assert_int_equal(test_txn_count_records(b, 'j'), 1);
 }
 
 static void
@@ -408,16 +390,16 @@ a_held_file_is_read_though_its_entry_has_expired(void **state)
 	store_node_hold(b->store, file);
 	remove_in(txn, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	b->store->options.journal_max = 1;
 	add_bytes(b, "plain", 1);
-	assert_int_equal(count_records(b, 'o'), 1);
+	assert_int_equal(test_txn_count_records(b, 'o'), 1);
 	assert_int_equal(
 		store_file_read(b->plain, file, 19999, &byte, 1, &size), 0);
 	assert_int_equal(byte, 'x');
 	store_node_release(b->store, file);
-	assert_int_equal(count_records(b, 'o'), 0);
-	assert_int_equal(count_records(b, 'c'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 0);
 }
 
 static void
@@ -431,9 +413,9 @@ a_held_file_that_is_let_go_stays_with_its_entry(void **state)
 	remove_in(txn, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	store_node_release(b->store, file);
-	assert_int_equal(count_records(b, 'c'), 5);
+	assert_int_equal(test_txn_count_records(b, 'c'), 5);
 	reopen_with(b, 1, 1000);
-	assert_int_equal(count_records(b, 'c'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 0);
 }
 
 /* ---- no room -------------------------------------------------------------*/
@@ -459,7 +441,7 @@ a_commit_without_room_for_the_past_goes_without_it(void **state)
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(seen.last.outcome, STORE_COMMITTED);
 	assert_false(seen.last.has_past);
-	assert_int_equal(count_records(b, 'c'), 2);
+	assert_int_equal(test_txn_count_records(b, 'c'), 2);
 	assert_int_equal(b->store->journal.bytes, 0);
 }
 
@@ -479,8 +461,8 @@ a_removal_without_room_for_its_past_makes_room(void **state)
 	remove_in(txn, "removed");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	kv_fault_limit(b->disk, 0);
-	assert_int_equal(count_records(b, 'c'), 1);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 1);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 }
 
 static int

@@ -99,31 +99,12 @@ begin_large(TestTxn *b, StoreNode *ret_file)
 	return txn;
 }
 
-/* The records of table @table on the disk. */
-static int
-count_records(TestTxn *b, char table)
-{
-	g_autoptr(KvSnapshot) snapshot = NULL;
-	g_autoptr(KvIter) iter = NULL;
-	KvSlice key = { &table, 1 };
-	KvSlice value;
-	int count = 0;
-
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(kv_snapshot(b->store->kv, &snapshot), 0);
-	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
-	while (kv_iter_next(iter, &key, &value) == 0 &&
-	       *(const char *)key.data == table)
-		count++;
-	return count;
-}
-
 /* Nothing is left of what was spilled, not even to be swept. */
 static void
 assert_swept(TestTxn *b)
 {
-	assert_int_equal(count_records(b, 'c'), 0);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'c'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 }
 
 static void
@@ -133,12 +114,12 @@ a_large_file_is_one_transaction(void **state)
 	StoreNode file;
 	StoreTxn *txn = begin_large(b, &file);
 
-	assert_true(count_records(b, 'c') > 100);
-	assert_int_equal(count_records(b, 'o'), 1);
+	assert_true(test_txn_count_records(b, 'c') > 100);
+	assert_int_equal(test_txn_count_records(b, 'o'), 1);
 	assert_blocks(txn, file, LARGE);
 	assert_false(test_has(b->plain, STORE_ROOT, "large"));
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	assert_blocks(b->plain, file, LARGE);
 	test_txn_reopen(b);
 	assert_blocks(b->plain, file, LARGE);
@@ -153,7 +134,7 @@ a_large_file_is_published(void **state)
 
 	assert_int_equal(store_txn_publish(&txn), 0);
 	assert_blocks(b->plain, file, LARGE);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 }
 
 static void
@@ -169,7 +150,7 @@ a_large_file_goes_on_after_a_checkpoint(void **state)
 	assert_blocks(txn, file, LARGE + 4 * BLOCK);
 	store_txn_abort(txn);
 	assert_blocks(b->plain, file, LARGE);
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 }
 
 static void
@@ -223,7 +204,7 @@ a_crash_leaves_nothing_of_what_was_spilled(void **state)
 	StoreNode file;
 	StoreTxn *txn = begin_large(b, &file);
 
-	assert_true(count_records(b, 'c') > 100);
+	assert_true(test_txn_count_records(b, 'c') > 100);
 	test_txn_crash(b, &txn);
 	assert_swept(b);
 }
@@ -255,10 +236,10 @@ assert_kept(TestTxn *b, StoreNode file)
 		fill(want, offset);
 		assert_memory_equal(got + offset, want, BLOCK);
 	}
-	assert_int_equal(count_records(b, 'o'), 0);
+	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	assert_int_equal(store_quarantine_discard(b->store, id), 0);
 	assert_swept(b);
-	assert_int_equal(count_records(b, 'q'), 0);
+	assert_int_equal(test_txn_count_records(b, 'q'), 0);
 }
 
 static void
@@ -317,7 +298,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_blocks(b->plain, file, LARGE);
-	assert_int_equal(count_records(b, 'q'), 0);
+	assert_int_equal(test_txn_count_records(b, 'q'), 0);
 	assert_int_equal(
 		store_name_remove(b->plain, STORE_ROOT, "large", S_IFREG), 0);
 
@@ -326,7 +307,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	store_txn_abort(txn);
 	assert_swept(b);
-	assert_int_equal(count_records(b, 'q'), 0);
+	assert_int_equal(test_txn_count_records(b, 'q'), 0);
 }
 
 static void

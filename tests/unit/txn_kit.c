@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/internal.h"
 #include "tests/unit/store_kit.h"
 
 static void
@@ -148,4 +149,22 @@ test_has(StoreTxn *txn, StoreNode dir, const char *name)
 
 	assert_true(r == 0 || r == -ENOENT);
 	return r == 0;
+}
+
+int
+test_txn_count_records(TestTxn *b, char table)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	g_autoptr(KvIter) iter = NULL;
+	KvSlice key = { &table, 1 };
+	KvSlice value;
+	int count = 0;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(kv_snapshot(b->store->kv, &snapshot), 0);
+	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
+	while (kv_iter_next(iter, &key, &value) == 0 &&
+	       *(const char *)key.data == table)
+		count++;
+	return count;
 }
