@@ -14,10 +14,11 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def shared_mount(tmp_path_factory):
-    """A mounted store with the postoffice PO; checked in the end."""
+    """A mounted store with the postoffice PO; checked in the end. However
+    slow the machine is, no open mailbag is taken for idle."""
     directory = tmp_path_factory.mktemp("shared")
     with Store(directory / "store", "--postoffice", "PO") as store:
-        with Mount(store) as mount:
+        with Mount(store, "-o", "idle-open-s=3600") as mount:
             yield mount
             mount.unmount()
         store.check()

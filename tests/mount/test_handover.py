@@ -240,17 +240,6 @@ def sizes(actor, office):
             for mailbag in "AB"]
 
 
-def test_clients_without_a_queue_are_let_in_as_soon(a, b, office):
-    """A client has one mailbag open, has changed another and closed it."""
-    a.call("os.open", office.key("B"), os.O_RDWR)
-    a.call("client.append", office.mbg("A"), HEADER)
-    assert b.call("os.stat", office.mbg("A")).st_size == 0
-    b.call("os.close", b.call("os.open", office.key("A"), os.O_RDWR))
-    assert b.call("os.stat", office.mbg("A")).st_size == len(HEADER)
-    b.start("os.open", office.key("B"), os.O_RDWR)
-    b.wait_blocked()
-
-
 def test_a_mailbag_that_is_half_changed_is_waited_for(a, b, office):
     """Also by one who wants only another one."""
     key = a.call("os.open", office.key("B"), os.O_RDWR)

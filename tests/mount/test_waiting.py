@@ -10,7 +10,7 @@ import pytest
 
 from actor import Actor
 from harness import Mount, fails_with, wait_until
-from postoffice import Office, deliver, is_delivered
+from postoffice import HEADER, Office, deliver, is_delivered
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
@@ -263,6 +263,18 @@ def test_an_idle_open_cannot_write_what_others_have_changed(store, a, b):
             a.call("os.pwrite", fd, b"\1", 0)
         a.call("os.close", fd)
         assert b.call("client.get", office.key("A"))[:1] == b"\2"
+
+
+def test_an_idle_open_keeps_no_other_mailbag_back_for_long(store, a, b):
+    """A client has changed one mailbag and closed it, and has left another
+    one open: it may be about to change that, too, until it is idle."""
+    with mounted(store, "idle-open-s=1") as office:
+        hold(a, office, "B")
+        a.call("client.append", office.mbg("A"), HEADER)
+        assert b.call("os.stat", office.mbg("A")).st_size == 0
+        b.call("os.close", hold(b, office, "A"))
+        assert b.call("os.stat", office.mbg("A")).st_size == len(HEADER)
+        hold(b, office, "B")
 
 
 @pytest.mark.parametrize("why", ["inqueue", "staged", "range"])

@@ -61,7 +61,8 @@ class Place:
 
 
 class PofsPlace(Place):
-    """A mounted store; `options` are more of its mount options."""
+    """A mounted store; `options` are more of its mount options. However slow
+    the machine is, no open mailbag is taken for idle."""
 
     is_pofs = True
 
@@ -77,7 +78,8 @@ class PofsPlace(Place):
 
     def remount(self):
         uid, gid = smbd.share_ids()
-        options = [f"uid={uid}", f"gid={gid}", "umask=000", *self.options]
+        options = [f"uid={uid}", f"gid={gid}", "umask=000",
+                   "idle-open-s=3600", *self.options]
         self.mount = Mount(self.store, "-o", ",".join(options),
                            path=self.path)
 
