@@ -24,7 +24,7 @@ import subprocess
 import tempfile
 import time
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 """How long anything may take before a test calls it hung."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
