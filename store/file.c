@@ -35,8 +35,9 @@ touch(RecordNode *file)
 
 /* ---- reading -------------------------------------------------------------*/
 
-void
-file_copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip)
+/* Copies what @from has at @skip, and zeros behind it. */
+static void
+copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip)
 {
 	size_t there = skip < from.size ? MIN(size, from.size - skip) : 0;
 
@@ -46,7 +47,7 @@ file_copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip)
 }
 
 static int
-read_chunks(StoreTxn *txn, const RecordNode *file, uint64_t offset,
+read_chunks(const FileSource *source, const RecordNode *file, uint64_t offset,
             uint8_t *buf, size_t size)
 {
 	size_t done = 0;
@@ -59,19 +60,46 @@ read_chunks(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 		KvSlice value = { NULL, 0 };
 		int r;
 
-		r = txn_get(txn, record_slice(&key), &value);
+		r = source->get(source->user_data, &key, &value);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		file_copy_or_zero(buf + done, part, value, skip);
+		copy_or_zero(buf + done, part, value, skip);
 		done += part;
 	}
 	return 0;
 }
 
 int
+file_read(const FileSource *source, const RecordNode *file, uint64_t offset,
+          void *buf, size_t size, size_t *ret_size)
+{
+	int r = 0;
+
+	if (offset >= file->attr.size)
+		size = 0;
+	else
+		size = (size_t)MIN(size, file->attr.size - offset);
+	if (file->data != 0)
+		r = read_chunks(source, file, offset, buf, size);
+	else if (size > 0)
+		copy_or_zero(buf, size, file->content, offset);
+	if (r == 0)
+		*ret_size = size;
+	return r;
+}
+
+/* Of a FileSource: the chunks that a transaction sees. */
+static int
+get_seen(void *user_data, const RecordKey *key, KvSlice *ret_value)
+{
+	return txn_get(user_data, record_slice(key), ret_value);
+}
+
+int
 store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
                 size_t size, size_t *ret_size)
 {
+	FileSource source = { get_seen, txn };
 	RecordNode file;
 	int r;
 
@@ -81,18 +109,7 @@ store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
 		return r;
 	if (txn->lost != NULL && g_hash_table_contains(txn->lost, &node))
 		return -ENODATA;
-
-	if (offset >= file.attr.size)
-		size = 0;
-	else
-		size = (size_t)MIN(size, file.attr.size - offset);
-	if (file.data != 0)
-		r = read_chunks(txn, &file, offset, buf, size);
-	else if (size > 0)
-		file_copy_or_zero(buf, size, file.content, offset);
-	if (r == 0)
-		*ret_size = size;
-	return r;
+	return file_read(&source, &file, offset, buf, size, ret_size);
 }
 
 /* ---- writing -------------------------------------------------------------*/
@@ -175,7 +192,7 @@ spread(StoreTxn *txn, RecordNode *file)
 	if (r < 0)
 		return r;
 	/* A put may move the record that the content is borrowed from. */
-	file_copy_or_zero(content, size, file->content, 0);
+	copy_or_zero(content, size, file->content, 0);
 	file->content = (KvSlice){ NULL, 0 };
 	file->data = node_new_id(txn->store);
 	spill_note_fresh(txn, file->data);
@@ -192,7 +209,7 @@ write_inline(StoreTxn *txn, RecordNode *file, uint64_t offset, const void *data,
 	uint8_t content[RECORD_INLINE_MAX];
 	size_t content_size = MAX(file->content.size, offset + size);
 
-	file_copy_or_zero(content, content_size, file->content, 0);
+	copy_or_zero(content, content_size, file->content, 0);
 	memcpy(content + offset, data, size);
 	file->content = (KvSlice){ content, content_size };
 	node_save(txn, file);
@@ -326,7 +343,7 @@ file_truncate(StoreTxn *txn, StoreNode node, uint64_t size)
 		return r;
 
 	file.content.size = (size_t)MIN(file.content.size, size);
-	file_copy_or_zero(content, file.content.size, file.content, 0);
+	copy_or_zero(content, file.content.size, file.content, 0);
 	file.content.data = content;
 	file.attr.size = size;
 	touch(&file);

@@ -407,8 +407,15 @@ int node_path(StoreTxn *txn, StoreNode node, char **ret_path);
 
 /* file.c --------------------------------------------------------------------*/
 
-/** Copies what @from has at @skip, and zeros behind it. */
-void file_copy_or_zero(uint8_t *to, size_t size, KvSlice from, size_t skip);
+/** Where a file's chunks are looked up. Errors: -ENOENT if one is missing. */
+typedef struct FileSource {
+	int (*get)(void *user_data, const RecordKey *key, KvSlice *ret_value);
+	void *user_data;
+} FileSource;
+
+/** As store_file_read(), of @file, whose chunks are in @source. */
+int file_read(const FileSource *source, const RecordNode *file, uint64_t offset,
+              void *buf, size_t size, size_t *ret_size);
 
 /* dir.c, role.c -------------------------------------------------------------*/
 

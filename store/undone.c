@@ -130,46 +130,32 @@ store_quarantine_files(Store *store, uint64_t id, StoreUndoneFileVisit *visit,
 
 /* ---- content -------------------------------------------------------------*/
 
-/* Reads the record of @key as the transaction saw it. */
+/* A file of an entry. */
+typedef struct Staged {
+	Store *store;
+	uint64_t id; /* of the entry */
+} Staged;
+
+/* Of a FileSource: reads the record of @key as the transaction saw it. */
 static int
-get_staged(Store *store, uint64_t id, const RecordKey *key, KvSlice *ret_value)
+get_staged(void *user_data, const RecordKey *key, KvSlice *ret_value)
 {
-	RecordKey put = record_key_part(id, RECORD_PART_PUT, record_slice(key));
-	RecordKey gone =
-		record_key_part(id, RECORD_PART_DELETE, record_slice(key));
+	const Staged *staged = user_data;
+	StoreTxn *plain = &staged->store->plain;
+	RecordKey put =
+		record_key_part(staged->id, RECORD_PART_PUT, record_slice(key));
+	RecordKey gone = record_key_part(staged->id, RECORD_PART_DELETE,
+	                                 record_slice(key));
 	KvSlice nothing;
 	int r;
 
-	r = txn_get(&store->plain, record_slice(&put), ret_value);
+	r = txn_get(plain, record_slice(&put), ret_value);
 	if (r != -ENOENT)
 		return r;
-	r = txn_get(&store->plain, record_slice(&gone), &nothing);
+	r = txn_get(plain, record_slice(&gone), &nothing);
 	if (r != -ENOENT)
 		return r < 0 ? r : -ENOENT;
-	return txn_get(&store->plain, record_slice(key), ret_value);
-}
-
-static int
-read_chunks(Store *store, uint64_t id, const RecordNode *file, uint64_t offset,
-            uint8_t *buf, size_t size)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		uint64_t at = offset + done;
-		size_t skip = at % file->chunk;
-		size_t part = MIN(size - done, file->chunk - skip);
-		RecordKey key = record_key_chunk(file->data, at / file->chunk);
-		KvSlice value = { NULL, 0 };
-		int r;
-
-		r = get_staged(store, id, &key, &value);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		file_copy_or_zero(buf + done, part, value, skip);
-		done += part;
-	}
-	return 0;
+	return txn_get(plain, record_slice(key), ret_value);
 }
 
 static int
@@ -194,6 +180,8 @@ store_quarantine_read(Store *store, uint64_t id, StoreNode node,
                       uint64_t offset, void *buf, size_t size, size_t *ret_size)
 {
 	char text[2 * (RECORD_TEXT_MAX + 1)];
+	Staged staged = { store, id };
+	FileSource source = { get_staged, &staged };
 	RecordHead head;
 	RecordNode file;
 	int r;
@@ -204,16 +192,5 @@ store_quarantine_read(Store *store, uint64_t id, StoreNode node,
 		r = load_file(store, id, node, &file);
 	if (r < 0)
 		return r;
-
-	if (offset >= file.attr.size)
-		size = 0;
-	else
-		size = (size_t)MIN(size, file.attr.size - offset);
-	if (file.data != 0)
-		r = read_chunks(store, id, &file, offset, buf, size);
-	else if (size > 0)
-		file_copy_or_zero(buf, size, file.content, offset);
-	if (r == 0)
-		*ret_size = size;
-	return r;
+	return file_read(&source, &file, offset, buf, size, ret_size);
 }
