@@ -10,6 +10,7 @@
 #include "store/backup_stream.h"
 #include "store/bytes.h"
 #include "store/internal.h"
+#include "store/record_text.h"
 
 /* Bytes given to the sink at a time. */
 #define BLOCK_SIZE ((size_t)1 << 20)
@@ -114,15 +115,13 @@ static int
 check_record(Writer *writer, KvSlice key, KvSlice value)
 {
 	g_autofree char *sentence = NULL;
-	uint64_t id = 0;
+	g_autofree char *what = NULL;
 
 	if (key.size > 0 && key.size <= KV_KEY_MAX &&
 	    value.size <= BACKUP_VALUE_MAX && record_unseal(key, &value) == 0)
 		return 0;
-	(void)record_key_id(key, &id);
-	sentence = g_strdup_printf(
-		"table '%c': the record of id %" G_GUINT64_FORMAT " is damaged",
-		key.size > 0 ? *(const char *)key.data : '?', id);
+	what = record_text(key);
+	sentence = g_strdup_printf("%s is damaged", what);
 	return fail(writer, -EUCLEAN, sentence);
 }
 

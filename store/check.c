@@ -18,6 +18,7 @@
 
 #include "store/internal.h"
 #include "store/name.h"
+#include "store/record_text.h"
 
 static void
 check_node_free(void *data)
@@ -363,12 +364,9 @@ walk(Check *check, RecordTable table)
 			break;
 		step(check);
 		if (record_unseal(key, &value) < 0) {
-			id = 0;
-			record_key_id(key, &id);
-			check_found(check,
-			            "table '%c': the record of id " ID
-			            " is damaged (checksum)",
-			            (char)first, id);
+			g_autofree char *what = record_text(key);
+
+			check_found(check, "%s is damaged (checksum)", what);
 		} else if (table != RECORD_NODE)
 			check_record(check, table, key, value);
 		else if (record_key_id(key, &id))

@@ -58,25 +58,34 @@ cut_and_remove(Store *store)
 }
 
 static void
-count_finding(void *user_data, const char *sentence)
+add_finding(void *user_data, const char *sentence)
 {
-	(*(guint *)user_data)++;
+	g_ptr_array_add(user_data, g_strdup(sentence));
 }
 
-static guint
+/* What a check finds, sentence by sentence. */
+static GPtrArray *
 findings(const char *dir)
 {
+	GPtrArray *told = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *reason = NULL;
 	g_autoptr(Store) reader = NULL;
 	uint64_t count = 0;
-	guint told = 0;
 
 	assert_int_equal(store_open(dir, STORE_READ, NULL, &reader, &reason),
 	                 0);
-	assert_int_equal(
-		store_check(reader, count_finding, NULL, &told, &count), 0);
-	assert_int_equal(told, count);
+	assert_int_equal(store_check(reader, add_finding, NULL, told, &count),
+	                 0);
+	assert_int_equal(told->len, count);
 	return told;
+}
+
+static guint
+count_findings(const char *dir)
+{
+	g_autoptr(GPtrArray) told = findings(dir);
+
+	return told->len;
 }
 
 static void
@@ -140,13 +149,73 @@ whatever_is_missing_is_found(void **state)
 
 	records = records_of(test->dir, id);
 	assert_int_equal(records->len / 2, 1 + 2 + 3 + 2);
-	assert_int_equal(findings(test->dir), 0);
+	assert_int_equal(count_findings(test->dir), 0);
 	for (i = 0; i < records->len; i += 2) {
 		put_raw(test->dir, records->pdata[i], NULL);
-		assert_true(findings(test->dir) > 0);
+		assert_true(count_findings(test->dir) > 0);
 		put_raw(test->dir, records->pdata[i], records->pdata[i + 1]);
 	}
-	assert_int_equal(findings(test->dir), 0);
+	assert_int_equal(count_findings(test->dir), 0);
+}
+
+/* Whether one of @told is that the record of @part of entry @id is damaged. */
+static bool
+is_named(const GPtrArray *told, JournalPart part, uint64_t id)
+{
+	static const char *const names[] = { [JOURNAL_HEAD] = "the entry",
+		                             [JOURNAL_FILE] = "the line of",
+		                             [JOURNAL_PAST] =
+		                                     "what it keeps of" };
+	g_autofree char *begin = g_strdup_printf(
+		"journal %" G_GUINT64_FORMAT ": %s", id, names[part]);
+	guint i;
+
+	for (i = 0; i < told->len; i++)
+		if (g_str_has_prefix(told->pdata[i], begin) &&
+		    g_str_has_suffix(told->pdata[i], "is damaged (checksum)"))
+			return true;
+	return false;
+}
+
+static GBytes *
+flip(GBytes *bytes)
+{
+	gsize size;
+	uint8_t *copy = g_memdup2(g_bytes_get_data(bytes, NULL),
+	                          g_bytes_get_size(bytes));
+
+	size = g_bytes_get_size(bytes);
+	copy[size / 2] ^= 1;
+	return g_bytes_new_take(copy, size);
+}
+
+static void
+whatever_is_damaged_is_named(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(GPtrArray) records = NULL;
+	uint64_t id;
+	guint i;
+
+	id = cut_and_remove(test->store);
+	assert_int_equal(store_close(g_steal_pointer(&test->store)), 0);
+
+	records = records_of(test->dir, id);
+	for (i = 0; i < records->len; i += 2) {
+		GBytes *key = records->pdata[i];
+		g_autoptr(GBytes) bad = flip(records->pdata[i + 1]);
+		g_autoptr(GPtrArray) told = NULL;
+		KvSlice slice;
+		JournalPart part;
+		uint64_t of;
+
+		slice.data = g_bytes_get_data(key, &slice.size);
+		assert_true(journal_key_read(slice, &part, &of));
+		put_raw(test->dir, key, bad);
+		told = findings(test->dir);
+		assert_true(is_named(told, part, id));
+		put_raw(test->dir, key, records->pdata[i + 1]);
+	}
 }
 
 int
@@ -154,6 +223,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(whatever_is_missing_is_found),
+		STORE_TEST(whatever_is_damaged_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
