@@ -100,6 +100,19 @@ check_kept(Check *check, uint64_t id, JournalPast past, KvSlice of,
 	return bytes;
 }
 
+/* Whether @value can be that of @of, what no id was kept of. */
+static bool
+is_sane(JournalPast past, KvSlice of, KvSlice value)
+{
+	StoreNode node;
+
+	if (past == JOURNAL_ABSENT)
+		return value.size == 0;
+	if (past == JOURNAL_LOST)
+		return record_u64_decode(value, &node) == 0;
+	return check_is_sane(of, value);
+}
+
 static void
 check_past(Check *check, uint64_t id, KvSlice key, KvSlice value)
 {
@@ -114,8 +127,7 @@ check_past(Check *check, uint64_t id, KvSlice key, KvSlice value)
 	}
 	if (past == JOURNAL_NODE || past == JOURNAL_DATA)
 		bytes = check_kept(check, id, past, of, value);
-	else if (past == JOURNAL_ABSENT ? value.size > 0
-	                                : !check_is_sane(of, value))
+	else if (!is_sane(past, of, value))
 		check_found(check, "journal " ID ": its past is malformed", id);
 	else
 		bytes = value.size;

@@ -101,18 +101,28 @@ store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
 {
 	FileSource source = { get_seen, txn };
 	RecordNode file;
+	TxnLost lost;
 	int r;
 
 	STORE_LOCK(txn->store);
 	r = file_load(txn, node, &file);
 	if (r < 0)
 		return r;
-	if (txn->lost != NULL && g_hash_table_contains(txn->lost, &node))
-		return -ENODATA;
+	lost = journal_past_lost(txn, node);
+	if (lost != TXN_KEPT)
+		return lost == TXN_LOST_DAMAGED ? -EIO : -ENODATA;
 	return file_read(&source, &file, offset, buf, size, ret_size);
 }
 
 /* ---- writing -------------------------------------------------------------*/
+
+/* Whether @size bytes in chunk @number at @skip are all that it will have. */
+static bool
+is_whole(const RecordNode *file, uint64_t number, size_t skip, size_t size)
+{
+	return skip == 0 && (size == file->chunk ||
+	                     number * file->chunk + size >= file->attr.size);
+}
 
 /* Puts @size bytes into one chunk at @skip. */
 static int
@@ -124,7 +134,7 @@ write_chunk(StoreTxn *txn, const RecordNode *file, uint64_t number, size_t skip,
 	uint8_t *bytes;
 	int r;
 
-	if (skip == 0 && size == file->chunk) {
+	if (is_whole(file, number, skip, size)) {
 		txn_put(txn, record_slice(&key), (KvSlice){ data, size });
 		return 0;
 	}
@@ -157,25 +167,35 @@ write_chunks(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	return r;
 }
 
+/* Whether the chunk at @at, of a write of @size bytes at @offset, can be read if
+ * it has to be. */
+static int
+check_end(StoreTxn *txn, const RecordNode *file, uint64_t at, uint64_t offset,
+          size_t size)
+{
+	uint64_t number = at / file->chunk;
+	uint64_t first = MAX(offset, number * file->chunk);
+	uint64_t end = MIN(offset + size, (number + 1) * file->chunk);
+	RecordKey key = record_key_chunk(file->data, number);
+	KvSlice value;
+	int r;
+
+	if (is_whole(file, number, first % file->chunk, (size_t)(end - first)))
+		return 0;
+	r = txn_get(txn, record_slice(&key), &value);
+	return r == -ENOENT ? 0 : r;
+}
+
 /* Only the first and the last chunk of a write are read before they change;
- * if that fails it must fail before anything has changed. */
+ * if that fails it must fail before anything has changed. What is replaced as a
+ * whole may be damaged. */
 static int
 check_ends(StoreTxn *txn, const RecordNode *file, uint64_t offset, size_t size)
 {
-	uint64_t ends[2] = { offset, offset + size - 1 };
-	KvSlice value;
-	int i;
-	int r;
+	int r = check_end(txn, file, offset, offset, size);
 
-	for (i = 0; i < 2; i++) {
-		RecordKey key =
-			record_key_chunk(file->data, ends[i] / file->chunk);
-
-		r = txn_get(txn, record_slice(&key), &value);
-		if (r < 0 && r != -ENOENT)
-			return r;
-	}
-	return 0;
+	return r < 0 ? r
+	             : check_end(txn, file, offset + size - 1, offset, size);
 }
 
 /* Moves inline content to chunks. */

@@ -32,6 +32,13 @@
  * let it go.
  */
 
+/** Why the content of a file cannot be had of the past. */
+typedef enum TxnLost {
+	TXN_KEPT,         /* it can */
+	TXN_LOST_CHANGED, /* somebody has changed it without a transaction */
+	TXN_LOST_DAMAGED, /* it was damaged already */
+} TxnLost;
+
 /* Counted: its owner has a reference, and each of its entries in the commit
  * queue. */
 struct StoreTxn {
@@ -48,8 +55,9 @@ struct StoreTxn {
 	bool has_spilled;
 	uint64_t spill_at;     /* bytes staged, to look again what can spill */
 	StoreAccount *account; /* owned, with its texts; or NULL */
-	GHashTable *lost; /* of a past: nodes whose content is not known; NULL:
-	                   * it is no past. Nothing can be changed in one. */
+	GHashTable *lost; /* of a past: nodes whose content cannot be had ->
+	                   * TxnLost; NULL: it is no past. Nothing can be
+	                   * changed in one. */
 };
 
 /** The journal as it is, with what is on its way to the disk. */
@@ -287,6 +295,9 @@ void journal_raise_since(Store *store, uint64_t id, int64_t ns,
 void journal_account_free(StoreAccount *account);
 
 /* journal_past.c ------------------------------------------------------------*/
+
+/** Whether the content of @node can be had of @txn, which may be a past. */
+TxnLost journal_past_lost(const StoreTxn *txn, StoreNode node);
 
 /**
  * What there was before the entries from @from to @to. Errors: -ENODATA.

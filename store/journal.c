@@ -27,10 +27,16 @@ typedef struct Draft {
 	const ChangeLayer *layer; /* what the transaction changes */
 	StoreTxn before;          /* what there is without it, */
 	StoreTxn after;           /* and with it */
-	GHashTable *content;      /* data id, of before -> its bytes; owned */
+	GHashTable *content;      /* data id, of before -> Content; owned */
 	ChangeLayer *records;     /* of the entry; owned */
 	StoreJournalEntry head;
 } Draft;
+
+/* What was there before under a data id. */
+typedef struct Content {
+	uint64_t size; /* bytes */
+	StoreNode node;
+} Content;
 
 static void
 put(ChangeLayer *records, RecordKey key, GByteArray *value)
@@ -114,6 +120,16 @@ put_line(Draft *draft, const Change *change, const RecordNode *before,
 	draft->head.files++;
 }
 
+static void
+add_content(Draft *draft, const RecordNode *before)
+{
+	Content content = { before->attr.size, before->attr.node };
+
+	if (before->data != 0)
+		g_hash_table_insert(draft->content, new_id(before->data),
+		                    g_memdup2(&content, sizeof(content)));
+}
+
 /* Enters the node that was changed by @change, unless it had and has no name:
  * then it came and went, or is only still open. */
 static int
@@ -135,9 +151,8 @@ add_line(Draft *draft, const Change *change)
 	is_new = r == -ESTALE;
 	if (r < 0 && !is_new)
 		return r;
-	if (!is_new && before.data != 0)
-		g_hash_table_insert(draft->content, new_id(before.data),
-		                    new_id(before.attr.size));
+	if (!is_new)
+		add_content(draft, &before);
 	if (has_name(&after) || (!is_new && has_name(&before)))
 		put_line(draft, change, is_new ? NULL : &before, &after);
 	return 0;
@@ -161,20 +176,51 @@ add_lines(Draft *draft)
 
 /* ---- the past ------------------------------------------------------------*/
 
+static void
+put_past(Draft *draft, ChangeLayer *past, JournalPast kind, KvSlice key,
+         KvSlice value)
+{
+	RecordKey to = journal_key_past(draft->head.id, kind, key);
+
+	change_layer_put(past, record_slice(&to), value);
+	draft->head.bytes += to.size + value.size;
+}
+
 static int
 add_value(Draft *draft, ChangeLayer *past, KvSlice key)
 {
 	KvSlice value = { "", 0 };
-	RecordKey to;
 	int r;
 
 	r = txn_get(&draft->before, key, &value);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	to = journal_key_past(draft->head.id,
-	                      r == 0 ? JOURNAL_VALUE : JOURNAL_ABSENT, key);
-	change_layer_put(past, record_slice(&to), value);
-	draft->head.bytes += to.size + value.size;
+	put_past(draft, past, r == 0 ? JOURNAL_VALUE : JOURNAL_ABSENT, key,
+	         value);
+	return 0;
+}
+
+/* A chunk that cannot be read may be replaced: then nobody needs it, and the
+ * past does without it. */
+static int
+add_chunk(Draft *draft, ChangeLayer *past, KvSlice key)
+{
+	const Content *content;
+	uint8_t node[8];
+	uint64_t data;
+	int r;
+
+	if (!record_key_id(key, &data))
+		return -EIO;
+	content = g_hash_table_lookup(draft->content, &data);
+	if (content == NULL)
+		return 0;
+	r = add_value(draft, past, key);
+	if (r != -EIO)
+		return r;
+	record_u64_encode(content->node, node);
+	put_past(draft, past, JOURNAL_LOST, key,
+	         (KvSlice){ node, sizeof(node) });
 	return 0;
 }
 
@@ -184,50 +230,44 @@ add_kept(Draft *draft, ChangeLayer *past, const Change *change)
 {
 	bool is_data =
 		change->size == 1 && change->value[0] == RECORD_ORPHAN_DATA;
-	const uint64_t *size;
+	const Content *content;
 	uint8_t bytes[8];
 	RecordNode node;
 	RecordKey key;
+	uint64_t size;
 	uint64_t id;
 	int r = 0;
 
 	if (!record_key_id(change->key, &id))
 		return -EIO;
-	size = is_data ? g_hash_table_lookup(draft->content, &id) : NULL;
-	if (is_data && size == NULL)
+	content = is_data ? g_hash_table_lookup(draft->content, &id) : NULL;
+	if (is_data && content == NULL)
 		return 0;
-	if (!is_data) {
+	if (!is_data)
 		r = node_load_any(&draft->before, id, &node);
-		size = &node.attr.size;
-	}
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
+	size = is_data ? content->size : node.attr.size;
 	key = journal_key_past_id(draft->head.id,
 	                          is_data ? JOURNAL_DATA : JOURNAL_NODE, id);
-	record_u64_encode(*size, bytes);
+	record_u64_encode(size, bytes);
 	change_layer_put(past, record_slice(&key),
 	                 (KvSlice){ bytes, sizeof(bytes) });
 	change_layer_delete(past, change->key);
-	draft->head.bytes += key.size + *size;
+	draft->head.bytes += key.size + size;
 	return 0;
 }
 
 static int
 add_past(Draft *draft, ChangeLayer *past, const Change *change)
 {
-	uint64_t data;
-
 	switch (change->key_bytes[0]) {
 	case RECORD_NODE:
 	case RECORD_NAME:
 	case RECORD_XATTR:
 		return add_value(draft, past, change->key);
 	case RECORD_CHUNK:
-		if (!record_key_id(change->key, &data))
-			return -EIO;
-		return g_hash_table_contains(draft->content, &data)
-		               ? add_value(draft, past, change->key)
-		               : 0;
+		return add_chunk(draft, past, change->key);
 	case RECORD_ORPHAN:
 		return change->value != NULL ? add_kept(draft, past, change)
 		                             : 0;

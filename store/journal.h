@@ -94,7 +94,7 @@ int store_journal_files(Store *store, uint64_t id, StoreJournalFileVisit *visit,
  * change nothing. What was not changed by transactions since then it sees as it
  * is now; so all plain files. A mailbag or message file that somebody has
  * changed without a transaction since then cannot be known: to read it fails
- * with -ENODATA.
+ * with -ENODATA. Where it was damaged when somebody replaced it, with -EIO.
  *
  * For a store that is open for reading; in one that is open for writing it is
  * right until the next change. Memory: what it sees otherwise than it is now.
@@ -122,7 +122,7 @@ int store_past_reach(Store *store, int64_t *ret_ns);
  * locks, and commits @txn; so this can be undone, too.
  *
  * Errors, before anything is staged: -ENOENT no such entry; -EALREADY it was
- * undone, and did nothing; -ENODATA its past is not kept any more; -EBUSY
+ * undone, and did nothing; -ENODATA its past is not kept, or was damaged; -EBUSY
  * something has changed since: the reason says what, and by which entry. Others
  * may come in the midst of it; then @txn must be aborted.
  * Ownership: the caller frees *@ret_reason, one sentence, on any error.

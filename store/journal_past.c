@@ -31,12 +31,39 @@ copy_u64(uint64_t n)
 }
 
 static void
-lose(Past *past, StoreNode node)
+lose(Past *past, StoreNode node, TxnLost why)
 {
-	g_hash_table_add(past->txn->lost, copy_u64(node));
+	g_hash_table_insert(past->txn->lost, copy_u64(node),
+	                    GINT_TO_POINTER(why));
+}
+
+TxnLost
+journal_past_lost(const StoreTxn *txn, StoreNode node)
+{
+	return txn->lost == NULL ? TXN_KEPT
+	                         : (TxnLost)GPOINTER_TO_INT(g_hash_table_lookup(
+					   txn->lost, &node));
 }
 
 /* ---- values --------------------------------------------------------------*/
+
+/* The chunk of @key was damaged. It matters if the file, which was found before
+ * it, had that content then. */
+static int
+lose_chunk(Past *past, KvSlice key, KvSlice value)
+{
+	RecordNode file;
+	StoreNode node;
+	uint64_t data;
+	int r;
+
+	if (!record_key_id(key, &data) || record_u64_decode(value, &node) < 0)
+		return -EIO;
+	r = node_load_any(past->txn, node, &file);
+	if (r == 0 && file.data == data)
+		lose(past, node, TXN_LOST_DAMAGED);
+	return r == -ESTALE ? 0 : r;
+}
 
 /* Puts the value that @key has of the past, unless an earlier entry had one. */
 static int
@@ -48,14 +75,22 @@ add_value(Past *past, KvSlice key, KvSlice value)
 
 	if (!journal_key_read_past(key, &kind, &of))
 		return -EIO;
-	if ((kind != JOURNAL_VALUE && kind != JOURNAL_ABSENT) ||
-	    change_layer_find(layer, of) != NULL)
+	if (change_layer_find(layer, of) != NULL)
 		return 0;
-	if (kind == JOURNAL_VALUE)
+	switch (kind) {
+	case JOURNAL_VALUE:
 		change_layer_put(layer, of, value);
-	else
+		return 0;
+	case JOURNAL_ABSENT:
 		change_layer_delete(layer, of);
-	return 0;
+		return 0;
+	case JOURNAL_LOST:
+		return lose_chunk(past, of, value);
+	case JOURNAL_NODE:
+	case JOURNAL_DATA:
+	default:
+		return 0;
+	}
 }
 
 static int
@@ -84,7 +119,7 @@ add_line(Past *past, const JournalFile *line)
 	const uint64_t *left = g_hash_table_lookup(past->left, &node);
 
 	if (left != NULL && *left != line->before)
-		lose(past, node);
+		lose(past, node, TXN_LOST_CHANGED);
 	g_hash_table_insert(past->left, copy_u64(node), copy_u64(line->after));
 }
 
@@ -139,7 +174,7 @@ compare_now(Past *past)
 		if (r < 0 && r != -ENOENT)
 			return r;
 		if (claim_digest(r == 0 ? &value : NULL) != *(uint64_t *)left)
-			lose(past, *(StoreNode *)key);
+			lose(past, *(StoreNode *)key, TXN_LOST_CHANGED);
 	}
 	return 0;
 }

@@ -145,7 +145,7 @@ journal_key_read_past(KvSlice key, JournalPast *ret_past, KvSlice *ret_of)
 {
 	const uint8_t *bytes = key.data;
 
-	if (key.size < 12 || bytes[10] > JOURNAL_DATA)
+	if (key.size < 12 || bytes[10] > JOURNAL_LOST)
 		return false;
 	*ret_past = (JournalPast)bytes[10];
 	*ret_of = (KvSlice){ bytes + 11, key.size - 11 };

@@ -30,6 +30,8 @@ typedef enum JournalPast {
 	JOURNAL_ABSENT = 1, /* key -> nothing: there was none */
 	JOURNAL_NODE = 2, /* node -> nothing: it has lost its name, and stays */
 	JOURNAL_DATA = 3, /* data id -> nothing: its chunks, likewise */
+	JOURNAL_LOST = 4, /* key of a chunk -> node whose content it was: it was
+	                   * damaged when it was replaced */
 } JournalPast;
 
 /** What happened after this is known as it was before. */

@@ -265,10 +265,15 @@ static int
 check_file(Undo *undo, const UndoFile *file)
 {
 	bool is_dir = S_ISDIR(file->line.mode);
+	TxnLost lost = journal_past_lost(undo->past, file->line.node);
 
-	if (is_dir ? !is_in_place(undo, file)
-	           : g_hash_table_contains(undo->past->lost, &file->line.node))
+	if (is_dir ? !is_in_place(undo, file) : lost == TXN_LOST_CHANGED)
 		return refuse_changed(undo, file);
+	if (lost == TXN_LOST_DAMAGED)
+		return refuse(undo, -ENODATA,
+		              "%s was damaged before: what it was cannot be "
+		              "read",
+		              file->line.old_path);
 	return has_past(file) ? check_name(undo, file) : 0;
 }
 

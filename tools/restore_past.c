@@ -90,6 +90,11 @@ file_fail(const char *path, int r, GError **error)
 		                 "%s was changed without a transaction since "
 		                 "then: what it was is not known",
 		                 path);
+	case -EIO:
+		return tool_fail(error, r,
+		                 "%s was damaged then: what it was cannot be "
+		                 "read",
+		                 path);
 	case -ENOENT:
 		return tool_fail(error, r, "%s: its directory is gone", path);
 	default:

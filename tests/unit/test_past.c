@@ -16,73 +16,11 @@
 
 #include "store/internal.h"
 #include "store/journal.h"
+#include "tests/unit/past_kit.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
 
 /* ---- what a test does ----------------------------------------------------*/
-
-static bool
-keep_last(void *user_data, const StoreJournalEntry *entry)
-{
-	*(uint64_t *)user_data = entry->id;
-	return true;
-}
-
-static uint64_t
-last_entry(Store *store)
-{
-	uint64_t id = 0;
-
-	assert_int_equal(store_journal_list(store, 0, keep_last, &id), 0);
-	return id;
-}
-
-/* Commits @txn and returns the number of its entry. */
-static uint64_t
-commit(TestTxn *b, StoreTxn *txn)
-{
-	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	return last_entry(b->store);
-}
-
-static StoreTxn *
-before(TestTxn *b, uint64_t id)
-{
-	StoreTxn *past = NULL;
-
-	assert_int_equal(store_past_before(b->store, id, &past), 0);
-	return past;
-}
-
-static void
-write_bytes(StoreTxn *txn, StoreNode file, char fill, size_t size)
-{
-	g_autofree char *bytes = g_strnfill(size, fill);
-
-	assert_int_equal(store_file_write(txn, file, 0, bytes, size), 0);
-}
-
-static void
-assert_bytes(StoreTxn *txn, StoreNode file, char fill, size_t size)
-{
-	g_autofree char *want = g_strnfill(size, fill);
-	g_autofree char *got = g_malloc(size + 1);
-	size_t got_size = 0;
-
-	assert_int_equal(
-		store_file_read(txn, file, 0, got, size + 1, &got_size), 0);
-	assert_int_equal(got_size, size);
-	assert_memory_equal(got, want, size);
-}
-
-static StoreNode
-add_bytes(TestTxn *b, const char *name, char fill, size_t size)
-{
-	StoreNode file = test_add_file(b->store, STORE_ROOT, name);
-
-	write_bytes(b->plain, file, fill, size);
-	return file;
-}
 
 static StoreNode
 find(StoreTxn *txn, const char *name)
@@ -123,30 +61,6 @@ assert_names(StoreTxn *txn, const char *want)
 	assert_string_equal(names->str, want);
 }
 
-/* Undoes entry @id, which must work, and returns the number of the undoing. */
-static uint64_t
-undo(TestTxn *b, uint64_t id)
-{
-	g_autofree char *reason = NULL;
-	StoreTxn *txn = test_begin(b);
-
-	if (store_journal_undo(txn, id, &reason) < 0)
-		fail_msg("%s", reason);
-	return commit(b, txn);
-}
-
-static void
-assert_refused(TestTxn *b, uint64_t id, int r, const char *word)
-{
-	g_autofree char *reason = NULL;
-	StoreTxn *txn = test_begin(b);
-
-	assert_int_equal(store_journal_undo(txn, id, &reason), r);
-	assert_non_null(strstr(reason, word));
-	assert_true(store_txn_is_empty(txn));
-	store_txn_abort(txn);
-}
-
 /* ---- the past ------------------------------------------------------------*/
 
 /* Three transactions on a file of 50000 bytes: in place, anew, and away. */
@@ -154,32 +68,32 @@ static void
 each_transaction_has_a_before(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 50000);
+	StoreNode file = test_add_bytes(b, "f", 'a', 50000);
 	g_autoptr(StoreTxn) first = NULL;
 	g_autoptr(StoreTxn) second = NULL;
 	g_autoptr(StoreTxn) third = NULL;
 	StoreTxn *txn = test_begin(b);
 	uint64_t ids[3];
 
-	write_bytes(txn, file, 'b', 50000);
-	ids[0] = commit(b, txn);
+	test_write_bytes(txn, file, 'b', 50000);
+	ids[0] = test_commit(b, txn);
 	txn = test_begin(b);
 	assert_int_equal(store_file_truncate(txn, file, 0), 0);
-	write_bytes(txn, file, 'c', 30000);
-	ids[1] = commit(b, txn);
+	test_write_bytes(txn, file, 'c', 30000);
+	ids[1] = test_commit(b, txn);
 	txn = test_begin(b);
 	remove_in(txn, "f");
-	ids[2] = commit(b, txn);
+	ids[2] = test_commit(b, txn);
 	test_txn_reopen(b);
 
 	assert_names(b->plain, "");
-	first = before(b, ids[0]);
+	first = test_before(b, ids[0]);
 	assert_names(first, "f ");
-	assert_bytes(first, file, 'a', 50000);
-	second = before(b, ids[1]);
-	assert_bytes(second, file, 'b', 50000);
-	third = before(b, ids[2]);
-	assert_bytes(third, file, 'c', 30000);
+	test_assert_bytes(first, file, 'a', 50000);
+	second = test_before(b, ids[1]);
+	test_assert_bytes(second, file, 'b', 50000);
+	third = test_before(b, ids[2]);
+	test_assert_bytes(third, file, 'c', 30000);
 	assert_int_equal(store_file_write(third, file, 0, "x", 1), -EROFS);
 }
 
@@ -187,20 +101,20 @@ static void
 a_replaced_file_is_there_under_its_name(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode bag = add_bytes(b, "bag", 'a', 9000);
-	StoreNode copy = add_bytes(b, "copy", 'b', 5000);
+	StoreNode bag = test_add_bytes(b, "bag", 'a', 9000);
+	StoreNode copy = test_add_bytes(b, "copy", 'b', 5000);
 	g_autoptr(StoreTxn) past = NULL;
 	StoreTxn *txn = test_begin(b);
 	uint64_t id;
 
 	move_in(txn, "copy", "bag", STORE_MOVE_REPLACE);
-	id = commit(b, txn);
+	id = test_commit(b, txn);
 	assert_names(b->plain, "bag ");
-	past = before(b, id);
+	past = test_before(b, id);
 	assert_names(past, "bag copy ");
 	assert_int_equal(find(past, "bag"), bag);
-	assert_bytes(past, bag, 'a', 9000);
-	assert_bytes(past, copy, 'b', 5000);
+	test_assert_bytes(past, bag, 'a', 9000);
+	test_assert_bytes(past, copy, 'b', 5000);
 }
 
 static void
@@ -208,27 +122,27 @@ what_was_published_or_undone_counts_as_it_should(void **state)
 {
 	static const StoreCause cause = { "killed", 1 };
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 10);
+	StoreNode file = test_add_bytes(b, "f", 'a', 10);
 	g_autoptr(StoreTxn) past = NULL;
 	StoreTxn *txn = test_begin(b);
 	uint64_t id;
 
-	write_bytes(txn, file, 'b', 10);
+	test_write_bytes(txn, file, 'b', 10);
 	assert_int_equal(store_txn_publish(&txn), 0);
-	id = last_entry(b->store);
+	id = test_last_entry(b->store);
 	txn = test_begin(b);
-	write_bytes(txn, file, 'c', 10);
+	test_write_bytes(txn, file, 'c', 10);
 	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
-	past = before(b, id);
-	assert_bytes(past, file, 'a', 10);
-	assert_bytes(b->plain, file, 'b', 10);
+	past = test_before(b, id);
+	test_assert_bytes(past, file, 'a', 10);
+	test_assert_bytes(b->plain, file, 'b', 10);
 }
 
 static void
 a_time_is_before_what_ended_later(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 10);
+	StoreNode file = test_add_bytes(b, "f", 'a', 10);
 	g_autoptr(StoreTxn) past = NULL;
 	g_autoptr(StoreTxn) now = NULL;
 	StoreTxn *txn = test_begin(b);
@@ -236,12 +150,12 @@ a_time_is_before_what_ended_later(void **state)
 	int64_t at_ns = store_now_ns();
 	int64_t reach_ns;
 
-	write_bytes(txn, file, 'b', 10);
-	(void)commit(b, txn);
+	test_write_bytes(txn, file, 'b', 10);
+	(void)test_commit(b, txn);
 	assert_int_equal(store_past_open(b->store, at_ns, &past), 0);
-	assert_bytes(past, file, 'a', 10);
+	test_assert_bytes(past, file, 'a', 10);
 	assert_int_equal(store_past_open(b->store, store_now_ns(), &now), 0);
-	assert_bytes(now, file, 'b', 10);
+	test_assert_bytes(now, file, 'b', 10);
 
 	assert_int_equal(store_past_reach(b->store, &reach_ns), 0);
 	assert_true(reach_ns <= at_ns);
@@ -254,7 +168,7 @@ static void
 the_past_begins_anew_where_it_was_not_kept(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 10);
+	StoreNode file = test_add_bytes(b, "f", 'a', 10);
 	g_autoptr(StoreTxn) past = NULL;
 	StoreTxn *none = NULL;
 	StoreTxn *txn = test_begin(b);
@@ -262,19 +176,19 @@ the_past_begins_anew_where_it_was_not_kept(void **state)
 	uint64_t id;
 
 	b->store->options.journal_max = 0;
-	write_bytes(txn, file, 'b', 10);
-	id = commit(b, txn);
+	test_write_bytes(txn, file, 'b', 10);
+	id = test_commit(b, txn);
 	b->store->options.journal_max = 1 << 20;
 	assert_int_equal(store_past_open(b->store, at_ns, &none), -ENODATA);
 	assert_int_equal(store_past_before(b->store, id, &none), -ENODATA);
-	assert_refused(b, id, -ENODATA, "not kept");
+	test_assert_refused(b, id, -ENODATA, "not kept");
 	test_txn_reopen(b);
 	assert_int_equal(store_past_open(b->store, at_ns, &none), -ENODATA);
 
 	txn = test_begin(b);
-	write_bytes(txn, file, 'c', 10);
-	past = before(b, commit(b, txn));
-	assert_bytes(past, file, 'b', 10);
+	test_write_bytes(txn, file, 'c', 10);
+	past = test_before(b, test_commit(b, txn));
+	test_assert_bytes(past, file, 'b', 10);
 }
 
 /* A commit has failed even without its past, and then the oldest goes. */
@@ -282,14 +196,14 @@ static void
 what_failed_does_not_hide_what_was_given_away(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 10);
+	StoreNode file = test_add_bytes(b, "f", 'a', 10);
 	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
 	int64_t at_ns = store_now_ns();
 	StoreTxn *txn = test_begin(b);
 	StoreTxn *none = NULL;
 
-	write_bytes(txn, file, 'b', 10);
-	(void)commit(b, txn);
+	test_write_bytes(txn, file, 'b', 10);
+	(void)test_commit(b, txn);
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
 	kv_fault_limit(b->disk, 1);
@@ -297,9 +211,9 @@ what_failed_does_not_hide_what_was_given_away(void **state)
 	kv_fault_limit(b->disk, 0);
 
 	b->store->options.journal_age_s = 1;
-	while (last_entry(b->store) != 0) {
+	while (test_last_entry(b->store) != 0) {
 		assert_true(g_get_monotonic_time() < deadline);
-		write_bytes(b->plain, file, 'b', 10);
+		test_write_bytes(b->plain, file, 'b', 10);
 		assert_int_equal(store_sync_wait(b->store), 0);
 	}
 	test_txn_reopen(b);
@@ -310,29 +224,29 @@ static void
 what_was_changed_without_a_transaction_is_not_made_up(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 9000);
-	StoreNode gone = add_bytes(b, "g", 'a', 9000);
-	StoreNode well = add_bytes(b, "h", 'a', 9000);
-	StoreNode between = add_bytes(b, "i", 'a', 9000);
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	StoreNode gone = test_add_bytes(b, "g", 'a', 9000);
+	StoreNode well = test_add_bytes(b, "h", 'a', 9000);
+	StoreNode between = test_add_bytes(b, "i", 'a', 9000);
 	g_autoptr(StoreTxn) past = NULL;
 	StoreTxn *txn = test_begin(b);
 	size_t size = 0;
 	uint64_t id;
 	char byte;
 
-	write_bytes(txn, file, 'b', 10);
-	write_bytes(txn, gone, 'b', 10);
-	write_bytes(txn, well, 'b', 10);
-	write_bytes(txn, between, 'b', 10);
-	id = commit(b, txn);
-	write_bytes(b->plain, file, 'c', 9000);
-	write_bytes(b->plain, between, 'c', 9000);
+	test_write_bytes(txn, file, 'b', 10);
+	test_write_bytes(txn, gone, 'b', 10);
+	test_write_bytes(txn, well, 'b', 10);
+	test_write_bytes(txn, between, 'b', 10);
+	id = test_commit(b, txn);
+	test_write_bytes(b->plain, file, 'c', 9000);
+	test_write_bytes(b->plain, between, 'c', 9000);
 	remove_in(b->plain, "g");
 	assert_int_equal(store_sync_wait(b->store), 0);
 	txn = test_begin(b);
-	write_bytes(txn, between, 'd', 10);
-	(void)commit(b, txn);
-	past = before(b, id);
+	test_write_bytes(txn, between, 'd', 10);
+	(void)test_commit(b, txn);
+	past = test_before(b, id);
 	assert_names(past, "f h i ");
 	assert_int_equal(store_file_read(past, between, 0, &byte, 1, &size),
 	                 -ENODATA);
@@ -340,8 +254,8 @@ what_was_changed_without_a_transaction_is_not_made_up(void **state)
 	                 -ENODATA);
 	assert_int_equal(store_file_read(past, gone, 0, &byte, 1, &size),
 	                 -ENODATA);
-	assert_bytes(past, well, 'a', 9000);
-	assert_refused(b, id, -EBUSY, "nobody's transaction");
+	test_assert_bytes(past, well, 'a', 9000);
+	test_assert_refused(b, id, -EBUSY, "nobody's transaction");
 }
 
 /* ---- undoing -------------------------------------------------------------*/
@@ -351,8 +265,8 @@ static void
 all_that_was_done_is_undone_and_done_again(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode changed = add_bytes(b, "changed", 'a', 70000);
-	StoreNode removed = add_bytes(b, "removed", 'r', 9000);
+	StoreNode changed = test_add_bytes(b, "changed", 'a', 70000);
+	StoreNode removed = test_add_bytes(b, "removed", 'r', 9000);
 	StoreAttr attr = { .mode = 0600, .mtime_ns = 5 };
 	StoreAttr got;
 	char value[8] = "";
@@ -360,7 +274,7 @@ all_that_was_done_is_undone_and_done_again(void **state)
 	StoreTxn *txn;
 	uint64_t id;
 
-	add_bytes(b, "old", 'o', 10);
+	test_add_bytes(b, "old", 'o', 10);
 	assert_int_equal(store_xattr_set(b->plain, removed, "user.DOSATTRIB",
 	                                 "0x1", 3, 0),
 	                 0);
@@ -369,18 +283,19 @@ all_that_was_done_is_undone_and_done_again(void **state)
 	                 0);
 	txn = test_begin(b);
 	assert_int_equal(store_file_truncate(txn, changed, 0), 0);
-	write_bytes(txn, changed, 'b', 30000);
+	test_write_bytes(txn, changed, 'b', 30000);
 	remove_in(txn, "removed");
 	move_in(txn, "old", "new", STORE_MOVE_NOREPLACE);
-	write_bytes(txn, test_stage_file(txn, STORE_ROOT, "created"), 'c', 10);
-	id = commit(b, txn);
+	test_write_bytes(txn, test_stage_file(txn, STORE_ROOT, "created"), 'c',
+	                 10);
+	id = test_commit(b, txn);
 
-	id = undo(b, id);
+	id = test_undo(b, id);
 	assert_names(b->plain, "changed old removed ");
-	assert_bytes(b->plain, changed, 'a', 70000);
+	test_assert_bytes(b->plain, changed, 'a', 70000);
 	removed = find(b->plain, "removed");
-	assert_bytes(b->plain, removed, 'r', 9000);
-	assert_bytes(b->plain, find(b->plain, "old"), 'o', 10);
+	test_assert_bytes(b->plain, removed, 'r', 9000);
+	test_assert_bytes(b->plain, find(b->plain, "old"), 'o', 10);
 	assert_int_equal(store_attr_get(b->plain, removed, &got), 0);
 	assert_int_equal(got.mode, S_IFREG | 0600);
 	assert_int_equal(got.mtime_ns, 5);
@@ -389,24 +304,24 @@ all_that_was_done_is_undone_and_done_again(void **state)
 	                 0);
 	assert_string_equal(value, "0x1");
 
-	id = undo(b, id);
+	id = test_undo(b, id);
 	assert_names(b->plain, "changed created new ");
-	assert_bytes(b->plain, changed, 'b', 30000);
-	assert_bytes(b->plain, find(b->plain, "created"), 'c', 10);
-	assert_refused(b, id + 1000, -ENOENT, "no such entry");
+	test_assert_bytes(b->plain, changed, 'b', 30000);
+	test_assert_bytes(b->plain, find(b->plain, "created"), 'c', 10);
+	test_assert_refused(b, id + 1000, -ENOENT, "no such entry");
 }
 
 static void
 what_was_replaced_or_exchanged_goes_back(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode one = add_bytes(b, "one", '1', 10);
-	StoreNode two = add_bytes(b, "two", '2', 10);
-	StoreNode three = add_bytes(b, "three", '3', 10);
+	StoreNode one = test_add_bytes(b, "one", '1', 10);
+	StoreNode two = test_add_bytes(b, "two", '2', 10);
+	StoreNode three = test_add_bytes(b, "three", '3', 10);
 	StoreTxn *txn;
 
-	add_bytes(b, "bag", 'a', 9000);
-	add_bytes(b, "copy", 'b', 5000);
+	test_add_bytes(b, "bag", 'a', 9000);
+	test_add_bytes(b, "copy", 'b', 5000);
 	txn = test_begin(b);
 	move_in(txn, "copy", "bag", STORE_MOVE_REPLACE);
 	/* A circle of three. */
@@ -415,10 +330,10 @@ what_was_replaced_or_exchanged_goes_back(void **state)
 	/* A new file where one was. */
 	move_in(txn, "bag", "was", STORE_MOVE_NOREPLACE);
 	(void)test_stage_file(txn, STORE_ROOT, "bag");
-	(void)undo(b, commit(b, txn));
+	(void)test_undo(b, test_commit(b, txn));
 	assert_names(b->plain, "bag copy one three two ");
-	assert_bytes(b->plain, find(b->plain, "bag"), 'a', 9000);
-	assert_bytes(b->plain, find(b->plain, "copy"), 'b', 5000);
+	test_assert_bytes(b->plain, find(b->plain, "bag"), 'a', 9000);
+	test_assert_bytes(b->plain, find(b->plain, "copy"), 'b', 5000);
 	assert_int_equal(find(b->plain, "one"), one);
 	assert_int_equal(find(b->plain, "two"), two);
 	assert_int_equal(find(b->plain, "three"), three);
@@ -434,56 +349,57 @@ directories_come_and_go_with_what_is_in_them(void **state)
 	StoreEntry entry;
 	StoreTxn *txn;
 
-	write_bytes(b->plain, test_add_file(b->store, sub, "f"), 'x', 5000);
+	test_write_bytes(b->plain, test_add_file(b->store, sub, "f"), 'x',
+	                 5000);
 	txn = test_begin(b);
 	assert_int_equal(store_name_remove(txn, sub, "f", S_IFREG), 0);
 	assert_int_equal(store_name_remove(txn, dir, "sub", S_IFDIR), 0);
 	assert_int_equal(store_name_remove(txn, STORE_ROOT, "d", S_IFDIR), 0);
 	assert_int_equal(store_name_add(txn, STORE_ROOT, "n", &made, &made), 0);
 	(void)test_stage_file(txn, made.node, "g");
-	(void)undo(b, commit(b, txn));
+	(void)test_undo(b, test_commit(b, txn));
 	assert_names(b->plain, "d ");
 	dir = find(b->plain, "d");
 	assert_int_equal(store_name_find(b->plain, dir, "sub", &entry), 0);
 	assert_int_equal(store_name_find(b->plain, entry.node, "f", &entry), 0);
-	assert_bytes(b->plain, entry.node, 'x', 5000);
+	test_assert_bytes(b->plain, entry.node, 'x', 5000);
 }
 
 static void
 what_later_entries_depend_on_stays(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 'a', 10);
+	StoreNode file = test_add_bytes(b, "f", 'a', 10);
 	g_autofree char *word = NULL;
 	StoreTxn *txn = test_begin(b);
 	uint64_t first;
 	uint64_t second;
 	uint64_t third;
 
-	add_bytes(b, "g", 'g', 10);
-	write_bytes(txn, file, 'b', 10);
-	first = commit(b, txn);
+	test_add_bytes(b, "g", 'g', 10);
+	test_write_bytes(txn, file, 'b', 10);
+	first = test_commit(b, txn);
 	txn = test_begin(b);
-	write_bytes(txn, file, 'c', 10);
-	second = commit(b, txn);
+	test_write_bytes(txn, file, 'c', 10);
+	second = test_commit(b, txn);
 	txn = test_begin(b);
 	remove_in(txn, "g");
-	third = commit(b, txn);
+	third = test_commit(b, txn);
 	word = g_strdup_printf("entry %" G_GUINT64_FORMAT " has changed /f",
 	                       second);
-	assert_refused(b, first, -EBUSY, word);
+	test_assert_refused(b, first, -EBUSY, word);
 
 	/* The name of what was removed is taken. */
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
-	second = commit(b, txn);
+	second = test_commit(b, txn);
 	g_free(word);
 	word = g_strdup_printf("entry %" G_GUINT64_FORMAT " has changed /g",
 	                       second);
-	assert_refused(b, third, -EBUSY, word);
+	test_assert_refused(b, third, -EBUSY, word);
 	remove_in(b->plain, "g");
-	(void)undo(b, third);
-	assert_bytes(b->plain, find(b->plain, "g"), 'g', 10);
+	(void)test_undo(b, third);
+	test_assert_bytes(b->plain, find(b->plain, "g"), 'g', 10);
 }
 
 static void
@@ -495,7 +411,8 @@ what_was_undone_cannot_be_undone(void **state)
 
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
-	assert_refused(b, last_entry(b->store), -EALREADY, "did nothing");
+	test_assert_refused(b, test_last_entry(b->store), -EALREADY,
+	                    "did nothing");
 }
 
 /* ---- beside a daemon -----------------------------------------------------*/

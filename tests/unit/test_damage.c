@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What is damaged is never handed out, and in nobody's way who replaces it.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "store/journal.h"
+#include "tests/unit/past_kit.h"
+#include "tests/unit/store_kit.h"
+
+/* Damages chunk @number of @file on the disk. */
+static void
+damage_chunk(TestTxn *b, StoreNode file, uint64_t number)
+{
+	uint8_t bad[20] = { 1 };
+	KvResult result = KV_UNKNOWN;
+	RecordNode node;
+	RecordKey key;
+	KvChange change;
+	KvBatch batch = { .changes = &change, .count = 1 };
+
+	test_txn_reopen(b);
+	g_mutex_lock(&b->store->lock);
+	assert_int_equal(node_load(b->plain, file, &node), 0);
+	g_mutex_unlock(&b->store->lock);
+	key = record_key_chunk(node.data, number);
+	change = (KvChange){ record_slice(&key), { bad, sizeof(bad) } };
+	kv_commit(b->store->kv, &batch, test_keep_result, &result);
+	assert_int_equal(result, KV_COMMITTED);
+	test_txn_reopen(b);
+}
+
+static void
+assert_damaged(TestTxn *b, StoreTxn *txn, StoreNode file, uint64_t offset)
+{
+	size_t size = 0;
+	char byte;
+
+	assert_int_equal(store_file_read(txn, file, offset, &byte, 1, &size),
+	                 -EIO);
+}
+
+/* Each of three chunks, the last one a part of one; and whoever replaces it gets
+ * by. Only what is gone with it cannot be had. */
+static void
+a_damaged_chunk_can_be_replaced(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	StoreNode well = test_add_bytes(b, "g", 'a', 9000);
+	uint64_t number;
+
+	for (number = 0; number < 3; number++) {
+		g_autoptr(StoreTxn) past = NULL;
+		StoreTxn *txn;
+		uint64_t id;
+
+		damage_chunk(b, file, number);
+		assert_damaged(b, b->plain, file, number * RECORD_CHUNK_SMALL);
+		txn = test_begin(b);
+		test_write_bytes(txn, file, 'b', 9000);
+		test_write_bytes(txn, well, 'b', 9000);
+		id = test_commit(b, txn);
+		test_assert_bytes(b->plain, file, 'b', 9000);
+		past = test_before(b, id);
+		assert_damaged(b, past, file, 0);
+		test_assert_bytes(past, well, number == 0 ? 'a' : 'b', 9000);
+		test_assert_refused(b, id, -ENODATA, "/f was damaged");
+	}
+}
+
+static void
+a_damaged_chunk_can_be_cut_off(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	StoreTxn *txn;
+
+	damage_chunk(b, file, 2);
+	txn = test_begin(b);
+	assert_int_equal(store_file_truncate(txn, file, 5000), 0);
+	test_assert_refused(b, test_commit(b, txn), -ENODATA, "/f was damaged");
+	test_assert_bytes(b->plain, file, 'a', 5000);
+}
+
+/* It is no damage of another content that the file had. */
+static void
+what_was_there_before_the_damage_is_known(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	g_autoptr(StoreTxn) past = NULL;
+	StoreTxn *txn = test_begin(b);
+	uint64_t id;
+
+	assert_int_equal(store_file_truncate(txn, file, 0), 0);
+	test_write_bytes(txn, file, 'b', 9000);
+	id = test_commit(b, txn);
+	damage_chunk(b, file, 1);
+	txn = test_begin(b);
+	test_write_bytes(txn, file, 'c', 9000);
+	(void)test_commit(b, txn);
+	past = test_before(b, id);
+	test_assert_bytes(past, file, 'a', 9000);
+}
+
+/* Bytes between those that are written would be made up. */
+static void
+a_part_of_a_damaged_chunk_cannot_be_replaced(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	StoreTxn *txn;
+
+	damage_chunk(b, file, 1);
+	txn = test_begin(b);
+	assert_int_equal(store_file_write(txn, file, 5000, "x", 1), -EIO);
+	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
+	test_write_bytes(b->plain, file, 'b', 9000);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TXN_TEST(a_damaged_chunk_can_be_replaced),
+		TXN_TEST(a_damaged_chunk_can_be_cut_off),
+		TXN_TEST(what_was_there_before_the_damage_is_known),
+		TXN_TEST(a_part_of_a_damaged_chunk_cannot_be_replaced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
