@@ -300,10 +300,11 @@ void journal_account_free(StoreAccount *account);
 TxnLost journal_past_lost(const StoreTxn *txn, StoreNode node);
 
 /**
- * What there was before the entries from @from to @to. Errors: -ENODATA.
- * Ownership: txn_end().
+ * What there was before the entries from @from to @to; the content of what was
+ * changed otherwise between @at_ns and the first of them that has to do with it
+ * is lost. Errors: -ENODATA. Ownership: txn_end().
  */
-int journal_past_of(Store *store, uint64_t from, uint64_t to,
+int journal_past_of(Store *store, uint64_t from, uint64_t to, int64_t at_ns,
                     StoreTxn **ret_past);
 
 /* journal_ring.c ------------------------------------------------------------*/

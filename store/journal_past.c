@@ -10,6 +10,9 @@
  *   them. That nobody changed them otherwise follows from their node: what one
  *   entry has left is what the next one found, and in the end what there is now.
  *   Where it is not, the content is lost, and must not be read.
+ * - Before the first of them has changed it, a node may have been changed
+ *   otherwise, too: then it was found with a time of change that is later than
+ *   what is looked at.
  */
 
 #include <errno.h>
@@ -179,6 +182,26 @@ compare_now(Past *past)
 	return 0;
 }
 
+/* Loses what was found by its first entry as it was not at @at_ns. */
+static int
+compare_then(Past *past, int64_t at_ns)
+{
+	GHashTableIter iter;
+	RecordNode node;
+	void *key;
+	int r = 0;
+
+	g_hash_table_iter_init(&iter, past->left);
+	while (r == 0 && g_hash_table_iter_next(&iter, &key, NULL)) {
+		r = node_load_any(past->txn, *(StoreNode *)key, &node);
+		if (r == 0 && node.attr.ctime_ns > at_ns)
+			lose(past, node.attr.node, TXN_LOST_CHANGED);
+		/* It was not there yet. */
+		r = r == -ESTALE ? 0 : r;
+	}
+	return r;
+}
+
 /* ---- opening -------------------------------------------------------------*/
 
 static StoreTxn *
@@ -195,7 +218,8 @@ past_new(Store *store)
 }
 
 int
-journal_past_of(Store *store, uint64_t from, uint64_t to, StoreTxn **ret_past)
+journal_past_of(Store *store, uint64_t from, uint64_t to, int64_t at_ns,
+                StoreTxn **ret_past)
 {
 	Past past = { .store = store, .txn = past_new(store) };
 	StoreJournalEntry entry = { .id = from - 1 };
@@ -212,6 +236,8 @@ journal_past_of(Store *store, uint64_t from, uint64_t to, StoreTxn **ret_past)
 	} while (r == 0);
 	if (r == 0 || r == -ENOENT)
 		r = compare_now(&past);
+	if (r == 0)
+		r = compare_then(&past, at_ns);
 	g_hash_table_unref(past.left);
 	txn_count(store, past.txn->layer);
 	if (r == 0)
@@ -248,7 +274,8 @@ store_past_open(Store *store, int64_t at_ns, StoreTxn **ret_past)
 	if (at_ns < store->journal.since.ns)
 		return -ENODATA;
 	r = find_entry(store, at_ns, &id);
-	return r < 0 ? r : journal_past_of(store, id, UINT64_MAX, ret_past);
+	return r < 0 ? r
+	             : journal_past_of(store, id, UINT64_MAX, at_ns, ret_past);
 }
 
 int
@@ -260,7 +287,9 @@ store_past_before(Store *store, uint64_t id, StoreTxn **ret_past)
 
 	STORE_LOCK(store);
 	r = journal_get(store, id, &entry, text);
-	return r < 0 ? r : journal_past_of(store, id, UINT64_MAX, ret_past);
+	return r < 0 ? r
+	             : journal_past_of(store, id, UINT64_MAX, entry.ended_ns,
+	                               ret_past);
 }
 
 int

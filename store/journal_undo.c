@@ -162,7 +162,7 @@ read_entry(Undo *undo)
 		              "it was undone, and did nothing");
 	if (!entry.has_past)
 		return refuse_forgotten(undo);
-	r = journal_past_of(store, undo->id, undo->id, &undo->past);
+	r = journal_past_of(store, undo->id, undo->id, INT64_MAX, &undo->past);
 	return r < 0 ? r : read_files(undo);
 }
 

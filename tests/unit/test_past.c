@@ -258,6 +258,36 @@ what_was_changed_without_a_transaction_is_not_made_up(void **state)
 	test_assert_refused(b, id, -EBUSY, "nobody's transaction");
 }
 
+/* Before the first entry that found it so. */
+static void
+what_was_changed_before_the_next_entry_is_not_made_up(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	StoreNode well = test_add_bytes(b, "g", 'a', 9000);
+	g_autoptr(StoreTxn) past = NULL;
+	g_autoptr(StoreTxn) later = NULL;
+	StoreTxn *txn = test_begin(b);
+	int64_t at_ns = store_now_ns();
+	int64_t later_ns;
+	size_t size = 0;
+	char byte;
+
+	while (store_now_ns() == at_ns)
+		continue;
+	test_write_bytes(b->plain, file, 'b', 9000);
+	later_ns = store_now_ns();
+	test_write_bytes(txn, file, 'c', 10);
+	test_write_bytes(txn, well, 'c', 10);
+	(void)test_commit(b, txn);
+	assert_int_equal(store_past_open(b->store, at_ns, &past), 0);
+	assert_int_equal(store_file_read(past, file, 0, &byte, 1, &size),
+	                 -ENODATA);
+	test_assert_bytes(past, well, 'a', 9000);
+	assert_int_equal(store_past_open(b->store, later_ns, &later), 0);
+	test_assert_bytes(later, file, 'b', 9000);
+}
+
 /* ---- undoing -------------------------------------------------------------*/
 
 /* A bit of everything: the contrary of it, and the contrary of that. */
@@ -471,6 +501,7 @@ main(void)
 		TXN_TEST(the_past_begins_anew_where_it_was_not_kept),
 		TXN_TEST(what_failed_does_not_hide_what_was_given_away),
 		TXN_TEST(what_was_changed_without_a_transaction_is_not_made_up),
+		TXN_TEST(what_was_changed_before_the_next_entry_is_not_made_up),
 		TXN_TEST(all_that_was_done_is_undone_and_done_again),
 		TXN_TEST(what_was_replaced_or_exchanged_goes_back),
 		TXN_TEST(directories_come_and_go_with_what_is_in_them),
