@@ -14,6 +14,7 @@ figures of two runs on one machine may differ by half:
   large      a file of 1 GiB in one transaction: how fast, in how much memory
   postoffice looking at 100,000 messages, and who waits for it
   backup     100,000 messages backed up and restored while mail flows
+  undo       a large attachment put back while mail flows
 
 The result of a system is the median over the rounds [least..greatest]; a ratio
 is the median of the ratios of single rounds, and above 1 means that pofs is
@@ -41,6 +42,7 @@ from figures import Table, fresh, program_figures, rotated
 from harness import (HarnessError, Mount, Store, end_with_parent, is_mounted,
                      run, tool, unmount_lazily, wait_until)
 from postoffice import bench_postoffice
+from undo import bench_undo
 
 IMAGE_MIB = 1024
 LARGE_MIB = 1024
@@ -260,12 +262,13 @@ def main():
                         help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
                         help="mail, small, directory, lock, crowd, large, "
-                             "postoffice or backup; all if none")
+                             "postoffice, backup or undo; all if none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     chosen = options.only or ["mail", "small", "directory", "lock",
-                              "crowd", "large", "postoffice", "backup"]
+                              "crowd", "large", "postoffice", "backup",
+                              "undo"]
 
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
@@ -294,6 +297,8 @@ def main():
             bench_postoffice(options, directory)
         if "backup" in chosen:
             bench_backup(directory)
+        if "undo" in chosen:
+            bench_undo(below.path)
 
 
 if __name__ == "__main__":
