@@ -230,6 +230,7 @@ server_open(Server *server)
 		.trace = fs_trace_new(server->options->store),
 		.wait_timer = timer,
 		.later = later,
+		.edits = fs_edit_pool_new(),
 		.turn = &server->turn,
 		.notify = fs_notify_new(server->fuse),
 		.verbose = server->options->verbose,
@@ -240,6 +241,15 @@ server_open(Server *server)
 	return 0;
 }
 
+/* Waits for what is being staged; nobody commits it. */
+static void
+edits_stop(FsMount *mount)
+{
+	if (mount->edits != NULL)
+		g_thread_pool_free(mount->edits, FALSE, TRUE);
+	mount->edits = NULL;
+}
+
 /* Returns the error of the last commit. */
 static int
 server_close(Server *server)
@@ -247,6 +257,7 @@ server_close(Server *server)
 	FsMount *mount = &server->mount;
 	int r;
 
+	edits_stop(mount);
 	fs_handle_table_free(mount->handles);
 	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);
 
@@ -467,6 +478,7 @@ server_run(Server *server, FsLaunch *launch)
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
 	loop_stop(server, LOOPS);
+	edits_stop(&server->mount);
 	/* Closes that are still looked at; their handles are closed below. */
 	fs_later_run(server->mount.later);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);

@@ -24,7 +24,7 @@ break_count(void *user_data, const FsMailbagRow *row)
 
 /* Called with the turn. Returns whether there was anything to break. */
 static bool
-session_break(const FsMount *mount, const FsSession *session, Break *ret_broken)
+session_break(const FsMount *mount, FsSession *session, Break *ret_broken)
 {
 	uint64_t serial = fs_session_serial(session);
 	const FsTransaction *transaction =
@@ -45,6 +45,9 @@ session_break(const FsMount *mount, const FsSession *session, Break *ret_broken)
 	fs_undo_session(
 		mount, session,
 		(FsReason){ FS_UNDONE_BREAK, "broken by the administrator" });
+	/* An edit has its locks by itself. */
+	if (transaction == NULL && ret_broken->locks > 0)
+		fs_session_next_epoch(session);
 	fs_turn_end(mount);
 	return true;
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "fs/op_edit_lock.h"
 #include "fs/ops.h"
 #include "store/edit.h"
 #include "store/journal.h"
@@ -19,16 +20,14 @@
  *   then finds another taken, it lets go and waits for that. So it keeps nobody
  *   waiting for longer than a commit takes, and no circle is closed by it.
  *   All of its waits together are bounded like one.
- * - A tool that goes away while it waits changes nothing.
+ * - Everything that takes long is done on a thread of its own, which has the
+ *   locks but not the turn: the edits are staged there, and nobody who has to do
+ *   with other files notices. What has no lock is looked at once more after it
+ *   was staged; from then on its records are guarded, as in any transaction.
+ * - A tool that goes away, or is broken, before all is staged changes nothing.
  * - If a file is not what it was, what it is now is on disk before the answer,
  *   so that the tool sees it when it looks again.
  */
-
-/* A lock that is to be had. */
-typedef struct Key {
-	char *key; /* owned */
-	bool is_had;
-} Key;
 
 /* A file that everybody sees alike, so that the kernel remembers it. */
 typedef struct Plain {
@@ -36,33 +35,29 @@ typedef struct Plain {
 	StoreNode node; /* its content is another; 0: it comes or goes */
 } Plain;
 
-typedef struct Edit {
+typedef struct Edit Edit;
+
+/* A part of it. Returns 0, or why it was not done. */
+typedef int EditWork(Edit *edit);
+
+struct Edit {
 	const FsMount *mount;
 	FsControlReply *reply; /* owned until it is answered */
 	FsSession *session;    /* a reference */
 	char *who;             /* owned; for the log and the journal */
 	StoreEdits *edits;     /* owned */
-	GArray *keys;          /* Key */
-	GHashTable *known;     /* set of keys, borrowed from there */
+	FsEditLock *lock;      /* owned */
 	GArray *plain;         /* Plain */
 	GHashTable *dirs;      /* set of nodes: names in them change */
-	guint waited;          /* the key that it waits for */
 	int64_t begun_us;      /* monotonic */
+	int64_t waited_us;     /* until it had all locks */
+	EditWork *work;        /* that is being done, and */
+	EditWork *then;        /* with the turn; r is what the work came to */
+	unsigned epoch;        /* of the session, when it had all locks */
+	StoreTxn *txn;         /* owned; what is staged */
 	char *reason;          /* owned; why it was not done */
 	int r;
-} Edit;
-
-static void
-key_clear(void *data)
-{
-	g_free(((Key *)data)->key);
-}
-
-static Key *
-key_at(const Edit *edit, guint i)
-{
-	return &g_array_index(edit->keys, Key, i);
-}
+};
 
 static Edit *
 edit_new(const FsMount *mount, FsControlReply *reply)
@@ -72,14 +67,11 @@ edit_new(const FsMount *mount, FsControlReply *reply)
 	*edit = (Edit){
 		.mount = mount,
 		.reply = reply,
-		.keys = g_array_new(FALSE, FALSE, sizeof(Key)),
-		.known = g_hash_table_new(g_str_hash, g_str_equal),
 		.plain = g_array_new(FALSE, FALSE, sizeof(Plain)),
 		.dirs = g_hash_table_new_full(g_int64_hash, g_int64_equal,
 		                              g_free, NULL),
 		.begun_us = g_get_monotonic_time(),
 	};
-	g_array_set_clear_func(edit->keys, key_clear);
 	return edit;
 }
 
@@ -91,6 +83,9 @@ edit_end(Edit *edit)
 {
 	GVariantBuilder result = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
+	if (edit->r < 0 && edit->reason == NULL)
+		edit->reason = g_strdup_printf("it could not be done: %s",
+		                               g_strerror(-edit->r));
 	if (edit->r == -ESTALE)
 		g_variant_builder_add(&result, "{sv}", "stale",
 		                      fs_control_text(edit->reason));
@@ -103,9 +98,9 @@ edit_end(Edit *edit)
 	          edit->r == 0 ? "done" : edit->reason);
 
 	g_variant_builder_clear(&result);
+	store_txn_abort(edit->txn);
 	store_edits_free(edit->edits);
-	g_hash_table_unref(edit->known);
-	g_array_unref(edit->keys);
+	fs_edit_lock_free(edit->lock);
 	g_array_unref(edit->plain);
 	g_hash_table_unref(edit->dirs);
 	fs_session_unref(edit->session);
@@ -147,38 +142,6 @@ edits_receive(int fd, StoreEdits **ret_edits)
 	return store_edits_decode(bytes, ret_edits);
 }
 
-/* Enters the lock @key, which it takes, unless it is there or none. */
-static void
-key_add(Edit *edit, char *key)
-{
-	Key new = { .key = key };
-
-	if (key == NULL || g_hash_table_contains(edit->known, key)) {
-		g_free(key);
-		return;
-	}
-	g_array_append_val(edit->keys, new);
-	g_hash_table_add(edit->known, key);
-}
-
-/* The lock of whoever works the mailbag of @place off. */
-static char *
-processing_key(const StorePlace *place)
-{
-	StorePlace file = {
-		.dir = place->dir,
-		.office = place->office,
-		.role = LAYOUT_DIR_P1,
-		.kind = LAYOUT_LOCK_FILE,
-	};
-	char mailbag[LAYOUT_MAILBAG_MAX + 1];
-
-	if (!layout_mailbag(place->role, place->name, mailbag))
-		return NULL;
-	(void)g_snprintf(file.name, sizeof file.name, "%s.0LK", mailbag);
-	return fs_lock_key(&file);
-}
-
 static void
 place_enter(Edit *edit, const StorePlace *place, const StoreEdit *one)
 {
@@ -187,9 +150,7 @@ place_enter(Edit *edit, const StorePlace *place, const StoreEdit *one)
 	               one->kind == STORE_EDIT_UNDO || one->node == 0;
 	Plain plain = { .place = *place, .node = is_name ? 0 : one->node };
 
-	key_add(edit, fs_lock_key(place));
-	if (place->kind == LAYOUT_MAILBAG)
-		key_add(edit, processing_key(place));
+	fs_edit_lock_add(edit->lock, place);
 	if (one->kind == STORE_EDIT_EXPECT)
 		return;
 
@@ -204,7 +165,7 @@ place_enter(Edit *edit, const StorePlace *place, const StoreEdit *one)
 		g_array_append_val(edit->plain, plain);
 }
 
-/* Finds what the edits concern. Called with the turn. */
+/* Finds what the edits concern. */
 static int
 edit_survey(Edit *edit)
 {
@@ -226,101 +187,18 @@ edit_survey(Edit *edit)
 	return 0;
 }
 
-/* ---- locks ---------------------------------------------------------------- */
-
-static void
-keys_drop(Edit *edit)
-{
-	uint64_t serial = fs_session_serial(edit->session);
-
-	for (guint i = 0; i < edit->keys->len; i++) {
-		Key *key = key_at(edit, i);
-
-		if (key->is_had)
-			fs_mailbag_lock_drop(edit->mount->mailbags, serial,
-			                     key->key, g_get_monotonic_time());
-		key->is_had = false;
-	}
-}
-
-/* Who has @key, for the administrator. */
-static int
-edit_refuse(Edit *edit, const char *key)
-{
-	const FsMount *mount = edit->mount;
-	g_autofree char *path = NULL;
-	g_autofree char *dir = NULL;
-	g_autoptr(FsSession) session = NULL;
-	FsLockSubject subject = { .name = key };
-	uint64_t holder = 0;
-
-	if (fs_lock_key_parse(key, &subject) &&
-	    store_node_path(store_plain(mount->store), subject.dir, &dir) == 0)
-		path = g_build_filename(dir, subject.name, NULL);
-	else
-		path = g_strdup(subject.name);
-
-	if (fs_mailbag_lock_holder(mount->mailbags, key, &holder))
-		session = fs_session_by_serial(mount->sessions, holder);
-	if (session == NULL)
-		return edit_fail(edit, -EBUSY, "%s is locked", path);
-	return edit_fail(edit, -EBUSY,
-	                 "%s is locked by session %" G_GUINT64_FORMAT
-	                 ", process %d",
-	                 path, holder, (int)fs_session_pid(session));
-}
-
-static int
-key_try(const Edit *edit, Key *key)
-{
-	const FsMount *mount = edit->mount;
-	uint64_t serial = fs_session_serial(edit->session);
-	int64_t now_us = g_get_monotonic_time();
-	int r = 0;
-
-	if (!key->is_had)
-		r = fs_mailbag_lock_try(mount->mailbags, serial, key->key,
-		                        now_us);
-	if (r == -ETXTBSY) {
-		/* Whoever merely keeps it may give it up at once. */
-		fs_commit_press(mount, key->key);
-		r = fs_mailbag_lock_try(mount->mailbags, serial, key->key,
-		                        now_us);
-	}
-	key->is_had = r == 0;
-	return r;
-}
-
-static void edit_granted(void *user_data, int r);
-
-/* Takes all locks. Returns -EINPROGRESS while it waits for one. */
-static int
-keys_take(Edit *edit)
-{
-	FsMailbagAsk ask = {
-		.session = fs_session_serial(edit->session),
-		.now_us = edit->begun_us,
-		.park_us = FS_MAILBAG_STAYS,
-	};
-	FsMailbagWait wait;
-	guint i;
-
-	for (i = 0; i < edit->keys->len; i++)
-		if (key_try(edit, key_at(edit, i)) < 0)
-			break;
-	if (i == edit->keys->len)
-		return 0;
-
-	keys_drop(edit);
-	edit->waited = i;
-	ask.key = key_at(edit, i)->key;
-	if (fs_mailbag_lock_wait(edit->mount->mailbags, &ask, edit_granted,
-	                         edit, &wait) < 0)
-		return edit_refuse(edit, ask.key);
-	return -EINPROGRESS;
-}
-
 /* ---- the change ----------------------------------------------------------- */
+
+/* Whether @one has taken its file away. */
+static bool
+is_removed(const Edit *edit, const StoreEdit *one)
+{
+	StoreAttr attr;
+
+	return one->node != 0 &&
+	       (store_attr_get(edit->txn, one->node, &attr) < 0 ||
+	        attr.parent == 0);
+}
 
 /* Files that others have open are not taken from under them, as DOS would. */
 static int
@@ -331,9 +209,9 @@ opens_check(Edit *edit)
 	for (size_t i = 0; i < store_edits_count(edit->edits); i++) {
 		const StoreEdit *one = store_edits_at(edit->edits, i);
 
-		if (one->kind == STORE_EDIT_REMOVE &&
-		    fs_handle_is_elsewhere(mount->handles, one->node,
-		                           edit->session))
+		if (fs_handle_is_elsewhere(mount->handles, one->node,
+		                           edit->session) &&
+		    is_removed(edit, one))
 			return edit_fail(edit, -EBUSY, "%s is open", one->path);
 	}
 	return 0;
@@ -384,7 +262,7 @@ edit_landed(void *user_data)
 
 	/* Whoever gets the locks now reads what is new. */
 	g_mutex_lock(mount->turn);
-	keys_drop(edit);
+	fs_edit_lock_drop(edit->lock);
 	fs_turn_end(mount);
 	g_mutex_unlock(mount->turn);
 	edit_end(edit);
@@ -416,58 +294,63 @@ edit_synced(void *user_data, int r)
 
 /* What the journal shall tell of it. */
 static void
-edit_account(const Edit *edit, StoreTxn *txn)
+edit_account(const Edit *edit)
 {
 	StoreAccount account = {
 		.session = fs_session_serial(edit->session),
-		.waited_ns = (g_get_monotonic_time() - edit->begun_us) * 1000,
+		.waited_ns = edit->waited_us * 1000,
 	};
 
-	store_txn_account(txn, &account);
+	store_txn_account(edit->txn, &account);
+}
+
+/* Called with all locks, without the turn. */
+static int
+edit_stage(Edit *edit)
+{
+	int r = store_txn_begin(edit->mount->store, edit->who, &edit->txn);
+
+	return r < 0 ? r
+	             : store_edits_apply(edit->txn, edit->edits, &edit->reason);
+}
+
+/* What it has come to until now. */
+static int
+edit_check(Edit *edit)
+{
+	if (edit->r == 0 && !fs_control_is_wanted(edit->reply))
+		edit->r = edit_fail(edit, -ECANCELED,
+		                    "nobody waits for it any more");
+	return edit->r;
 }
 
 /* Called with the turn and all locks. edit_landed() follows if it returns 0. */
 static int
-edit_apply(Edit *edit)
+edit_commit(Edit *edit)
 {
-	Store *store = edit->mount->store;
-	g_autoptr(StoreTxn) txn = NULL;
-	int r;
+	int r = edit_check(edit);
 
-	r = opens_check(edit);
+	if (r == -ESTALE) {
+		store_sync(edit->mount->store, edit_synced, edit);
+		return 0;
+	}
+	if (r == 0 && fs_session_epoch(edit->session) != edit->epoch)
+		r = edit_fail(edit, -ECANCELED, "its session was broken");
 	if (r == 0)
-		r = store_txn_begin(store, edit->who, &txn);
+		r = opens_check(edit);
 	if (r < 0)
 		return r;
 
-	r = store_edits_apply(txn, edit->edits, &edit->reason);
-	if (r == 0) {
-		edit_account(edit, txn);
-		store_txn_commit(&txn, edit_done, edit);
-	} else if (r == -ESTALE) {
-		edit->r = r;
-		store_sync(store, edit_synced, edit);
-		r = 0;
-	}
-	return r;
+	edit_account(edit);
+	store_txn_commit(&edit->txn, edit_done, edit);
+	return 0;
 }
 
-/* Goes on as far as the locks let it. Called with the turn. */
-static int
-edit_try(Edit *edit)
-{
-	int r = keys_take(edit);
-
-	if (r == 0)
-		r = edit_apply(edit);
-	if (r < 0 && r != -EINPROGRESS)
-		keys_drop(edit);
-	return r;
-}
+/* ---- steps ---------------------------------------------------------------- */
 
 /* Takes a step with the turn; ends it if that was the last. */
 static void
-edit_step(Edit *edit, int step(Edit *edit))
+edit_step(Edit *edit, EditWork *step)
 {
 	GMutex *turn = edit->mount->turn;
 	const FsMount *mount = edit->mount;
@@ -475,6 +358,8 @@ edit_step(Edit *edit, int step(Edit *edit))
 
 	g_mutex_lock(turn);
 	r = step(edit);
+	if (r < 0 && r != -EINPROGRESS)
+		fs_edit_lock_drop(edit->lock);
 	fs_turn_end(mount);
 	g_mutex_unlock(turn);
 
@@ -485,28 +370,72 @@ edit_step(Edit *edit, int step(Edit *edit))
 	}
 }
 
-/* ---- waiting -------------------------------------------------------------- */
-
-static int
-edit_wait_ended(Edit *edit)
-{
-	Key *key = key_at(edit, edit->waited);
-
-	key->is_had = edit->r == 0;
-	if (edit->r == 0 && fs_control_is_wanted(edit->reply))
-		return edit_try(edit);
-
-	keys_drop(edit);
-	if (edit->r == -ETXTBSY)
-		return edit_refuse(edit, key->key);
-	return edit_fail(edit, -ECANCELED, "nobody waits for it any more");
-}
-
 /* On the main thread: only there may it be answered. */
 static void
 edit_go_on(void *user_data)
 {
-	edit_step(user_data, edit_wait_ended);
+	Edit *edit = user_data;
+
+	edit_step(edit, edit->then);
+}
+
+/* On the thread of such work. */
+static void
+edit_work(void *data, void *user_data)
+{
+	Edit *edit = data;
+
+	(void)user_data;
+	edit->r = edit->work(edit);
+	fs_later_post(edit->mount->later, edit_go_on, edit);
+}
+
+/* Has @work done without the turn, and @then with it. */
+static void
+edit_begin(Edit *edit, EditWork *work, EditWork *then)
+{
+	edit->work = work;
+	edit->then = then;
+	g_thread_pool_push(edit->mount->edits, edit, NULL);
+}
+
+GThreadPool *
+fs_edit_pool_new(void)
+{
+	return g_thread_pool_new(edit_work, NULL, 1, FALSE, NULL);
+}
+
+/* ---- locks ---------------------------------------------------------------- */
+
+static void edit_granted(void *user_data, int r);
+
+/* Goes on as far as the locks let it. Called with the turn. */
+static int
+edit_lock(Edit *edit)
+{
+	g_autofree char *text = NULL;
+	int r = edit_check(edit);
+
+	if (r == 0)
+		r = fs_edit_lock_take(edit->lock, edit_granted, edit);
+	if (r == -ETXTBSY) {
+		text = fs_edit_lock_text(edit->lock);
+		return edit_fail(edit, -EBUSY, "%s", text);
+	}
+	if (r < 0)
+		return r;
+
+	edit->epoch = fs_session_epoch(edit->session);
+	edit->waited_us = g_get_monotonic_time() - edit->begun_us;
+	edit_begin(edit, edit_stage, edit_commit);
+	return 0;
+}
+
+static int
+edit_wait_ended(Edit *edit)
+{
+	fs_edit_lock_granted(edit->lock, edit->r);
+	return edit_lock(edit);
 }
 
 static void
@@ -515,18 +444,11 @@ edit_granted(void *user_data, int r)
 	Edit *edit = user_data;
 
 	edit->r = r;
+	edit->then = edit_wait_ended;
 	fs_later_post(edit->mount->later, edit_go_on, edit);
 }
 
 /* ---- beginning ------------------------------------------------------------ */
-
-static int
-edit_prepare(Edit *edit)
-{
-	int r = edit_survey(edit);
-
-	return r < 0 ? r : edit_try(edit);
-}
 
 static int
 edit_introduce(Edit *edit, const FsControlAsk *ask)
@@ -546,6 +468,7 @@ edit_introduce(Edit *edit, const FsControlAsk *ask)
 		return edit_fail(edit, r,
 		                 "pofs cannot tell poctl from others; is one "
 		                 "of them in a container?");
+	edit->lock = fs_edit_lock_new(edit->mount, edit->session);
 	return 0;
 }
 
@@ -558,5 +481,5 @@ fs_edit_start(void *user_data, const FsControlAsk *ask, FsControlReply *reply)
 	if (edit->r < 0)
 		edit_end(edit);
 	else
-		edit_step(edit, edit_prepare);
+		edit_begin(edit, edit_survey, edit_lock);
 }

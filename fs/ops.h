@@ -47,6 +47,7 @@ typedef struct FsMount {
 	FsTrace *trace;
 	FsTimer *wait_timer; /* rings for fs_turn_expire() */
 	FsLater *later;
+	GThreadPool *edits; /* op_edit.c's */
 	GMutex *turn;
 	FsNotify *notify;
 	bool verbose;
@@ -241,10 +242,15 @@ GVariant *fs_break_answer(void *user_data, const char *argument,
  * answer comes when it is on disk; it is an a{sv}, in which "stale" is a
  * sentence if nothing was done because a file is not what it was.
  *
- * Threads: the main one; it takes the turn.
+ * Threads: the main one, which takes the turn; what takes long is done on that
+ * of FsMount.edits.
  */
 void fs_edit_start(void *user_data, const FsControlAsk *ask,
                    FsControlReply *reply);
+
+/** The thread for FsMount.edits. Ownership: the caller ends it, which waits,
+ * before the store is closed, and runs what was posted for later. */
+GThreadPool *fs_edit_pool_new(void);
 
 /* ---- op_hold.c ----------------------------------------------------------- */
 

@@ -5,7 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/internal.h"
 #include "store/journal.h"
+
+/* Bytes that are written at a time: others have the store in between. */
+#define BLOCK ((size_t)1 << 18)
 
 /* (kind, path, node, ctime, size, offset, bytes) each. */
 #define EDITS_TYPE "a(ystxttay)"
@@ -316,10 +320,14 @@ static int
 bytes_write(StoreTxn *txn, StoreNode node, const StoreEdit *edit)
 {
 	size_t size;
-	const void *data = g_bytes_get_data(edit->bytes, &size);
+	const uint8_t *data = g_bytes_get_data(edit->bytes, &size);
+	size_t done;
+	int r = 0;
 
-	return size > 0 ? store_file_write(txn, node, edit->offset, data, size)
-	                : 0;
+	for (done = 0; r == 0 && done < size; done += BLOCK)
+		r = store_file_write(txn, node, edit->offset + done,
+		                     data + done, MIN(BLOCK, size - done));
+	return r;
 }
 
 static int
@@ -387,17 +395,32 @@ edit_fail(const StoreEdit *edit, int r, char **ret_reason)
 	return r;
 }
 
+/* Whether everybody sees the files as they were. */
+static int
+edits_check(Store *store, const StoreEdits *edits, char **ret_reason)
+{
+	guint i;
+	int r;
+
+	for (i = 0; i < edits->list->len; i++) {
+		const StoreEdit *edit = edits->list->pdata[i];
+
+		r = edit_check(store_plain(store), edit);
+		if (r < 0)
+			return edit_fail(edit, r, ret_reason);
+	}
+	return 0;
+}
+
 int
 store_edits_apply(StoreTxn *txn, const StoreEdits *edits, char **ret_reason)
 {
 	guint i;
 	int r;
 
-	for (i = 0; i < edits->list->len; i++) {
-		r = edit_check(txn, edits->list->pdata[i]);
-		if (r < 0)
-			return edit_fail(edits->list->pdata[i], r, ret_reason);
-	}
+	r = edits_check(txn->store, edits, ret_reason);
+	if (r < 0)
+		return r;
 	for (i = 0; i < edits->list->len; i++) {
 		const StoreEdit *edit = edits->list->pdata[i];
 
@@ -410,5 +433,6 @@ store_edits_apply(StoreTxn *txn, const StoreEdits *edits, char **ret_reason)
 		if (r < 0)
 			return edit_fail(edit, r, ret_reason);
 	}
-	return 0;
+	/* What others have changed just before it was staged. */
+	return edits_check(txn->store, edits, ret_reason);
 }
