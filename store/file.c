@@ -99,7 +99,8 @@ int
 store_file_read(StoreTxn *txn, StoreNode node, uint64_t offset, void *buf,
                 size_t size, size_t *ret_size)
 {
-	FileSource source = { get_seen, txn };
+	FileSource source = { txn->lost != NULL ? journal_past_get : get_seen,
+		              txn };
 	RecordNode file;
 	TxnLost lost;
 	int r;
@@ -537,6 +538,15 @@ seek_hole(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	return 0;
 }
 
+/* Of a past: it has no list of its chunks. */
+static int
+seek_whole(const RecordNode *file, uint64_t offset, StoreSeek what,
+           uint64_t *ret_offset)
+{
+	*ret_offset = what == STORE_SEEK_DATA ? offset : file->attr.size;
+	return 0;
+}
+
 static int
 seek_inline(const RecordNode *file, uint64_t offset, StoreSeek what,
             uint64_t *ret_offset)
@@ -563,6 +573,8 @@ store_file_seek(StoreTxn *txn, StoreNode node, uint64_t offset, StoreSeek what,
 		return r;
 	if (offset >= file.attr.size)
 		return -ENXIO;
+	if (txn->lost != NULL)
+		return seek_whole(&file, offset, what, ret_offset);
 	if (file.data == 0)
 		return seek_inline(&file, offset, what, ret_offset);
 	return what == STORE_SEEK_DATA

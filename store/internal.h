@@ -55,9 +55,11 @@ struct StoreTxn {
 	bool has_spilled;
 	uint64_t spill_at;     /* bytes staged, to look again what can spill */
 	StoreAccount *account; /* owned, with its texts; or NULL */
-	GHashTable *lost; /* of a past: nodes whose content cannot be had ->
+	GHashTable *lost;  /* of a past: nodes whose content cannot be had ->
 	                   * TxnLost; NULL: it is no past. Nothing can be
 	                   * changed in one. */
+	ChangeLayer *kept; /* of a past: chunks -> the entries that have them;
+	                    * owned */
 };
 
 /** The journal as it is, with what is on its way to the disk. */
@@ -298,6 +300,8 @@ void journal_account_free(StoreAccount *account);
 
 /** Whether the content of @node can be had of @txn, which may be a past. */
 TxnLost journal_past_lost(const StoreTxn *txn, StoreNode node);
+/** Of a FileSource, of the past @user_data. Errors: also -ENODATA. */
+int journal_past_get(void *user_data, const RecordKey *key, KvSlice *ret_value);
 
 /**
  * What there was before the entries from @from to @to; the content of what was

@@ -97,7 +97,8 @@ int store_journal_files(Store *store, uint64_t id, StoreJournalFileVisit *visit,
  * with -ENODATA. Where it was damaged when somebody replaced it, with -EIO.
  *
  * For a store that is open for reading; in one that is open for writing it is
- * right until the next change. Memory: what it sees otherwise than it is now.
+ * right until the next change. Memory: some hundred bytes for each record that it
+ * sees otherwise than it is now.
  *
  * Errors: -ENODATA if the journal does not reach back that far; see
  * store_past_reach().

@@ -6,6 +6,9 @@
  * - The entries from that time on are gone through, oldest first. The first that
  *   has a value of a key has the one of that time: all of them together are a
  *   layer over what there is now, like that of any transaction.
+ * - Of chunks only the entry is remembered that has their value: whoever reads a
+ *   file has it from there. So the past takes no more memory, and no longer to be
+ *   put together, for a large file than for a small one.
  * - Chunks have their value in the entry of the first transaction that changed
  *   them. That nobody changed them otherwise follows from their node: what one
  *   entry has left is what the next one found, and in the end what there is now.
@@ -48,6 +51,28 @@ journal_past_lost(const StoreTxn *txn, StoreNode node)
 					   txn->lost, &node));
 }
 
+int
+journal_past_get(void *user_data, const RecordKey *key, KvSlice *ret_value)
+{
+	StoreTxn *txn = user_data;
+	const Change *kept = change_layer_find(txn->kept, record_slice(key));
+	RecordKey to;
+	uint64_t id;
+	int r;
+
+	if (kept == NULL)
+		return txn_get(txn, record_slice(key), ret_value);
+	if (kept->value == NULL)
+		return -ENOENT;
+	r = record_u64_decode((KvSlice){ kept->value, kept->size }, &id);
+	if (r < 0)
+		return r;
+	to = journal_key_past(id, JOURNAL_VALUE, record_slice(key));
+	r = txn_get(&txn->store->plain, record_slice(&to), ret_value);
+	/* It has expired meanwhile; that is no hole. */
+	return r == -ENOENT ? -ENODATA : r;
+}
+
 /* ---- values --------------------------------------------------------------*/
 
 /* The chunk of @key was damaged. It matters if the file, which was found before
@@ -68,27 +93,56 @@ lose_chunk(Past *past, KvSlice key, KvSlice value)
 	return r == -ESTALE ? 0 : r;
 }
 
-/* Puts the value that @key has of the past, unless an earlier entry had one. */
-static int
-add_value(Past *past, KvSlice key, KvSlice value)
+static bool
+is_chunk(KvSlice key)
 {
-	ChangeLayer *layer = past->txn->layer;
+	return *(const uint8_t *)key.data == RECORD_CHUNK;
+}
+
+/* Puts the value that entry @id has of @of, at @key. */
+static int
+put_value(Past *past, uint64_t id, KvSlice key, KvSlice of)
+{
+	uint8_t number[8];
+	KvSlice value;
+	int r;
+
+	if (is_chunk(of)) {
+		record_u64_encode(id, number);
+		change_layer_put(past->txn->kept, of,
+		                 (KvSlice){ number, sizeof(number) });
+		return 0;
+	}
+	r = txn_get(&past->store->plain, key, &value);
+	if (r == 0)
+		change_layer_put(past->txn->layer, of, value);
+	return r;
+}
+
+/* Puts what entry @id has at @key, unless an earlier one had a value of that. */
+static int
+add_value(Past *past, uint64_t id, KvSlice key)
+{
+	ChangeLayer *layer;
 	JournalPast kind;
+	KvSlice value;
 	KvSlice of;
+	int r;
 
 	if (!journal_key_read_past(key, &kind, &of))
 		return -EIO;
+	layer = is_chunk(of) ? past->txn->kept : past->txn->layer;
 	if (change_layer_find(layer, of) != NULL)
 		return 0;
 	switch (kind) {
 	case JOURNAL_VALUE:
-		change_layer_put(layer, of, value);
-		return 0;
+		return put_value(past, id, key, of);
 	case JOURNAL_ABSENT:
 		change_layer_delete(layer, of);
 		return 0;
 	case JOURNAL_LOST:
-		return lose_chunk(past, of, value);
+		r = txn_get(&past->store->plain, key, &value);
+		return r < 0 ? r : lose_chunk(past, of, value);
 	case JOURNAL_NODE:
 	case JOURNAL_DATA:
 	default:
@@ -106,10 +160,11 @@ add_values(Past *past, uint64_t id)
 	int r;
 
 	r = txn_iter_begin(&past->store->plain, &prefix, &prefix, &iter);
+	iter.is_of_keys = true;
 	while (r == 0) {
 		r = txn_iter_next(&iter, &key, &value);
 		if (r == 0)
-			r = add_value(past, key, value);
+			r = add_value(past, id, key);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
@@ -212,6 +267,7 @@ past_new(Store *store)
 	txn->store = store;
 	txn->who = g_strdup("the past");
 	txn->layer = change_layer_new();
+	txn->kept = change_layer_new();
 	txn->lost = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 	                                  NULL);
 	return txn;

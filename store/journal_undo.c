@@ -557,6 +557,8 @@ apply(Undo *undo)
 	for (i = 0; r == 0 && i < undo->files->len; i++)
 		if (has_past(undo->files->pdata[i]))
 			r = restore(undo, undo->files->pdata[i]);
+	if (r == -ENODATA)
+		return refuse_forgotten(undo);
 	return r == 0 ? check_past(undo) : r;
 }
 

@@ -40,6 +40,7 @@ txn_clear(void *data)
 	g_free(txn->who);
 	journal_account_free(txn->account);
 	change_layer_free(txn->layer);
+	change_layer_free(txn->kept);
 	g_clear_pointer(&txn->touched, g_hash_table_unref);
 	g_clear_pointer(&txn->fresh, g_hash_table_unref);
 	g_clear_pointer(&txn->lost, g_hash_table_unref);

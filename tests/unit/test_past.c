@@ -74,6 +74,7 @@ each_transaction_has_a_before(void **state)
 	g_autoptr(StoreTxn) third = NULL;
 	StoreTxn *txn = test_begin(b);
 	uint64_t ids[3];
+	uint64_t end = 0;
 
 	test_write_bytes(txn, file, 'b', 50000);
 	ids[0] = test_commit(b, txn);
@@ -95,6 +96,9 @@ each_transaction_has_a_before(void **state)
 	third = test_before(b, ids[2]);
 	test_assert_bytes(third, file, 'c', 30000);
 	assert_int_equal(store_file_write(third, file, 0, "x", 1), -EROFS);
+	assert_int_equal(store_file_seek(third, file, 0, STORE_SEEK_HOLE, &end),
+	                 0);
+	assert_int_equal(end, 30000);
 }
 
 static void
