@@ -328,6 +328,9 @@ int journal_head_next(TxnIter *iter, StoreJournalEntry *ret_entry,
  * Errors: -ENOENT at the end. Ownership: the caller frees *@ret_paths. */
 int journal_file_next(TxnIter *iter, uint64_t *ret_id, JournalFile *ret_file,
                       char **ret_paths);
+/** The first entry from @id on that has changed @file, or has put another where
+ * it was; 0: none. Unlocked. */
+uint64_t journal_find(Store *store, uint64_t id, const StoreJournalFile *file);
 /** Expires entries and erases up to @budget records of what they had. Returns
  * whether nothing is left to be erased. */
 bool journal_reap(Store *store, size_t budget);

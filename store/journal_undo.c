@@ -35,12 +35,14 @@ typedef struct UndoFile {
 
 typedef struct Undo {
 	StoreTxn *txn;
-	StoreTxn *past;   /* owned */
-	uint64_t id;      /* of the entry */
-	GPtrArray *files; /* owned UndoFile */
-	bool has_dirs;    /* among them */
-	unsigned aside;   /* how many have stepped aside */
-	char *reason;     /* owned */
+	StoreTxn *past;          /* owned */
+	uint64_t id;             /* of the entry */
+	GPtrArray *files;        /* owned UndoFile */
+	bool has_dirs;           /* among them */
+	unsigned aside;          /* how many have stepped aside */
+	GHashTable *by_node;     /* node -> of files, as the entry calls it */
+	const UndoFile *changed; /* of files: why it cannot be undone */
+	char *reason;            /* owned */
 } Undo;
 
 static void
@@ -56,6 +58,7 @@ static void
 undo_clear(Undo *undo)
 {
 	g_clear_pointer(&undo->past, store_txn_abort);
+	g_hash_table_unref(undo->by_node);
 	g_ptr_array_unref(undo->files);
 	g_free(undo->reason);
 }
@@ -84,15 +87,7 @@ refuse_forgotten(Undo *undo)
 static UndoFile *
 find_file(const Undo *undo, StoreNode node)
 {
-	guint i;
-
-	for (i = 0; i < undo->files->len; i++) {
-		UndoFile *file = undo->files->pdata[i];
-
-		if (file->line.node == node)
-			return file;
-	}
-	return NULL;
+	return g_hash_table_lookup(undo->by_node, &node);
 }
 
 static bool
@@ -120,6 +115,7 @@ add_file(Undo *undo, TxnIter *iter)
 	g_ptr_array_add(undo->files, file);
 	file->paths = g_steal_pointer(&paths);
 	file->line = line.file;
+	g_hash_table_insert(undo->by_node, &file->line.node, file);
 	undo->has_dirs |= S_ISDIR(line.file.mode);
 	if (line.file.what != STORE_UNDONE_REMOVED)
 		file->node = line.file.node;
@@ -168,43 +164,20 @@ read_entry(Undo *undo)
 
 /* ---- whether it can be undone; locked -------------------------------------*/
 
-static bool
-is_of(const JournalFile *line, const StoreJournalFile *file)
-{
-	return line->file.node == file->node ||
-	       (line->file.new_path[0] != '\0' &&
-	        strcmp(line->file.new_path, file->old_path) == 0);
-}
-
-/* The first later entry that has to do with @file; 0 if there is none. */
-static uint64_t
-later_entry(const Undo *undo, const StoreJournalFile *file)
-{
-	RecordKey prefix = journal_key_part(JOURNAL_FILE);
-	RecordKey from = journal_key(JOURNAL_FILE, undo->id + 1);
-	uint64_t found = 0;
-	TxnIter iter;
-	int r;
-
-	r = txn_iter_begin(&undo->txn->store->plain, &prefix, &from, &iter);
-	while (r == 0 && found == 0) {
-		g_autofree char *paths = NULL;
-		JournalFile line;
-		uint64_t id;
-
-		r = journal_file_next(&iter, &id, &line, &paths);
-		if (r == 0 && is_of(&line, file))
-			found = id;
-	}
-	txn_iter_end(&iter);
-	return found;
-}
-
+/* By whom is looked for later. */
 static int
 refuse_changed(Undo *undo, const UndoFile *file)
 {
-	const StoreJournalFile *line = &file->line;
-	uint64_t id = later_entry(undo, line);
+	undo->changed = file;
+	return -EBUSY;
+}
+
+/* Unlocked: the journal may be long. */
+static int
+say_changed(Undo *undo)
+{
+	const StoreJournalFile *line = &undo->changed->line;
+	uint64_t id = journal_find(undo->txn->store, undo->id + 1, line);
 	const char *path =
 		line->new_path[0] != '\0' ? line->new_path : line->old_path;
 
@@ -278,16 +251,29 @@ check_file(Undo *undo, const UndoFile *file)
 }
 
 static int
+prepare_file(Undo *undo, const UndoFile *file)
+{
+	STORE_LOCK(undo->txn->store);
+	return check_file(undo, file);
+}
+
+static int
+prepare_entry(Undo *undo)
+{
+	STORE_LOCK(undo->txn->store);
+	return read_entry(undo);
+}
+
+/* Unlocked; so are the others below. */
+static int
 prepare(Undo *undo)
 {
+	int r = prepare_entry(undo);
 	guint i;
-	int r;
 
-	STORE_LOCK(undo->txn->store);
-	r = read_entry(undo);
 	for (i = 0; r == 0 && i < undo->files->len; i++)
-		r = check_file(undo, undo->files->pdata[i]);
-	return r;
+		r = prepare_file(undo, undo->files->pdata[i]);
+	return undo->changed != NULL ? say_changed(undo) : r;
 }
 
 /* ---- names ---------------------------------------------------------------*/
@@ -568,7 +554,9 @@ store_journal_undo(StoreTxn *txn, uint64_t id, char **ret_reason)
 	g_auto(Undo)
 		undo = { .txn = txn,
 		         .id = id,
-		         .files = g_ptr_array_new_with_free_func(file_free) };
+		         .files = g_ptr_array_new_with_free_func(file_free),
+		         .by_node = g_hash_table_new(g_int64_hash,
+		                                     g_int64_equal) };
 	int r;
 
 	r = prepare(&undo);

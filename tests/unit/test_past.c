@@ -436,6 +436,33 @@ what_later_entries_depend_on_stays(void **state)
 	test_assert_bytes(b->plain, find(b->plain, "g"), 'g', 10);
 }
 
+/* However many there are in between. */
+static void
+the_entry_that_stands_in_the_way_is_found(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 10);
+	g_autofree char *word = NULL;
+	StoreTxn *txn = test_begin(b);
+	uint64_t first;
+	int i;
+
+	test_write_bytes(txn, file, 'b', 10);
+	first = test_commit(b, txn);
+	txn = test_begin(b);
+	for (i = 0; i < 2500; i++) {
+		g_autofree char *name = g_strdup_printf("g%d", i);
+
+		(void)test_stage_file(txn, STORE_ROOT, name);
+	}
+	(void)test_commit(b, txn);
+	txn = test_begin(b);
+	test_write_bytes(txn, file, 'c', 10);
+	word = g_strdup_printf("entry %" G_GUINT64_FORMAT " has changed /f",
+	                       test_commit(b, txn));
+	test_assert_refused(b, first, -EBUSY, word);
+}
+
 static void
 what_was_undone_cannot_be_undone(void **state)
 {
@@ -510,6 +537,7 @@ main(void)
 		TXN_TEST(what_was_replaced_or_exchanged_goes_back),
 		TXN_TEST(directories_come_and_go_with_what_is_in_them),
 		TXN_TEST(what_later_entries_depend_on_stays),
+		TXN_TEST(the_entry_that_stands_in_the_way_is_found),
 		TXN_TEST(what_was_undone_cannot_be_undone),
 		STORE_TEST(another_process_looks_back),
 	};
