@@ -143,31 +143,55 @@ test_count_records(TestStore *test, char table)
 	return count;
 }
 
-void
-test_fault_format(KvFaultDisk *disk)
+/* The records of an empty store, keys and values by turns. To create one takes
+ * some flushes of the disk: it is done once. */
+static GPtrArray *
+first_records(void)
 {
-	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	static GPtrArray *records;
+	g_autofree char *dir = NULL;
 	g_autofree char *reason = NULL;
-	g_autoptr(Kv) to = kv_fault_open(disk);
 	g_autoptr(Kv) from = NULL;
 	g_autoptr(KvSnapshot) snapshot = NULL;
 	g_autoptr(KvIter) iter = NULL;
 	KvSlice key = { "", 1 };
 	KvSlice value;
 
+	if (records != NULL)
+		return records;
+	records = g_ptr_array_new();
+	dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
 	assert_int_equal(store_create(dir, NULL, &reason), 0);
 	assert_int_equal(kv_lmdb_open(dir, false, 0, &from, &reason), 0);
 	assert_int_equal(kv_snapshot(from, &snapshot), 0);
 	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
 	while (kv_iter_next(iter, &key, &value) == 0) {
-		KvChange change = { key, value };
+		g_ptr_array_add(records, g_bytes_new(key.data, key.size));
+		g_ptr_array_add(records, g_bytes_new(value.data, value.size));
+	}
+	test_remove_files(dir);
+	return records;
+}
+
+void
+test_fault_format(KvFaultDisk *disk)
+{
+	g_autoptr(Kv) to = kv_fault_open(disk);
+	GPtrArray *records = first_records();
+	guint i;
+
+	for (i = 0; i < records->len; i += 2) {
+		KvChange change;
 		KvBatch batch = { .changes = &change, .count = 1 };
 		KvResult result;
 
+		change.key.data =
+			g_bytes_get_data(records->pdata[i], &change.key.size);
+		change.value.data = g_bytes_get_data(records->pdata[i + 1],
+		                                     &change.value.size);
 		kv_commit(to, &batch, test_keep_result, &result);
 		assert_int_equal(result, KV_COMMITTED);
 	}
-	test_remove_files(dir);
 }
 
 int
