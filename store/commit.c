@@ -516,13 +516,18 @@ commit_singly(CommitGroup *group)
 	}
 }
 
-/* Erases some of what nobody needs any more. Returns whether none is left. */
+/* Erases some of what nobody needs any more. Returns whether none is left that
+ * could be. */
 static bool
 reap(Store *store)
 {
 	size_t budget = orphan_budget(store);
-	bool is_done = journal_reap(store, budget);
+	bool is_done;
 
+	/* It cannot be told what may be erased: not before the next change. */
+	if (budget == 0)
+		return true;
+	is_done = journal_reap(store, budget);
 	return orphan_reap(store, budget) && is_done;
 }
 

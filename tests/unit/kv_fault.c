@@ -19,6 +19,7 @@ struct KvFaultDisk {
 	uint64_t commits;
 	unsigned bad_reopens;
 	bool is_broken;
+	bool is_hidden;
 	GCond cond;    /* is_held or held has changed */
 	bool is_held;  /* commits wait */
 	bool has_held; /* one does */
@@ -137,6 +138,14 @@ kv_fault_limit(KvFaultDisk *disk, size_t bytes)
 {
 	g_mutex_lock(&disk->lock);
 	disk->limit = bytes;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_hide_room(KvFaultDisk *disk, bool is_hidden)
+{
+	g_mutex_lock(&disk->lock);
+	disk->is_hidden = is_hidden;
 	g_mutex_unlock(&disk->lock);
 }
 
@@ -353,8 +362,13 @@ static int
 fault_room(Kv *kv, KvRoom *ret_room)
 {
 	KvFault *fault = (KvFault *)kv;
+	KvFaultDisk *disk = fault->disk;
+	bool is_hidden;
 
-	if (read_fails(fault))
+	g_mutex_lock(&disk->lock);
+	is_hidden = disk->is_hidden;
+	g_mutex_unlock(&disk->lock);
+	if (read_fails(fault) || is_hidden)
 		return -EIO;
 	*ret_room = (KvRoom){ .map_size = UINT64_C(1) << 40,
 		              .free = UINT64_C(1) << 40 };

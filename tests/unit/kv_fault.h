@@ -46,6 +46,9 @@ void kv_fault_await_held(KvFaultDisk *disk);
 /** Leaves no room for batches of more than @bytes, keys and values; 0: any. */
 void kv_fault_limit(KvFaultDisk *disk, size_t bytes);
 
+/** Makes kv_room() fail until told otherwise. */
+void kv_fault_hide_room(KvFaultDisk *disk, bool is_hidden);
+
 /** How many calls were made since the plan. */
 uint64_t kv_fault_calls(const KvFaultDisk *disk);
 

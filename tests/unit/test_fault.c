@@ -356,6 +356,32 @@ another_writer_stops_the_store_for_good(void **state)
 	store_close(store);
 }
 
+/* What there is to be erased waits, and nobody works meanwhile. */
+static void
+what_room_there_is_may_be_unknown(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	Store *store = NULL;
+
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open(disk, &store), 0);
+	assert_int_equal(add(store_plain(store), "file"), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	kv_fault_hide_room(disk, true);
+	assert_int_equal(store_name_remove(store_plain(store), STORE_ROOT,
+	                                   "file", S_IFREG),
+	                 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	g_mutex_lock(&store->lock);
+	assert_false(g_queue_is_empty(&store->orphans));
+	assert_false(store->is_urgent);
+	g_mutex_unlock(&store->lock);
+	kv_fault_hide_room(disk, false);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_true(g_queue_is_empty(&store->orphans));
+	assert_int_equal(store_close(store), 0);
+}
+
 int
 main(void)
 {
@@ -364,6 +390,7 @@ main(void)
 		cmocka_unit_test(
 			a_dead_disk_acknowledges_nothing_and_comes_back),
 		cmocka_unit_test(a_disk_that_comes_back_is_noticed_unasked),
+		cmocka_unit_test(what_room_there_is_may_be_unknown),
 		cmocka_unit_test(another_writer_stops_the_store_for_good),
 	};
 
