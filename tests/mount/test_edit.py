@@ -11,7 +11,7 @@ import pytest
 
 from actor import Actor
 from harness import DEADLINE_S, Mount, poctl, program, wait_until
-from postoffice import HEADER, KEY, Office, deliver
+from postoffice import HEADER, KEY, MESSAGE, Office, deliver
 
 EMPTY = (KEY, b"")
 
@@ -246,6 +246,38 @@ def test_a_command_that_is_killed_changes_nothing(a, admin):
         wait_until(lambda: not admin.waiters(), "its place is given up")
     a.call("os.close", fd)
     assert admin.mailbag() == before
+
+
+# ---- who has a file open ----------------------------------------------------
+
+def last_entry(admin):
+    """The number of the journal's last entry."""
+    done = poctl("log", "--json", admin.store)
+    return json.loads(done.stdout)["journal"][-1]["id"]
+
+
+def test_what_is_open_is_not_undone_away(a, b, admin):
+    """A message that a client reads; but what it is told stays the same."""
+    a.call("os.close", deliver(a, admin.office))
+    entry = last_entry(admin)
+    fd = b.call("os.open", admin.office.mai, os.O_RDONLY)
+    status, text = end(start("undo", admin.store, entry))
+    assert status == 1
+    assert text == "poctl: /PO/MAI/MA7/00000017.MAI is open\n"
+    assert b.call("client.get", admin.office.mai) == MESSAGE
+    assert admin.mailbag() == (b"\1" + KEY[1:], 3 * HEADER)
+    b.call("os.close", fd)
+    assert end(start("undo", admin.store, entry))[0] == 0
+    assert not admin.office.mai.exists()
+
+
+def test_what_is_open_may_be_as_it_was(a, b, admin):
+    """A mailbag that a client looks at stays there, with another content."""
+    a.call("os.close", deliver(a, admin.office))
+    fd = b.call("os.open", admin.office.key("A"), os.O_RDONLY)
+    assert b.call("os.pread", fd, 600, 0)[:1] == b"\1"
+    assert end(start("undo", admin.store, last_entry(admin)))[0] == 0
+    assert b.call("os.pread", fd, 600, 0)[:1] == b"\7"
 
 
 # ---- ends -------------------------------------------------------------------
