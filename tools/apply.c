@@ -414,17 +414,21 @@ int
 tool_apply(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
            GError **error)
 {
+	unsigned looks = apply->has_records ? 1 : LOOKS_MAX;
 	g_autoptr(GError) problem = NULL;
 	int r = -ESTALE;
 
-	for (unsigned i = 0; r == -ESTALE && i < LOOKS_MAX; i++) {
+	for (unsigned i = 0; r == -ESTALE && i < looks; i++) {
 		g_clear_error(&problem);
 		r = look(apply, plan, user_data, ret_count, &problem);
 	}
 	if (r == -ESTALE)
-		return tool_fail(error, r,
-		                 "nothing was changed: %s, again and again",
-		                 problem->message);
+		return tool_fail(error, r, "nothing was changed: %s, %s",
+		                 problem->message,
+		                 apply->has_records
+		                         ? "and its records may have other "
+		                           "numbers now: look again"
+		                         : "again and again");
 	if (r < 0)
 		g_propagate_error(error, g_steal_pointer(&problem));
 	return r;

@@ -13,7 +13,8 @@
  * and has them carried out, all or none: by the daemon, as a transaction under
  * the locks of all files concerned, or, where none runs, by itself.
  *
- * If a file has changed since it looked, it looks again.
+ * If a file has changed since it looked, it looks again; but not where the
+ * administrator has named records by their numbers, which may be others now.
  */
 
 /** What is to be changed, and how: of the command line, but for what. */
@@ -24,6 +25,7 @@ typedef struct ToolApply {
 	char *snapshot; /* a new directory, for the files as they were */
 	gboolean is_dry_run;
 	bool is_listed;    /* says of each file what was changed */
+	bool has_records;  /* the command line has numbers of records */
 	bool has_snapshot; /* these are its own */
 	GPtrArray *rows;
 	uint64_t entry; /* of the last change in the journal; 0: not known */
@@ -51,7 +53,8 @@ typedef int ToolPlan(void *user_data, const ToolOffices *offices,
  * changed.
  *
  * Errors: those of @plan; -EBUSY if a program has a lock and does not let go of
- * it; -ESTALE if the files change again and again. Nothing was changed then.
+ * it; -ESTALE if the files change again and again, or, with has_records, once.
+ * Nothing was changed then.
  */
 int tool_apply(ToolApply *apply, ToolPlan *plan, void *user_data,
                size_t *ret_count, GError **error);

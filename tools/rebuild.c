@@ -316,6 +316,7 @@ tool_rebuild(const ToolCommand *self, char **argv, GError **error)
 	rebuild.mailbag = options.arguments[1];
 	what = g_strdup_printf("rebuild %s", rebuild.mailbag);
 	apply.what = what;
+	apply.has_records = rebuild.keep != NULL;
 	if (rebuild.keep != NULL &&
 	    tool_record_list_read(rebuild.keep, &rebuild.list, error) < 0)
 		return TOOL_USAGE;

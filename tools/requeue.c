@@ -251,6 +251,7 @@ tool_requeue(const ToolCommand *self, char **argv, GError **error)
 	what = g_strdup_printf("requeue %s %s", requeue.mailbag,
 	                       options.arguments[2]);
 	apply.what = what;
+	apply.has_records = true;
 	if (tool_record_parse(options.arguments[2], &requeue.record, error) < 0)
 		return TOOL_USAGE;
 	r = tool_apply(&apply, plan_requeue, &requeue, &count, error);

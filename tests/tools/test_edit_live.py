@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The commands that change mail, while a mail program has it open."""
+
+import contextlib
+import json
+import os
+import subprocess
+
+import pytest
+
+from commands import FAILED
+from harness import DEADLINE_S, Mount, poctl, program, wait_until
+from mailtree import BAG, STEM, MailTree, header_of
+from test_undo import Existing
+
+OTHER = "00000064"
+
+
+class Desk:
+    """A mounted postoffice, and who administers it."""
+
+    def __init__(self, mount):
+        self.store = mount.store.path
+        self.key = mount / f"KEY/{BAG}.KEY"
+        self.mbg = mount / f"MBG/{BAG}.MBG"
+        self.mount = mount
+
+    def waiters(self):
+        """How many wait for a lock."""
+        rows = json.loads(poctl("locks", "--json", self.store).stdout)
+        return sum(len(row["waiters"]) for row in rows["locks"])
+
+    @contextlib.contextmanager
+    def waiting(self, *arguments):
+        """A command that waits for a lock."""
+        process = subprocess.Popen(
+            [program("tools/poctl"), *map(str, arguments)], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            wait_until(self.waiters, "poctl stands in a line")
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def end(process):
+    """Its exit status, and what it said."""
+    text, _ = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, text
+
+
+@pytest.fixture(name="desk")
+def fixture_desk(tmp_path):
+    """A mailbag with a deleted record before a live one."""
+    tree = MailTree(tmp_path)
+    tree.delete(BAG, tree.deliver(BAG, "gone"))
+    tree.deliver(BAG, "here", OTHER)
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        yield Desk(mount)
+
+
+@pytest.mark.parametrize("command", [
+    ("requeue", "STORE", BAG, "0"),
+    ("rebuild", "--keep", "0", "STORE", BAG)], ids=lambda words: words[0])
+def test_a_number_is_not_of_another_record(desk, command):
+    """Another message takes the place meanwhile."""
+    words = [desk.store if word == "STORE" else word for word in command]
+    with open(desk.key, "r+b") as key:
+        key.read()
+        with desk.waiting(*words) as process:
+            with open(desk.mbg, "r+b") as mbg:
+                mbg.write(header_of("00000070"))
+            key.seek(0x30)
+            key.write(b"\0")
+            key.close()
+            after = desk.key.read_bytes(), desk.mbg.read_bytes()
+            status, text = end(process)
+    assert status == FAILED
+    assert text.startswith("poctl: nothing was changed: /")
+    assert text.endswith(" has changed meanwhile, and its records may have "
+                         "other numbers now: look again\n")
+    assert (desk.key.read_bytes(), desk.mbg.read_bytes()) == after
