@@ -64,7 +64,9 @@ attributes(const ToolIntake *intake, const struct stat *st)
 		.atime_ns = to_ns(st->st_atim),
 		.mtime_ns = to_ns(st->st_mtim),
 
-		/* No copy tool keeps it, but it was not born later. */
+		/* No copy tool keeps them, but it was not born later; and an
+		 * import changes nothing. */
+		.ctime_ns = to_ns(st->st_mtim),
 		.btime_ns = to_ns(st->st_mtim),
 	};
 }
@@ -195,7 +197,8 @@ copy_times(ToolIntake *intake, const ToolSourceItem *item, StoreNode node)
 	int r;
 
 	r = store_attr_set(intake->txn, node, &attr,
-	                   STORE_SET_ATIME | STORE_SET_MTIME | STORE_SET_BTIME,
+	                   STORE_SET_ATIME | STORE_SET_MTIME | STORE_SET_CTIME |
+	                           STORE_SET_BTIME,
 	                   &attr);
 	return r < 0 ? fail_errno(intake, r, item) : 0;
 }

@@ -9,6 +9,7 @@
 #include "tools/apply.h"
 #include "tools/listing.h"
 #include "tools/office_message.h"
+#include "tools/progress.h"
 #include "tools/tool.h"
 
 /*
@@ -22,13 +23,18 @@
  *   alone (Q148515, Q77926), with a number not far below (Q127001): so one that
  *   was written before any message that stays was made, and whose number is near
  *   to none of theirs, is of none of them.
- * - Either only if it has not been changed for as long as the administrator
- *   says: a program makes the files of a message before it enters the message
- *   in a mailbag.
+ * - Either only if it was neither made nor changed for as long as the
+ *   administrator says: a program makes the files of a message before it enters
+ *   the message in a mailbag. What a program can set is only one of a file's
+ *   times; those that it cannot are, after an import, as old as that one.
  */
 
 /* Files that are removed in one transaction, at most: others wait for it. */
 #define BATCH_MAX 512
+
+/* Directories that are looked at: P1, those of messages, of attachments. */
+#define DIRS_OF_MAIL 17
+#define DIRS_OF_ALL  33
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -36,9 +42,12 @@ typedef struct Purge {
 	const char *age; /* of the command line */
 	int64_t age_s;
 	gboolean has_attachments;
-	bool is_all; /* list all, not only a batch */
+	bool is_quiet;
+	bool is_all;            /* list all, not only a batch */
+	ToolProgress *progress; /* borrowed */
 
 	/* Of one look. */
+	guint64 dirs; /* that were looked at */
 	int64_t before_ns;
 	int64_t oldest_ns;   /* when the first message was made that stays */
 	GHashTable *stays;   /* set of the numbers of those */
@@ -96,6 +105,13 @@ time_made(const StoreAttr *attr)
 	return MIN(attr->btime_ns, attr->mtime_ns);
 }
 
+/* When anything was last done to @attr's file. */
+static int64_t
+time_touched(const StoreAttr *attr)
+{
+	return MAX(attr->mtime_ns, MAX(attr->ctime_ns, attr->btime_ns));
+}
+
 /* Whether a message that stays has a number near @number. */
 static bool
 has_neighbour(const Purge *purge, uint32_t number)
@@ -114,7 +130,7 @@ static bool
 is_orphan(Purge *purge, const File *file)
 {
 	const FormatName *name = &file->name;
-	int64_t time_ns = file->attr.mtime_ns;
+	int64_t time_ns = time_touched(&file->attr);
 	bool is_old = time_ns < purge->before_ns;
 
 	if (name->kind == FORMAT_NAME_P1)
@@ -173,8 +189,28 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 	return 0;
 }
 
+static unsigned
+dir_count(const Purge *purge)
+{
+	return purge->has_attachments ? DIRS_OF_ALL : DIRS_OF_MAIL;
+}
+
+/* The directory that is looked at as number @i: whose messages stay must be
+ * known before their attachments are looked at. */
+static char *
+dir_name(unsigned i)
+{
+	if (i == 0)
+		return g_strdup("P1");
+	if (i < DIRS_OF_MAIL)
+		return g_strdup_printf("MAI/MA%X", i - 1);
+	return g_strdup_printf("ATT/AT%X", i - DIRS_OF_MAIL);
+}
+
+/* @office is one of so many. */
 static int
-office_purge(Purge *purge, const ToolOffice *office, GError **error)
+office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
+             GError **error)
 {
 	unsigned i;
 	int r;
@@ -186,17 +222,14 @@ office_purge(Purge *purge, const ToolOffice *office, GError **error)
 		return tool_fail(error, r, "cannot read the mailbags: %s",
 		                 g_strerror(-r));
 
-	r = dir_purge(purge, office, "P1", error);
-	for (i = 0; i < 16 && r == 0; i++) {
-		g_autofree char *dir = g_strdup_printf("MAI/MA%X", i);
+	for (i = 0; r == 0 && i < dir_count(purge) && !is_full(purge); i++) {
+		g_autofree char *dir = dir_name(i);
 
+		tool_progress_show(purge->progress, purge->dirs + i,
+		                   dir_count(purge) * offices);
 		r = dir_purge(purge, office, dir, error);
 	}
-	for (i = 0; i < 16 && r == 0 && purge->has_attachments; i++) {
-		g_autofree char *dir = g_strdup_printf("ATT/AT%X", i);
-
-		r = dir_purge(purge, office, dir, error);
-	}
+	purge->dirs += i;
 	return r;
 }
 
@@ -208,8 +241,10 @@ plan_purge(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	int r = 0;
 
 	purge->edits = edits;
+	purge->dirs = 0;
 	for (guint i = 0; r == 0 && i < offices->list->len; i++)
-		r = office_purge(purge, offices->list->pdata[i], error);
+		r = office_purge(purge, offices->list->pdata[i],
+		                 offices->list->len, error);
 	return r;
 }
 
@@ -266,10 +301,13 @@ purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 static int
 purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 {
+	g_autoptr(ToolProgress) progress =
+		tool_progress_new("purging", purge->is_quiet);
 	int r;
 
 	purge->before_ns = g_get_real_time() * 1000 - purge->age_s * NS_PER_S;
 	purge->is_all = apply->is_dry_run;
+	purge->progress = progress;
 	purge->records =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	purge->stays = g_hash_table_new(NULL, NULL);
@@ -297,7 +335,7 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 		  &apply.choice.folder, "Of the postoffice in this folder",
 		  "NAME" },
 		{ "older-than", 0, 0, G_OPTION_ARG_STRING, &age,
-		  "Not changed for so long: 12h, 30d, 8w", "AGE" },
+		  "Neither made nor changed for so long: 12h, 30d, 8w", "AGE" },
 		{ "attachments", 0, 0, G_OPTION_ARG_NONE,
 		  &orphans.has_attachments,
 		  "Attachments, too, that are older than any message", NULL },
@@ -311,6 +349,7 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_OK;
 
 	orphans.age = age;
+	orphans.is_quiet = options.quiet;
 	if (age_parse(&orphans, error) < 0)
 		return TOOL_USAGE;
 	if (purge(&apply, &orphans, &count, error) < 0)

@@ -9,8 +9,9 @@ import struct
 import pytest
 
 from commands import FAILED, USAGE, refuses
-from harness import Store, poctl
+from harness import Mount, Store, poctl, program, run, tool
 from mailtree import BAG, RECORD_SIZE, STEM, WHEN, MailTree, mail
+from test_undo import Existing
 
 KEY, MBG = f"KEY/{BAG}.KEY", f"MBG/{BAG}.MBG"
 CONTROL = "GLB/CONTROL.GLB"
@@ -51,6 +52,11 @@ def changes(store, *arguments):
     """What a command says that it has changed: {path: change}."""
     told = json.loads(poctl(*arguments[:1], "--json", *arguments[1:]).stdout)
     return {row["path"]: row["change"] for row in told["changes"]}
+
+
+def entries(store):
+    """What the journal has."""
+    return json.loads(poctl("log", "--json", store).stdout)["journal"]
 
 
 def says(*arguments):
@@ -121,8 +127,7 @@ def test_the_journal_has_each_change(tree):
     for number in ("0x200", "0x300"):
         told = json.loads(poctl("set-counter", "--json", "--letter", number,
                                 store).stdout)
-        entries = json.loads(poctl("log", "--json", store).stdout)["journal"]
-        (who,) = [entry["who"] for entry in entries
+        (who,) = [entry["who"] for entry in entries(store)
                   if entry["id"] == told["entry"]]
         assert who.endswith(": set-counter")
     assert "entry" not in json.loads(
@@ -287,6 +292,34 @@ def test_what_was_changed_lately_stays(tree):
     store = tree.store()
     assert not changes(store, "purge-orphans", "--older-than", "3d", store)
     assert changes(store, "purge-orphans", "--older-than", "47h", store)
+
+
+def test_a_client_cannot_make_a_file_old(tree):
+    """It can set when a file was changed, and no other of its times."""
+    old = tree.mai("00000077")
+    tree.message("00000077")
+    new = "P1/00000078.P1"
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        (mount / new).write_bytes(b"just made")
+        os.utime(mount / new, (0, 0))
+        assert (mount / new).stat().st_mtime == 0
+        assert list(changes(store.path, "purge-orphans", *AGE,
+                            store.path)) == ["/" + old]
+        poctl("undo", store.path, entries(store.path)[-1]["id"])
+        # What was put back was touched just now.
+        assert not changes(store.path, "purge-orphans", *AGE, store.path)
+        os.utime(mount / old, (0, 0))
+        assert not changes(store.path, "purge-orphans", *AGE, store.path)
+
+
+def test_a_purge_shows_how_far_it_is(tree, tmp_path):
+    tree.message()
+    typescript = tmp_path / "typescript"
+    command = f"{program('tools/poctl')} purge-orphans --older-than 30d " \
+              f"{tree.store()} >/dev/null"
+    run(tool("script"), "--quiet", "--return", "--command", command,
+        typescript)
+    assert b"purging [" in typescript.read_bytes()
 
 
 def test_a_deleted_record_counts_until_the_layout_is_confirmed(tree):
