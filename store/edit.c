@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/edit_attr.h"
 #include "store/internal.h"
 #include "store/journal.h"
 
@@ -117,14 +118,16 @@ store_edit_place(StoreTxn *txn, const StoreEdit *edit, StorePlace *ret_place)
 static bool
 has_bytes(StoreEditKind kind)
 {
-	return kind == STORE_EDIT_WRITE || kind == STORE_EDIT_PATCH;
+	return kind == STORE_EDIT_WRITE || kind == STORE_EDIT_PATCH ||
+	       kind == STORE_EDIT_ATTR;
 }
 
 /* Whether it may be of what is not there. */
 static bool
 may_make(StoreEditKind kind)
 {
-	return kind == STORE_EDIT_WRITE || kind == STORE_EDIT_UNDO;
+	return kind == STORE_EDIT_WRITE || kind == STORE_EDIT_UNDO ||
+	       kind == STORE_EDIT_ATTR;
 }
 
 static bool
@@ -211,7 +214,7 @@ store_edits_encode(const StoreEdits *edits)
 static bool
 edit_is_valid(const StoreEdit *edit, unsigned kind, size_t size)
 {
-	if (kind > STORE_EDIT_UNDO || !path_is_valid(edit->path))
+	if (kind > STORE_EDIT_ATTR || !path_is_valid(edit->path))
 		return false;
 	if (edit->offset != 0 && kind != STORE_EDIT_PATCH &&
 	    kind != STORE_EDIT_UNDO)
@@ -349,6 +352,17 @@ file_replace(StoreTxn *txn, const StorePlace *place, const StoreEdit *edit)
 	return r < 0 ? r : bytes_write(txn, node, edit);
 }
 
+/* An edit before this one may have made the file. */
+static int
+attr_apply(StoreTxn *txn, const StorePlace *place, const StoreEdit *edit)
+{
+	StoreEntry entry;
+	int r;
+
+	r = store_name_find(txn, place->dir, place->name, &entry);
+	return r < 0 ? r : store_edit_attr_apply(txn, entry.node, edit->bytes);
+}
+
 static int
 edit_apply(StoreTxn *txn, const StoreEdit *edit)
 {
@@ -366,6 +380,8 @@ edit_apply(StoreTxn *txn, const StoreEdit *edit)
 		return bytes_write(txn, edit->node, edit);
 	case STORE_EDIT_REMOVE:
 		return store_name_remove(txn, place.dir, place.name, S_IFREG);
+	case STORE_EDIT_ATTR:
+		return attr_apply(txn, &place, edit);
 	case STORE_EDIT_EXPECT:
 	case STORE_EDIT_UNDO:
 	default:

@@ -30,8 +30,8 @@ typedef struct StoreEdits StoreEdits;
 #define STORE_EDITS_MAX 65536
 
 /** Most bytes that the edits of a list write, and of a list encoded. */
-#define STORE_EDITS_BYTES_MAX ((size_t)24 << 20)
-#define STORE_EDITS_SIZE_MAX  ((size_t)64 << 20)
+#define STORE_EDITS_BYTES_MAX ((size_t)256 << 20)
+#define STORE_EDITS_SIZE_MAX  ((size_t)320 << 20)
 
 typedef enum StoreEditKind {
 	STORE_EDIT_EXPECT, /* nothing is done: it must be as it was */
@@ -42,6 +42,8 @@ typedef enum StoreEditKind {
 	STORE_EDIT_UNDO, /* of what the entry of the journal did whose number is
 	                  * the offset: one for each path that it is about, side
 	                  * by side */
+	STORE_EDIT_ATTR, /* all that bytes has of it (edit_attr.h), of a file
+	                  * that is there or that an edit before has made */
 } StoreEditKind;
 
 typedef struct StoreEdit {
@@ -51,7 +53,7 @@ typedef struct StoreEdit {
 	int64_t ctime_ns; /* of it */
 	uint64_t size;    /* of it, in bytes */
 	uint64_t offset;  /* of a patch, in bytes; or the entry */
-	GBytes *bytes;    /* owned; of a write or patch, else NULL */
+	GBytes *bytes;    /* owned; of a write, patch or ATTR, else NULL */
 } StoreEdit;
 
 StoreEdits *store_edits_new(void);
@@ -66,11 +68,11 @@ const StoreEdit *store_edits_at(const StoreEdits *edits, size_t i);
 
 /**
  * Adds an edit of the file @path, which is to be as @txn sees it now. Of a
- * patch @offset and @bytes count, of a write @bytes, of an undo @offset; else
- * they are 0 and NULL.
+ * patch @offset and @bytes count, of a write and of attributes @bytes, of an undo
+ * @offset; else they are 0 and NULL.
  *
- * Errors: -ENOENT if there is no such file (a write makes it, and an undo may)
- * or directory,
+ * Errors: -ENOENT if there is no such file (a write makes it, an undo may, and
+ * attributes may be of one that was made so) or directory,
  * -EISDIR, -E2BIG if the list is full, -EFBIG past STORE_FILE_SIZE_MAX.
  * Ownership: @bytes gains a reference.
  */

@@ -8,8 +8,8 @@ import re
 import sys
 
 MAX_LINES = 600
-PUBLIC = {"backup.h", "dos_attr.h", "edit.h", "journal.h", "layout.h", "name.h",
-          "store.h"}
+PUBLIC = {"backup.h", "dos_attr.h", "edit.h", "edit_attr.h", "journal.h",
+          "layout.h", "name.h", "store.h"}
 FUSE_FILES = re.compile(
     r"^fs/(op_\w+|ops|reply|main|launch|notify)\.[ch]$")
 # The formats are bytes and names: they know nothing of the store.

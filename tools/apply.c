@@ -322,7 +322,8 @@ rows_add(ToolApply *apply, const StoreEdits *edits)
 	for (size_t i = 0; i < store_edits_count(edits); i++) {
 		const StoreEdit *edit = store_edits_at(edits, i);
 
-		if (edit->kind != STORE_EDIT_EXPECT)
+		if (edit->kind != STORE_EDIT_EXPECT &&
+		    edit->kind != STORE_EDIT_ATTR)
 			g_ptr_array_add(apply->rows,
 			                g_variant_ref_sink(change_row(edit)));
 	}

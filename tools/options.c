@@ -7,7 +7,8 @@
 
 #include "tools/tool.h"
 
-/* How many words "STORE [MAILBAG]" has, and how many of them must be given. */
+/* How many words "STORE [MAILBAG]" has, any number if it ends like "FILE...", and
+ * how many of them must be given. */
 static unsigned
 word_count(const char *words, unsigned *ret_needed)
 {
@@ -18,7 +19,7 @@ word_count(const char *words, unsigned *ret_needed)
 	while (needed < count && list[needed][0] != '[')
 		needed++;
 	*ret_needed = needed;
-	return count;
+	return g_str_has_suffix(words, "...") ? G_MAXUINT : count;
 }
 
 /* GOption leaves in place the "--" after which nothing is an option. */

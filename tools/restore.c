@@ -172,7 +172,7 @@ tool_restore(const ToolCommand *self, char **argv, GError **error)
 	g_autofree char *at = NULL;
 	const GOptionEntry entries[] = {
 		{ "at", 0, 0, G_OPTION_ARG_STRING, &at,
-		  "Have FILE, of the postoffice, become what it was at TIME",
+		  "Have each FILE, of the postoffice, be as it was at TIME",
 		  "TIME" },
 		{ "owner", 0, 0, G_OPTION_ARG_FILENAME, &restore.owner_text,
 		  "Whose the store is", "USER[:GROUP]" },
@@ -189,6 +189,11 @@ tool_restore(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_OK;
 	if (at != NULL)
 		return tool_restore_past(&options, at, error);
+	if (options.arguments[2] != NULL) {
+		(void)tool_misuse(error, "restore needs --at for more than one "
+		                         "file");
+		return TOOL_USAGE;
+	}
 	restore.path = options.arguments[0];
 	restore.file = options.arguments[1];
 	restore.is_quiet = options.quiet;

@@ -1,11 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * How files become what they were
+ *
+ * - All that is named on the command line, with what is below it, is one
+ *   transaction: each file gets its content again, and its attributes and times.
+ * - A KEY and its MBG are of no use but together: where one is restored, the
+ *   other is, too.
+ * - A mailbag that is named as one comes back with the messages that were live
+ *   in it, and the envelopes of an inqueue, as far as they are gone. Which
+ *   attachments are theirs is not public.
+ */
+
 #include "tools/restore_past.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/edit_attr.h"
+#include "store/format/key.h"
+#include "store/format/mbg.h"
+#include "store/format/name.h"
 #include "store/journal.h"
+#include "store/layout.h"
 #include "tools/apply.h"
 #include "tools/moment.h"
 
@@ -13,13 +31,16 @@
 
 typedef struct Looking {
 	int64_t at_ns;
-	const char *path; /* of the command line */
-	size_t files;     /* that were there then */
+	char **words; /* of the command line */
 
-	/* While it looks. */
-	StoreTxn *past; /* borrowed */
-	StoreTxn *now;  /* borrowed */
+	/* Of one look. */
+	size_t files;     /* that were there then */
+	size_t changed;   /* that are otherwise now */
+	GHashTable *seen; /* set of their paths; owned */
+	StoreTxn *past;   /* borrowed, as all that follow */
+	StoreTxn *now;
 	StoreEdits *edits;
+	const FormatKeyLayout *layout;
 } Looking;
 
 static char *
@@ -97,23 +118,101 @@ file_fail(const char *path, int r, GError **error)
 		                 path);
 	case -ENOENT:
 		return tool_fail(error, r, "%s: its directory is gone", path);
+	case -EFBIG:
+	case -E2BIG:
+		return tool_fail(error, r,
+		                 "%s is too much: %zu MiB, and %d files, can "
+		                 "be restored at once",
+		                 path, STORE_EDITS_BYTES_MAX >> 20,
+		                 STORE_EDITS_MAX / 2);
 	default:
 		return tool_fail(error, r, "%s: %s", path, g_strerror(-r));
 	}
 }
 
+/* Has the file @path become @was, and what @node was besides. */
 static int
-add_file(Looking *looking, StoreNode node, const char *path, GError **error)
+add_edits(Looking *looking, StoreNode node, const char *path, GBytes *was)
 {
+	g_autoptr(GBytes) attr = NULL;
+	int r;
+
+	r = store_edit_attr_encode(looking->past, node, &attr);
+	if (r == 0)
+		r = store_edits_add(looking->edits, looking->now,
+		                    STORE_EDIT_WRITE, path, 0, was);
+	if (r == 0)
+		r = store_edits_add(looking->edits, looking->now,
+		                    STORE_EDIT_ATTR, path, 0, attr);
+	looking->changed++;
+	return r;
+}
+
+static int add_partner(Looking *looking, const char *path, GError **error);
+
+/* The path that @node had, as its names were written. */
+static int
+path_then(const Looking *looking, StoreNode node, char **ret_path,
+          GError **error)
+{
+	int r = store_node_path(looking->past, node, ret_path);
+
+	return r < 0 ? tool_fail(error, r, "cannot read the journal: %s",
+	                         g_strerror(-r))
+	             : 0;
+}
+
+static int
+add_file(Looking *looking, StoreNode node, GError **error)
+{
+	g_autofree char *path = NULL;
 	g_autoptr(GBytes) was = NULL;
 	int r;
 
+	r = path_then(looking, node, &path, error);
+	if (r < 0 || !g_hash_table_add(looking->seen, g_strdup(path)))
+		return r;
 	looking->files++;
 	r = read_all(looking->past, node, &was);
 	if (r == 0 && !is_same(looking, path, was))
-		r = store_edits_add(looking->edits, looking->now,
-		                    STORE_EDIT_WRITE, path, 0, was);
-	return r < 0 ? file_fail(path, r, error) : 0;
+		r = add_edits(looking, node, path, was);
+	return r < 0 ? file_fail(path, r, error)
+	             : add_partner(looking, path, error);
+}
+
+/* Adds the file @path, if it was there. */
+static int
+add_if_there(Looking *looking, const char *path, GError **error)
+{
+	StoreEntry entry;
+	int r;
+
+	r = find(looking->past, path, &entry);
+	if (r == 0 && S_ISREG(entry.mode))
+		return add_file(looking, entry.node, error);
+	return r < 0 && r != -ENOENT ? file_fail(path, r, error) : 0;
+}
+
+/* Adds the MBG of the KEY @path, or the KEY of the MBG. */
+static int
+add_partner(Looking *looking, const char *path, GError **error)
+{
+	g_autofree char *dir = g_path_get_dirname(path);
+	g_autofree char *office = g_path_get_dirname(dir);
+	const char *inside = path + strlen(office) + (office[1] != '\0');
+	g_autofree char *partner = NULL;
+	g_autofree char *full = NULL;
+	FormatName name;
+
+	format_name_parse(inside, &name);
+	if (name.kind != FORMAT_NAME_KEY && name.kind != FORMAT_NAME_MBG)
+		return 0;
+	partner =
+		format_name_path(name.kind == FORMAT_NAME_KEY ? FORMAT_NAME_MBG
+	                                                      : FORMAT_NAME_KEY,
+	                         name.stem);
+	full = g_build_filename(office, partner, NULL);
+	return add_if_there(looking, full, error);
 }
 
 static bool
@@ -124,26 +223,20 @@ keep_entry(void *user_data, const StoreEntry *entry)
 }
 
 static int
-add_entry(Looking *looking, const StoreEntry *entry, const char *path,
-          GError **error)
+add_entry(Looking *looking, const StoreEntry *entry, GError **error)
 {
 	g_autoptr(GArray) entries =
 		g_array_new(FALSE, FALSE, sizeof(StoreEntry));
 	int r;
 
 	if (S_ISREG(entry->mode))
-		return add_file(looking, entry->node, path, error);
+		return add_file(looking, entry->node, error);
 	r = store_name_list(looking->past, entry->node, keep_entry, entries);
 	if (r < 0)
-		return file_fail(path, r, error);
-	for (guint i = 0; r == 0 && i < entries->len; i++) {
-		const StoreEntry *below =
-			&g_array_index(entries, StoreEntry, i);
-		g_autofree char *name =
-			g_strconcat(path, "/", below->name, NULL);
-
-		r = add_entry(looking, below, name, error);
-	}
+		return file_fail(entry->name, r, error);
+	for (guint i = 0; r == 0 && i < entries->len; i++)
+		r = add_entry(looking, &g_array_index(entries, StoreEntry, i),
+		              error);
 	return r;
 }
 
@@ -176,15 +269,145 @@ plain_path(const char *path)
 	return g_string_free(text, FALSE);
 }
 
+/* ---- mailbags ------------------------------------------------------------- */
+
+/* Adds the file of @kind that @stem names in @office, if it is gone. */
+static int
+add_gone(Looking *looking, const char *office, FormatNameKind kind,
+         const char *stem, GError **error)
+{
+	g_autofree char *inside = format_name_path(kind, stem);
+	g_autofree char *path = g_build_filename(office, inside, NULL);
+	StoreEntry entry;
+
+	if (find(looking->now, path, &entry) == 0)
+		return 0;
+	return add_if_there(looking, path, error);
+}
+
+/* A mailbag as it was; all is owned. */
+typedef struct Bag {
+	char *office; /* its path */
+	char *name;
+	GBytes *key;
+	GBytes *mbg;
+} Bag;
+
+static void
+bag_clear(Bag *bag)
+{
+	g_free(bag->office);
+	g_free(bag->name);
+	g_clear_pointer(&bag->key, g_bytes_unref);
+	g_clear_pointer(&bag->mbg, g_bytes_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Bag, bag_clear)
+
+/* Adds what is gone of the message of record @i, if that was live. */
+static int
+add_message(Looking *looking, const Bag *bag, uint32_t i, GError **error)
+{
+	const uint8_t *key = g_bytes_get_data(bag->key, NULL);
+	const uint8_t *mbg = g_bytes_get_data(bag->mbg, NULL);
+	g_autofree char *stem = NULL;
+	FormatMbgRecord record;
+	int r;
+
+	if (format_key_is_deleted(key, looking->layout, i))
+		return 0;
+	format_mbg_decode(mbg + (size_t)i * FORMAT_MBG_RECORD_SIZE, &record);
+	stem = format_mbg_stem(&record);
+	if (stem == NULL)
+		return 0;
+	r = add_gone(looking, bag->office, FORMAT_NAME_MAI, stem, error);
+	if (r == 0 && layout_is_inqueue(bag->name))
+		r = add_gone(looking, bag->office, FORMAT_NAME_P1, stem, error);
+	return r;
+}
+
+static int
+add_messages(Looking *looking, const Bag *bag, GError **error)
+{
+	uint32_t count = format_mbg_count(g_bytes_get_size(bag->mbg));
+	int r = 0;
+
+	if (g_bytes_get_size(bag->key) != FORMAT_KEY_SIZE)
+		return 0;
+	for (uint32_t i = 0; r == 0 && i < MIN(count, FORMAT_KEY_RECORDS_MAX);
+	     i++)
+		r = add_message(looking, bag, i, error);
+	return r;
+}
+
+/* Reads the file of @kind of @bag. */
+static int
+bag_read(const Looking *looking, const Bag *bag, FormatNameKind kind,
+         StoreNode *ret_node, GBytes **ret_bytes)
+{
+	g_autofree char *inside = format_name_path(kind, bag->name);
+	g_autofree char *path = g_build_filename(bag->office, inside, NULL);
+	StoreEntry entry;
+	int r;
+
+	r = find(looking->past, path, &entry);
+	if (r == 0)
+		*ret_node = entry.node;
+	return r < 0 ? r : read_all(looking->past, entry.node, ret_bytes);
+}
+
+/* Adds the mailbag @path ("/LAB/INQUEUE3"), whose MBG comes with its KEY.
+ * Returns -ENOENT, without an error, if there was none. */
+static int
+add_mailbag(Looking *looking, const char *path, GError **error)
+{
+	g_autofree char *name = g_path_get_basename(path);
+	g_auto(Bag) bag = {
+		.office = g_path_get_dirname(path),
+		.name = g_ascii_strup(name, -1),
+	};
+	StoreNode key;
+	StoreNode mbg;
+	int r;
+
+	r = bag_read(looking, &bag, FORMAT_NAME_KEY, &key, &bag.key);
+	if (r == 0)
+		r = bag_read(looking, &bag, FORMAT_NAME_MBG, &mbg, &bag.mbg);
+	if (r < 0)
+		return r == -ENOENT ? r : file_fail(path, r, error);
+	r = add_file(looking, key, error);
+	return r < 0 ? r : add_messages(looking, &bag, error);
+}
+
+/* ---- the whole ------------------------------------------------------------ */
+
+static int
+add_word(Looking *looking, const char *word, GError **error)
+{
+	g_autofree char *path = plain_path(word);
+	g_autofree char *time = time_text(looking->at_ns);
+	StoreEntry entry;
+	int r;
+
+	r = find(looking->past, path, &entry);
+	if (r == 0)
+		return add_entry(looking, &entry, error);
+	if (path[0] != '\0')
+		r = add_mailbag(looking, path, error);
+	if (r == -ENOENT && (error == NULL || *error == NULL))
+		return tool_fail(error, r,
+		                 "there was no file, directory or mailbag %s "
+		                 "at %s",
+		                 word, time);
+	return r;
+}
+
 static int
 plan_past(void *user_data, const ToolOffices *offices, StoreEdits *edits,
           GError **error)
 {
 	Looking *looking = user_data;
-	g_autofree char *path = plain_path(looking->path);
-	g_autofree char *time = time_text(looking->at_ns);
 	g_autoptr(StoreTxn) past = NULL;
-	StoreEntry entry;
 	int r;
 
 	r = store_past_open(offices->store, looking->at_ns, &past);
@@ -193,32 +416,39 @@ plan_past(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	looking->past = past;
 	looking->now = store_plain(offices->store);
 	looking->edits = edits;
+	looking->layout = &offices->layout;
 	looking->files = 0;
-	r = find(past, path, &entry);
-	if (r < 0)
-		return tool_fail(error, r, "there was no %s at %s",
-		                 looking->path, time);
-	return add_entry(looking, &entry, path, error);
+	looking->changed = 0;
+	g_hash_table_remove_all(looking->seen);
+	for (char **word = looking->words; r == 0 && *word != NULL; word++)
+		r = add_word(looking, *word, error);
+	return r;
 }
 
 ToolExit
 tool_restore_past(const ToolOptions *options, const char *when, GError **error)
 {
-	g_autofree char *what = g_strdup_printf("restore --at %s %s", when,
-	                                        options->arguments[1]);
+	g_autofree char *names = g_strjoinv(" ", options->arguments + 1);
+	g_autofree char *what =
+		g_strdup_printf("restore --at %s %s", when, names);
 	g_auto(ToolApply) apply = { .store = options->arguments[0],
 		                    .what = what,
 		                    .is_listed = true };
-	Looking looking = { .path = options->arguments[1] };
+	Looking looking = { .words = options->arguments + 1 };
 	g_autofree char *files = NULL;
 	size_t count = 0;
+	int r;
 
 	if (tool_moment_read(when, &looking.at_ns, error) < 0)
 		return TOOL_USAGE;
-	if (tool_apply(&apply, plan_past, &looking, &count, error) < 0)
+	looking.seen =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	r = tool_apply(&apply, plan_past, &looking, &count, error);
+	g_hash_table_unref(looking.seen);
+	if (r < 0)
 		return TOOL_FAILED;
 	files = tool_count(looking.files, "file", "files");
-	tool_apply_print(&apply, options, "Restored %" G_GSIZE_FORMAT " of %s.",
-	                 count, files);
+	tool_apply_print(&apply, options, "Restored %zu of %s.",
+	                 looking.changed, files);
 	return TOOL_OK;
 }

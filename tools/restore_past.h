@@ -4,8 +4,9 @@
 #include "tools/tool.h"
 
 /**
- * `poctl restore --at TIME STORE PATH`: has the file @path, or the files below
- * that directory, become what they were at @when, a time of the command line.
+ * `poctl restore --at TIME STORE PATH...`: has those files, the files below those
+ * directories and those mailbags become what they were at @when, a time of the
+ * command line.
  */
 ToolExit tool_restore_past(const ToolOptions *options, const char *when,
                            GError **error);

@@ -38,10 +38,21 @@ def commit(store, *steps):
     return last(store)
 
 
+def journal(store):
+    """What the journal has."""
+    return json.loads(poctl("log", "--json", store.path).stdout)["journal"]
+
+
+def what_happened(store, name):
+    """What transactions did to the file of that name."""
+    return [file["what"] for entry in journal(store)
+            for file in entry["files"]
+            if name in file.get("new_path", file.get("old_path"))]
+
+
 def last(store):
     """The number of the last entry."""
-    done = poctl("log", "--json", store.path)
-    return json.loads(done.stdout)["journal"][-1]["id"]
+    return journal(store)[-1]["id"]
 
 
 def contents(store, directory):
@@ -192,29 +203,104 @@ def test_a_mailbag_as_it_was(store, tmp_path):
     commit(store, "write", KEY, "two", "write", "P1/A.P1", "new")
     done = poctl("restore", "--at", when, store.path, KEY)
     assert done.stdout.splitlines()[-2:] == [
-        "Restored 1 of 1 file.", f"It is entry {last(store)} of the journal."]
+        "Restored 1 of 2 files.", f"It is entry {last(store)} of the journal."]
     after = contents(store, tmp_path / "after")
     assert after[KEY] == before[KEY]
     assert after["P1/A.P1"] == b"new"
     store.check()
 
 
-def test_what_was_removed_comes_back_with_its_directory(store, tmp_path):
+def restored(store, when, *words):
+    """What is restored of these words: {path: change}."""
+    told = json.loads(poctl("restore", "--json", "--at", when, store.path,
+                            *words).stdout)
+    return {row["path"]: row["change"] for row in told["changes"]}
+
+
+@pytest.mark.parametrize("word", ["KEY", f"/{MBG}", KEY.lower(), "00000001"])
+def test_a_mailbag_comes_back_as_a_pair(store, tmp_path, word):
+    """Whatever of it is named."""
     before = contents(store, tmp_path / "before")
     when = now()
     commit(store, "remove", KEY, "-", "move", MBG, "MBG/COPY.MBG")
     with Mount(store) as mount:
         assert not (mount / KEY).exists()
-        told = json.loads(poctl("restore", "--json", "--at", when, store.path,
-                                "/KEY").stdout)["changes"]
-        assert [(row["change"], row["path"]) for row in told] == [
-            ("created", f"/{KEY}")]
+        assert restored(store, when, word) == {
+            f"/{KEY}": "created", f"/{MBG}": "created"}
         assert (mount / KEY).read_bytes() == before[KEY]
-        poctl("restore", "--at", when, store.path, MBG)
         assert (mount / MBG).read_bytes() == before[MBG]
         # It can be undone itself.
         poctl("undo", store.path, last(store))
         assert not (mount / MBG).exists()
+    store.check()
+
+
+def test_several_come_back_at_once(store, tmp_path):
+    before = contents(store, tmp_path / "before")
+    when = now()
+    commit(store, "write", KEY, "one")
+    commit(store, "remove", "GLB/CONTROL.GLB", "-")
+    count = len(journal(store))
+    assert restored(store, when, KEY, "GLB", "/GLB/CONTROL.GLB") == {
+        f"/{KEY}": "written", "/GLB/CONTROL.GLB": "created"}
+    assert contents(store, tmp_path / "after") == before
+    assert len(journal(store)) == count + 1
+    poctl("undo", store.path, last(store))
+    assert "there was no file, directory or mailbag NO at " in refuses(
+        FAILED, "restore", "--at", when, store.path, KEY, "NO")
+    assert contents(store, tmp_path / "same")[KEY][:3] == b"one"
+    refuses(USAGE, "restore", tmp_path / "new", "one", "two")
+
+
+def test_a_mailbag_comes_back_with_its_messages(tmp_path):
+    """Those that are gone, as they were: whose, when, and DOS attributes."""
+    tree = MailTree(tmp_path)
+    tree.submit("one")
+    tree.deliver("INQUEUE3", "stays", "00000064")
+    tree.delete("INQUEUE3", tree.deliver("INQUEUE3", "deleted", "00000065"))
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        mai, dos = mount / tree.mai(STEM), b"0x22".ljust(5, b"\0")
+        os.chmod(mai, 0o640)
+        os.chown(mai, 123, 45)
+        os.setxattr(mai, "user.DOSATTRIB", dos)
+        os.utime(mai, (1, 2))
+        was = mai.stat(), mai.read_bytes()
+        when = now()
+        with open(mount / "KEY/INQUEUE3.KEY", "r+b") as key:
+            os.unlink(mount / f"P1/{STEM}.P1")
+            os.unlink(mai)
+            os.unlink(mount / tree.mai("00000065"))
+            (mount / "MBG/INQUEUE3.MBG").write_bytes(b"")
+            key.seek(0x30)
+            key.write(b"\xff")
+        assert restored(store, when, "inqueue3") == {
+            "/KEY/INQUEUE3.KEY": "written", "/MBG/INQUEUE3.MBG": "written",
+            f"/{tree.mai(STEM)}": "created", f"/P1/{STEM}.P1": "created"}
+        assert mai.read_bytes() == was[1]
+        is_now = mai.stat()
+        for name in ("st_mode", "st_uid", "st_gid", "st_mtime", "st_size"):
+            assert getattr(is_now, name) == getattr(was[0], name), name
+        assert os.getxattr(mai, "user.DOSATTRIB") == dos
+
+
+def test_a_large_attachment_comes_back(store):
+    """Larger than what is written at once, and than the staging limit."""
+    size = 30 << 20
+    with Mount(store) as mount:
+        path = mount / "ATT/AT5/00000005.ATT"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size - 4) + b"last")
+        wait_until(lambda: what_happened(store, path.name) == ["created"],
+                   "it is in the journal")
+        when = now()
+        os.unlink(path)
+        wait_until(lambda: "removed" in what_happened(store, path.name),
+                   "so is its end")
+        poctl("restore", "--at", when, store.path, "ATT/AT5/00000005.ATT")
+        assert path.stat().st_size == size
+        with open(path, "rb") as file:
+            file.seek(size - 4)
+            assert file.read() == b"last"
     store.check()
 
 
@@ -229,6 +315,6 @@ def test_what_the_journal_does_not_know(store):
     commit(store, "write", KEY, "one")
     assert "the past is kept from " in refuses(
         FAILED, "restore", "--at", "2020-01-01", store.path, KEY)
-    assert "there was no KEY/NO.KEY at " in refuses(
+    assert "there was no file, directory or mailbag KEY/NO.KEY at " in refuses(
         FAILED, "restore", "--at", now(), store.path, "KEY/NO.KEY")
     refuses(USAGE, "restore", "--at", "yesterday", store.path, KEY)

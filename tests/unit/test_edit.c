@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "store/edit.h"
+#include "store/edit_attr.h"
 #include "store/journal.h"
 #include "tests/unit/store_kit.h"
 
@@ -317,7 +318,8 @@ static void
 nonsense_is_no_list(void **state)
 {
 	static const char *const bad[] = {
-		"[(5, '/A', 9, 0, 0, 0, [])]",
+		"[(6, '/A', 9, 0, 0, 0, [])]",
+		"[(5, '/A', 9, 0, 0, 1, [])]",
 		"[(4, '/A', 9, 0, 0, 7, [0x01])]",
 		"[(255, '/A', 9, 0, 0, 0, [])]",
 		"[(1, 'A', 9, 0, 0, 0, [])]",
@@ -413,6 +415,78 @@ an_entry_of_the_journal_is_undone_once(void **state)
 	assert_int_equal(apply(test, undo), -ESTALE);
 }
 
+/* Gives "f", of @mode and with the attribute @value, to whom @uid is. */
+static void
+dress(TestStore *test, StoreNode node, uint32_t mode, uint32_t uid,
+      const char *value)
+{
+	StoreTxn *txn = store_plain(test->store);
+	StoreAttr attr = { .mode = mode, .uid = uid, .mtime_ns = uid };
+
+	assert_int_equal(
+		store_attr_set(txn, node, &attr,
+	                       STORE_SET_MODE | STORE_SET_UID | STORE_SET_MTIME,
+	                       &attr),
+		0);
+	assert_int_equal(
+		store_xattr_set(txn, node, value, value, strlen(value), 0), 0);
+}
+
+static void
+attributes_come_back_with_the_file(void **state)
+{
+	TestStore *test = *state;
+	StoreTxn *txn = store_plain(test->store);
+	g_autoptr(StoreEdits) edits = store_edits_new();
+	g_autoptr(GBytes) bytes = NULL;
+	StoreNode file = test_add_file(test->store, STORE_ROOT, "f");
+	StoreEntry made;
+	StoreAttr attr;
+	char value[8];
+	size_t size;
+
+	dress(test, file, 0604, 77, "user.a");
+	assert_int_equal(store_edit_attr_encode(txn, file, &bytes), 0);
+	dress(test, file, 0600, 88, "user.b");
+	assert_int_equal(add(edits, test, STORE_EDIT_WRITE, "/new", "text"), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(store_edits_add(edits, txn, STORE_EDIT_ATTR,
+		                                 i == 0 ? "/f" : "/new", 0,
+		                                 bytes),
+		                 0);
+	assert_int_equal(apply(test, edits), 0);
+	assert_int_equal(store_name_find(txn, STORE_ROOT, "new", &made), 0);
+	for (size_t i = 0; i < 2; i++) {
+		StoreNode node = i == 0 ? file : made.node;
+
+		assert_int_equal(store_attr_get(txn, node, &attr), 0);
+		assert_int_equal(attr.mode, S_IFREG | 0604);
+		assert_int_equal(attr.uid, 77);
+		assert_int_equal(attr.mtime_ns, 77);
+		assert_int_equal(store_xattr_get(txn, node, "user.a", value,
+		                                 sizeof value, &size),
+		                 0);
+		assert_int_equal(store_xattr_get(txn, node, "user.b", value,
+		                                 sizeof value, &size),
+		                 -ENODATA);
+	}
+}
+
+static void
+what_are_no_attributes_is_refused(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(StoreEdits) none = store_edits_new();
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	assert_int_equal(add(none, test, STORE_EDIT_ATTR, "/none", "x"), 0);
+	assert_int_equal(apply(test, none), -ENOENT);
+	(void)test_add_file(test->store, STORE_ROOT, "f");
+	assert_int_equal(add(edits, test, STORE_EDIT_ATTR, "/f", "nonsense"),
+	                 0);
+	assert_int_equal(apply(test, edits), -EBADMSG);
+}
+
 int
 main(void)
 {
@@ -431,6 +505,8 @@ main(void)
 		STORE_TEST(nonsense_is_no_list),
 		STORE_TEST(a_cut_list_is_no_list),
 		STORE_TEST(an_entry_of_the_journal_is_undone_once),
+		STORE_TEST(attributes_come_back_with_the_file),
+		STORE_TEST(what_are_no_attributes_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
