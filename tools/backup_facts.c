@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/backup_facts.h"
 
+#include "tools/moment.h"
 #include "tools/tool.h"
-
-#define NS_PER_S 1000000000
 
 char *
 tool_backup_facts_time(const StoreBackup *backup, bool is_iso)
 {
-	g_autoptr(GDateTime) time =
-		g_date_time_new_from_unix_local(backup->taken_ns / NS_PER_S);
-
-	if (time == NULL)
-		return g_strdup("?");
-	return is_iso ? g_date_time_format_iso8601(time)
-	              : g_date_time_format(time, "%F %T");
+	return tool_moment_text(backup->taken_ns, is_iso);
 }
 
 char *

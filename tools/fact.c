@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/fact.h"
 
-#define NS_PER_S 1000000000
+#include "tools/moment.h"
 
 void
 tool_fact_text(GVariantBuilder *row, const char *key, const char *text)
@@ -27,12 +27,7 @@ void
 tool_fact_time(GVariantBuilder *row, const char *key, int64_t time_ns,
                bool is_iso)
 {
-	g_autoptr(GDateTime) time =
-		g_date_time_new_from_unix_local(time_ns / NS_PER_S);
-	g_autofree char *text = NULL;
+	g_autofree char *text = tool_moment_text(time_ns, is_iso);
 
-	if (time != NULL)
-		text = is_iso ? g_date_time_format_iso8601(time)
-		              : g_date_time_format(time, "%F %T");
-	tool_fact_text(row, key, text != NULL ? text : "?");
+	tool_fact_text(row, key, text);
 }

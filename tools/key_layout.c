@@ -2,10 +2,14 @@
 #include "tools/key_layout.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tools/tool.h"
 
 #define GROUP "key-layout"
+
+/* ---- reading ------------------------------------------------------------- */
 
 /* Takes property @key of the group in @file over into @layout. */
 static int
@@ -61,5 +65,54 @@ tool_key_layout_read(const char *store, const char *config,
 	if (r < 0)
 		return r;
 	*ret_layout = layout;
+	return 0;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+/* Gives what root has just written at @path to the owner of the store. */
+static int
+adopt(const char *path, const char *store)
+{
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	if (stat(store, &st) < 0 || chown(path, st.st_uid, st.st_gid) < 0)
+		return -errno;
+	return 0;
+}
+
+int
+tool_key_layout_write(const char *store, const char *path,
+                      const FormatKeyLayout *layout, GError **error)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = NULL;
+	gsize size;
+	int r;
+
+	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_KEEP_COMMENTS,
+	                               &problem) &&
+	    !g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		return tool_fail(error, -EINVAL, "%s: %s", path,
+		                 problem->message);
+	g_clear_error(&problem);
+	g_key_file_set_integer(file, GROUP, "offset", (int)layout->offset);
+	g_key_file_set_string(file, GROUP, "order",
+	                      layout->first_bit_is_lsb ? "lsb" : "msb");
+	g_key_file_set_integer(file, GROUP, "deleted", layout->one_is_deleted);
+	g_key_file_set_string(file, GROUP, "confirmed", "yes");
+	text = g_key_file_to_data(file, &size, NULL);
+	if (!g_file_set_contents_full(path, text, (gssize)size,
+	                              G_FILE_SET_CONTENTS_CONSISTENT |
+	                                      G_FILE_SET_CONTENTS_DURABLE,
+	                              0600, &problem))
+		return tool_fail(error, -EIO, "%s", problem->message);
+	r = adopt(path, store);
+	if (r < 0)
+		return tool_fail(error, r, "cannot give %s to its owner: %s",
+		                 path, g_strerror(-r));
 	return 0;
 }

@@ -14,3 +14,12 @@
  */
 int tool_key_layout_read(const char *store, const char *config,
                          FormatKeyLayout *ret_layout, GError **error);
+
+/**
+ * Enters @layout, as one that is certain, in the key file at @path, which may be
+ * new, and leaves what else is in it. The file belongs to whom @store does.
+ *
+ * Errors: -EINVAL if it is no key file, and those of writing it.
+ */
+int tool_key_layout_write(const char *store, const char *path,
+                          const FormatKeyLayout *layout, GError **error);

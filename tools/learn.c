@@ -4,18 +4,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib.h>
 
 #include "store/format/key_learn.h"
 #include "tools/fact.h"
+#include "tools/key_layout.h"
 #include "tools/lesson.h"
 #include "tools/rows.h"
 #include "tools/tool.h"
-
-#define GROUP "key-layout"
 
 /* Layouts that are listed where more than one is left. */
 #define LISTED_MAX 12
@@ -99,55 +97,6 @@ add_images(ToolLesson *lesson, const Learn *learn, GError **error)
 	for (i = 0; r == 0 && learn->after[i] != NULL; i++)
 		r = add_image(lesson, learn, learn->after[i], error);
 	return r;
-}
-
-/* ---- pofs.conf ----------------------------------------------------------- */
-
-/* Gives what root has just written at @path to the owner of the store. */
-static int
-adopt(const char *path, const char *store)
-{
-	struct stat st;
-
-	if (geteuid() != 0)
-		return 0;
-	if (stat(store, &st) < 0 || chown(path, st.st_uid, st.st_gid) < 0)
-		return -errno;
-	return 0;
-}
-
-static int
-write_layout(const Learn *learn, const FormatKeyLayout *layout,
-             const char *path, GError **error)
-{
-	g_autoptr(GKeyFile) file = g_key_file_new();
-	g_autoptr(GError) problem = NULL;
-	g_autofree char *text = NULL;
-	gsize size;
-	int r;
-
-	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_KEEP_COMMENTS,
-	                               &problem) &&
-	    !g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-		return tool_fail(error, -EINVAL, "%s: %s", path,
-		                 problem->message);
-	g_clear_error(&problem);
-	g_key_file_set_integer(file, GROUP, "offset", (int)layout->offset);
-	g_key_file_set_string(file, GROUP, "order",
-	                      layout->first_bit_is_lsb ? "lsb" : "msb");
-	g_key_file_set_integer(file, GROUP, "deleted", layout->one_is_deleted);
-	g_key_file_set_string(file, GROUP, "confirmed", "yes");
-	text = g_key_file_to_data(file, &size, NULL);
-	if (!g_file_set_contents_full(path, text, (gssize)size,
-	                              G_FILE_SET_CONTENTS_CONSISTENT |
-	                                      G_FILE_SET_CONTENTS_DURABLE,
-	                              0600, &problem))
-		return tool_fail(error, -EIO, "%s", problem->message);
-	r = adopt(path, learn->store);
-	if (r < 0)
-		return tool_fail(error, r, "cannot give %s to its owner: %s",
-		                 path, g_strerror(-r));
-	return 0;
 }
 
 /* ---- what is said -------------------------------------------------------- */
@@ -245,7 +194,7 @@ conclude(const Learn *learn, const ToolLesson *lesson, bool is_json,
 	int r = 0;
 
 	if (is_written && format_key_learn_next(learnt, &at, &layout))
-		r = write_layout(learn, &layout, path, error);
+		r = tool_key_layout_write(learn->store, path, &layout, error);
 	if (r < 0)
 		return r;
 	if (is_json) {

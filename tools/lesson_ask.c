@@ -95,6 +95,44 @@ find_live(const ToolLesson *lesson, uint32_t begin, uint32_t *ret_record)
 	return begin < records ? 0 : -ENOENT;
 }
 
+/* Prints what to do with the message of @record of the last image. */
+static void
+print_task(const ToolLesson *lesson, const Place *place, uint32_t record,
+           const char *verb, const char *rest)
+{
+	g_autofree char *subject = NULL;
+	FormatMbgRecord header;
+
+	format_mbg_decode(lesson->image->mbg->data +
+	                          (size_t)record * FORMAT_MBG_RECORD_SIZE,
+	                  &header);
+	subject = format_mbg_subject(&header);
+	tool_say("\n%s the message \"%s\" (record %u of mailbag %s)%s.", verb,
+	         subject, record, place->mailbag, rest);
+}
+
+/* Asks to read a message: where that is noted, if it is, is no bit of deleted
+ * records (Q85058). */
+static int
+ask_read(ToolLesson *lesson, const Place *place, GError **error)
+{
+	ToolMailbagImage *image;
+	uint32_t record;
+	int r;
+
+	r = find_live(lesson, 0, &record);
+	if (r < 0)
+		return tool_fail(error, r,
+		                 "mailbag %s has no new record: begin with an "
+		                 "empty mailbag",
+		                 place->mailbag);
+	print_task(lesson, place, record, "Read", ", and do nothing else");
+	r = await_enter(error);
+	if (r == 0)
+		r = look(place, &image, error);
+	return r < 0 ? r : tool_lesson_add(lesson, image, NULL, error);
+}
+
 /* Asks to delete one message whose record is @begin or later, until the KEY
  * has changed. */
 static int
@@ -103,8 +141,6 @@ ask_delete(ToolLesson *lesson, const Place *place, uint32_t begin,
 {
 	g_autoptr(GArray) deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	g_autoptr(ToolMailbagImage) image = NULL;
-	g_autofree char *subject = NULL;
-	FormatMbgRecord header;
 	bool is_changed = false;
 	uint32_t record;
 	int r;
@@ -115,13 +151,8 @@ ask_delete(ToolLesson *lesson, const Place *place, uint32_t begin,
 		                 "mailbag %s has no new record from %u on: "
 		                 "begin with an empty mailbag",
 		                 place->mailbag, begin);
-	format_mbg_decode(lesson->image->mbg->data +
-	                          (size_t)record * FORMAT_MBG_RECORD_SIZE,
-	                  &header);
-	subject = format_mbg_subject(&header);
-	tool_say("\nDelete the message \"%s\" (record %u of mailbag %s) for "
-	         "good, and none besides.",
-	         subject, record, place->mailbag);
+	print_task(lesson, place, record, "Delete",
+	           " for good, and none besides");
 	while (!is_changed) {
 		g_clear_pointer(&image, tool_mailbag_image_free);
 		r = await_enter(error);
@@ -156,6 +187,8 @@ tool_lesson_ask(ToolLesson *lesson, const char *dir, const char *office,
 		r = ask_deliver(lesson, &place, 3, error);
 	if (r == 0)
 		r = ask_delete(lesson, &place, 0, error);
+	if (r == 0)
+		r = ask_read(lesson, &place, error);
 	if (r < 0)
 		return r;
 	/* One message takes the place of the deleted one. */

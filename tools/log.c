@@ -61,24 +61,12 @@ duration_text(int64_t ns)
 	return ns == 0 ? g_strdup("-") : tool_row_time(us);
 }
 
-static char *
-time_text(int64_t ns, bool is_iso)
-{
-	g_autoptr(GDateTime) time =
-		g_date_time_new_from_unix_local(ns / 1000 / G_USEC_PER_SEC);
-
-	if (time == NULL)
-		return g_strdup("?");
-	return is_iso ? g_date_time_format_iso8601(time)
-	              : g_date_time_format(time, "%F %T");
-}
-
 /* The columns keep their width, for whoever follows sees one line at a time. */
 static void
 print_line(const ToolDeed *deed, bool is_iso)
 {
 	const StoreJournalEntry *entry = &deed->entry;
-	g_autofree char *time = time_text(entry->ended_ns, is_iso);
+	g_autofree char *time = tool_moment_text(entry->ended_ns, is_iso);
 	g_autofree char *held = duration_text(entry->held_ns);
 	g_autofree char *waited = duration_text(entry->waited_ns);
 	g_autofree char *summary = tool_deed_summary(deed);

@@ -73,3 +73,15 @@ tool_moment_read(const char *word, int64_t *ret_ns, GError **error)
 	          (int64_t)g_date_time_get_microsecond(time) * NS_PER_US;
 	return 0;
 }
+
+char *
+tool_moment_text(int64_t ns, bool is_iso)
+{
+	g_autoptr(GDateTime) time =
+		g_date_time_new_from_unix_local(ns / NS_PER_S);
+
+	if (time == NULL)
+		return g_strdup("?");
+	return is_iso ? g_date_time_format_iso8601(time)
+	              : g_date_time_format(time, "%F %T");
+}

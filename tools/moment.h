@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -11,3 +12,9 @@
  * 8601, or so long ago ("90s", "30min", "12h", "7d").
  */
 int tool_moment_read(const char *word, int64_t *ret_ns, GError **error);
+
+/**
+ * The point in time @ns in words: local, or with @is_iso in ISO 8601 with its
+ * zone; "?" if it is none. Caller frees.
+ */
+char *tool_moment_text(int64_t ns, bool is_iso);

@@ -34,6 +34,7 @@ _poctl_options()
 	restore) echo "--at --force --keep-uuid --owner $common" ;;
 	"trace start") echo "--peer $common" ;;
 	"trace show") echo "--follow $common" ;;
+	"quarantine list" | "quarantine show") echo "--iso $common" ;;
 	undo) echo "--config --dry-run --snapshot $common" ;;
 	*) echo "$common" ;;
 	esac

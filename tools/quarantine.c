@@ -8,12 +8,11 @@
 
 #include "store/store.h"
 #include "tools/access.h"
+#include "tools/fact.h"
 #include "tools/json.h"
 #include "tools/rows.h"
 #include "tools/tool.h"
 #include "tools/undone.h"
-
-#define NS_PER_S 1000000000
 
 static const ToolColumn list_columns[] = {
 	{ "id", "ENTRY" },
@@ -40,44 +39,19 @@ static const ToolColumn file_columns[] = {
 
 /* ---- facts --------------------------------------------------------------- */
 
-static void
-add_text(GVariantBuilder *row, const char *key, const char *text)
-{
-	g_variant_builder_add(
-		row, "{sv}", key,
-		g_variant_new_take_string(g_utf8_make_valid(text, -1)));
-}
-
-static void
-add_number(GVariantBuilder *row, const char *key, guint64 value)
-{
-	g_variant_builder_add(row, "{sv}", key, g_variant_new_uint64(value));
-}
-
-static void
-add_time(GVariantBuilder *row, const char *key, int64_t time_ns)
-{
-	g_autoptr(GDateTime) time =
-		g_date_time_new_from_unix_local(time_ns / NS_PER_S);
-	g_autofree char *text =
-		time != NULL ? g_date_time_format_iso8601(time) : NULL;
-
-	add_text(row, key, text != NULL ? text : "?");
-}
-
 /* @files is the list of them, or how many there are. */
 static GVariant *
-entry_row(const StoreUndone *undone, GVariant *files)
+entry_row(const StoreUndone *undone, GVariant *files, bool is_iso)
 {
 	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
-	add_number(&row, "id", undone->id);
-	add_text(&row, "reason", undone->reason);
-	add_text(&row, "who", undone->who);
-	add_time(&row, "begun", undone->begun_ns);
-	add_time(&row, "undone", undone->undone_ns);
+	tool_fact_number(&row, "id", undone->id);
+	tool_fact_text(&row, "reason", undone->reason);
+	tool_fact_text(&row, "who", undone->who);
+	tool_fact_time(&row, "begun", undone->begun_ns, is_iso);
+	tool_fact_time(&row, "undone", undone->undone_ns, is_iso);
 	g_variant_builder_add(&row, "{sv}", "files", files);
-	add_number(&row, "bytes", undone->bytes);
+	tool_fact_number(&row, "bytes", undone->bytes);
 	return g_variant_builder_end(&row);
 }
 
@@ -86,21 +60,29 @@ file_row(const StoreUndoneFile *file)
 {
 	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 
-	add_text(&row, "path", file->path);
-	add_text(&row, "what", tool_undone_what(file->what));
-	add_number(&row, "size", file->size);
-	add_number(&row, "staged", file->bytes);
+	tool_fact_text(&row, "path", file->path);
+	tool_fact_text(&row, "what", tool_undone_what(file->what));
+	tool_fact_number(&row, "size", file->size);
+	tool_fact_number(&row, "staged", file->bytes);
 	return g_variant_builder_end(&row);
 }
 
 /* ---- list ---------------------------------------------------------------- */
 
+typedef struct Listing {
+	GVariantBuilder *rows; /* borrowed */
+	gboolean is_iso;
+} Listing;
+
 static bool
 list_entry(void *user_data, const StoreUndone *undone)
 {
+	const Listing *listing = user_data;
+
 	g_variant_builder_add_value(
-		user_data,
-		entry_row(undone, g_variant_new_uint64(undone->files)));
+		listing->rows,
+		entry_row(undone, g_variant_new_uint64(undone->files),
+	                  listing->is_iso));
 	return true;
 }
 
@@ -108,9 +90,14 @@ ToolExit
 tool_quarantine_list(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(ToolOptions) options = { 0 };
-	const GOptionEntry entries[] = { { NULL } };
 	g_auto(GVariantBuilder) rows =
 		G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+	Listing listing = { .rows = &rows };
+	const GOptionEntry entries[] = {
+		{ "iso", 0, 0, G_OPTION_ARG_NONE, &listing.is_iso,
+		  "Show times in ISO 8601", NULL },
+		{ NULL },
+	};
 	g_autoptr(GVariant) list = NULL;
 	g_autoptr(Store) store = NULL;
 	int r;
@@ -123,7 +110,8 @@ tool_quarantine_list(const ToolCommand *self, char **argv, GError **error)
 	if (tool_access_open(options.arguments[0], STORE_READ, &store, error) <
 	    0)
 		return TOOL_FAILED;
-	r = store_quarantine_list(store, list_entry, &rows);
+	listing.is_iso |= options.json;
+	r = store_quarantine_list(store, list_entry, &listing);
 	if (r < 0) {
 		(void)tool_fail(error, r, "cannot read the quarantine: %s",
 		                g_strerror(-r));
@@ -143,7 +131,8 @@ tool_quarantine_list(const ToolCommand *self, char **argv, GError **error)
 typedef struct Search {
 	uint64_t id;
 	GVariant *files; /* borrowed; the list of them */
-	GVariant *row;   /* owned; NULL until it is found */
+	bool is_iso;
+	GVariant *row; /* owned; NULL until it is found */
 } Search;
 
 static bool
@@ -153,7 +142,8 @@ match_entry(void *user_data, const StoreUndone *undone)
 
 	if (undone->id != search->id)
 		return true;
-	search->row = g_variant_ref_sink(entry_row(undone, search->files));
+	search->row = g_variant_ref_sink(
+		entry_row(undone, search->files, search->is_iso));
 	return false;
 }
 
@@ -176,10 +166,11 @@ read_files(Store *store, uint64_t id, GVariant **ret_rows, GError **error)
 
 /* Reads the row of entry @id, with its files. */
 static int
-read_entry(Store *store, uint64_t id, GVariant **ret_row, GError **error)
+read_entry(Store *store, uint64_t id, bool is_iso, GVariant **ret_row,
+           GError **error)
 {
 	g_autoptr(GVariant) files = NULL;
-	Search search = { .id = id };
+	Search search = { .id = id, .is_iso = is_iso };
 	int r;
 
 	r = read_files(store, id, &files, error);
@@ -217,10 +208,15 @@ ToolExit
 tool_quarantine_show(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(ToolOptions) options = { 0 };
-	const GOptionEntry entries[] = { { NULL } };
+	gboolean is_iso = FALSE;
 	g_autoptr(GVariant) row = NULL;
 	g_autoptr(Store) store = NULL;
 	uint64_t id;
+	const GOptionEntry entries[] = {
+		{ "iso", 0, 0, G_OPTION_ARG_NONE, &is_iso,
+		  "Show times in ISO 8601", NULL },
+		{ NULL },
+	};
 
 	if (tool_options_read(self, entries, argv, &options, error) < 0)
 		return TOOL_USAGE;
@@ -231,7 +227,7 @@ tool_quarantine_show(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_USAGE;
 	if (tool_access_open(options.arguments[0], STORE_READ, &store, error) <
 	            0 ||
-	    read_entry(store, id, &row, error) < 0)
+	    read_entry(store, id, is_iso || options.json, &row, error) < 0)
 		return TOOL_FAILED;
 	print_entry(row, options.json);
 	return TOOL_OK;

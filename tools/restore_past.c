@@ -43,15 +43,6 @@ typedef struct Looking {
 	const FormatKeyLayout *layout;
 } Looking;
 
-static char *
-time_text(int64_t ns)
-{
-	g_autoptr(GDateTime) time =
-		g_date_time_new_from_unix_local(ns / NS_PER_S);
-
-	return time != NULL ? g_date_time_format(time, "%F %T") : g_strdup("?");
-}
-
 /* ---- files ---------------------------------------------------------------- */
 
 static int
@@ -252,7 +243,7 @@ past_fail(const Looking *looking, Store *store, int r, GError **error)
 		return tool_fail(error, r, "cannot read the journal: %s",
 		                 g_strerror(-r));
 	/* The first full second that it reaches. */
-	text = time_text(reach_ns + NS_PER_S - 1);
+	text = tool_moment_text(reach_ns + NS_PER_S - 1, false);
 	return tool_fail(error, r, "the past is kept from %s on", text);
 }
 
@@ -385,7 +376,7 @@ static int
 add_word(Looking *looking, const char *word, GError **error)
 {
 	g_autofree char *path = plain_path(word);
-	g_autofree char *time = time_text(looking->at_ns);
+	g_autofree char *time = tool_moment_text(looking->at_ns, false);
 	StoreEntry entry;
 	int r;
 

@@ -196,6 +196,12 @@ def test_an_administrator_is_led_through_the_steps(tmp_path):
         terminal.await_text("KEY has not changed yet")
         mailbag.delete(0)
         terminal.enter()
+        terminal.await_text("Read the message ")
+        terminal.await_text("(record 1 of mailbag 0000000A)")
+        mailbag.key[3] = 1
+        mailbag.write()
+        terminal.enter()
+        terminal.await_text("KEY 0x003: 00 -> 01")
         terminal.await_text("Send 7 messages")
         mailbag.deliver(7)
         terminal.enter()

@@ -77,6 +77,11 @@ def test_the_list_says_what_was_undone(store):
     assert abs((undone - before).total_seconds()) < 300
     lines = poctl("quarantine", "list", store.path).stdout.splitlines()
     assert len(lines) == 3
+    assert undone.strftime("%F %T") in lines[1]
+    assert first["undone"] in poctl("quarantine", "list", "--iso",
+                                    store.path).stdout
+    assert first["undone"] in poctl("quarantine", "show", "--iso", store.path,
+                                    first["id"]).stdout
     assert lines[1].endswith(f"{WHO}  {REASON}")
 
 
