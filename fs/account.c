@@ -50,10 +50,25 @@ path_compare(gconstpointer a, gconstpointer b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Adds up what is known of the locks of mailbags. */
+char *
+fs_account_mailbags(Store *store, const GPtrArray *keys)
+{
+	g_autoptr(GPtrArray) mailbags = g_ptr_array_new_with_free_func(g_free);
+	FsLockSubject subject;
+
+	for (guint i = 0; i < keys->len; i++)
+		if (fs_lock_key_parse(keys->pdata[i], &subject) &&
+		    subject.purpose != FS_LOCK_FILE)
+			add_mailbag(mailbags, store, &subject);
+	g_ptr_array_sort(mailbags, path_compare);
+	g_ptr_array_add(mailbags, NULL);
+	return g_strjoinv(" ", (char **)mailbags->pdata);
+}
+
+/* Adds up what is known of the locks of mailbags, whose keys it adds to @keys. */
 static void
-add_locks(const FsTransaction *transaction, FsMailbagLock *locks, Store *store,
-          GPtrArray *mailbags, StoreAccount *account)
+add_locks(const FsTransaction *transaction, FsMailbagLock *locks,
+          GPtrArray *keys, StoreAccount *account)
 {
 	uint64_t serial = fs_session_serial(transaction->session);
 	int64_t now_us = g_get_monotonic_time();
@@ -69,19 +84,18 @@ add_locks(const FsTransaction *transaction, FsMailbagLock *locks, Store *store,
 		    subject.purpose == FS_LOCK_FILE ||
 		    !fs_mailbag_lock_times(locks, serial, key, &times))
 			continue;
-		add_mailbag(mailbags, store, &subject);
+		g_ptr_array_add(keys, key);
 		account->held_ns = MAX(account->held_ns,
 		                       (now_us - times.since_us) * NS_PER_US);
 		account->waited_ns += times.waited_us * NS_PER_US;
 	}
-	g_ptr_array_sort(mailbags, path_compare);
 }
 
 void
 fs_account_give(const FsTransaction *transaction, FsMailbagLock *locks,
                 Store *store)
 {
-	g_autoptr(GPtrArray) mailbags = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) keys = g_ptr_array_new();
 	g_autofree char *who = who_text(transaction->session);
 	g_autofree char *names = NULL;
 	StoreAccount account = {
@@ -90,9 +104,8 @@ fs_account_give(const FsTransaction *transaction, FsMailbagLock *locks,
 		.who = who,
 	};
 
-	add_locks(transaction, locks, store, mailbags, &account);
-	g_ptr_array_add(mailbags, NULL);
-	names = g_strjoinv(" ", (char **)mailbags->pdata);
+	add_locks(transaction, locks, keys, &account);
+	names = fs_account_mailbags(store, keys);
 	account.mailbags = names;
 	store_txn_account(transaction->txn, &account);
 }

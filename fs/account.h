@@ -14,3 +14,7 @@
  */
 void fs_account_give(const FsTransaction *transaction, FsMailbagLock *locks,
                      Store *store);
+
+/** The mailbags whose locks @keys (char *) are of, in one line: "/A /LAB/B".
+ * Caller frees. */
+char *fs_account_mailbags(Store *store, const GPtrArray *keys);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "fs/account.h"
 #include "fs/op_edit_lock.h"
 #include "fs/ops.h"
 #include "store/edit.h"
@@ -296,11 +297,15 @@ edit_synced(void *user_data, int r)
 static void
 edit_account(const Edit *edit)
 {
+	g_autoptr(GPtrArray) keys = fs_edit_lock_keys(edit->lock);
+	g_autofree char *mailbags = NULL;
 	StoreAccount account = {
 		.session = fs_session_serial(edit->session),
 		.waited_ns = edit->waited_us * 1000,
 	};
 
+	mailbags = fs_account_mailbags(edit->mount->store, keys);
+	account.mailbags = mailbags;
 	store_txn_account(edit->txn, &account);
 }
 

@@ -99,6 +99,16 @@ fs_edit_lock_add(FsEditLock *lock, const StorePlace *place)
 
 /* ---- taking and letting go ------------------------------------------------ */
 
+GPtrArray *
+fs_edit_lock_keys(const FsEditLock *lock)
+{
+	GPtrArray *keys = g_ptr_array_new();
+
+	for (guint i = 0; i < lock->keys->len; i++)
+		g_ptr_array_add(keys, key_at(lock, i)->key);
+	return keys;
+}
+
 void
 fs_edit_lock_drop(FsEditLock *lock)
 {

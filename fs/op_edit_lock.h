@@ -19,6 +19,10 @@ void fs_edit_lock_free(FsEditLock *lock);
 /** Adds those of the file at @place: of a mailbag, its processing lock, too. */
 void fs_edit_lock_add(FsEditLock *lock, const StorePlace *place);
 
+/** The keys of all (lock_key.h). Ownership: the caller's, what is in it is
+ * borrowed. */
+GPtrArray *fs_edit_lock_keys(const FsEditLock *lock);
+
 /**
  * Takes all of them, or none. Called with the turn. Where one is taken, @grant
  * is called when its wait has ended, and fs_edit_lock_granted() must follow.

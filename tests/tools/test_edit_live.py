@@ -3,14 +3,13 @@
 
 import contextlib
 import json
-import os
 import subprocess
 
 import pytest
 
 from commands import FAILED
 from harness import DEADLINE_S, Mount, poctl, program, wait_until
-from mailtree import BAG, STEM, MailTree, header_of
+from mailtree import BAG, MailTree, header_of
 from test_undo import Existing
 
 OTHER = "00000064"
@@ -81,3 +80,11 @@ def test_a_number_is_not_of_another_record(desk, command):
     assert text.endswith(" has changed meanwhile, and its records may have "
                          "other numbers now: look again\n")
     assert (desk.key.read_bytes(), desk.mbg.read_bytes()) == after
+
+
+def test_the_journal_names_the_mailbags_of_a_change(desk):
+    poctl("requeue", desk.store, BAG, 0)
+    done = poctl("log", "--json", "--mailbag", BAG, desk.store)
+    entry = json.loads(done.stdout)["journal"][-1]
+    assert entry["mailbags"] == f"/{BAG}"
+    assert "requeue" in entry["who"]
