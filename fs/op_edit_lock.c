@@ -97,8 +97,6 @@ fs_edit_lock_add(FsEditLock *lock, const StorePlace *place)
 		key_add(lock, processing_key(place));
 }
 
-/* ---- taking and letting go ------------------------------------------------ */
-
 GPtrArray *
 fs_edit_lock_keys(const FsEditLock *lock)
 {
@@ -108,6 +106,8 @@ fs_edit_lock_keys(const FsEditLock *lock)
 		g_ptr_array_add(keys, key_at(lock, i)->key);
 	return keys;
 }
+
+/* ---- taking and letting go ------------------------------------------------ */
 
 void
 fs_edit_lock_drop(FsEditLock *lock)
@@ -177,6 +177,20 @@ fs_edit_lock_granted(FsEditLock *lock, int r)
 	key_at(lock, lock->waited)->is_had = r == 0;
 }
 
+/* "session 7, process 4711, client 10.0.0.7:1234" */
+static char *
+session_text(FsSession *session)
+{
+	FsPeer peer;
+	bool has_client =
+		fs_session_peer(session, &peer) && peer.address[0] != '\0';
+
+	return g_strdup_printf(
+		"session %" G_GUINT64_FORMAT ", process %d%s%s",
+		fs_session_serial(session), (int)fs_session_pid(session),
+		has_client ? ", client " : "", has_client ? peer.address : "");
+}
+
 char *
 fs_edit_lock_text(const FsEditLock *lock)
 {
@@ -184,6 +198,7 @@ fs_edit_lock_text(const FsEditLock *lock)
 	const char *key = key_at(lock, lock->waited)->key;
 	g_autofree char *path = NULL;
 	g_autofree char *dir = NULL;
+	g_autofree char *who = NULL;
 	g_autoptr(FsSession) session = NULL;
 	FsLockSubject subject = { .name = key };
 	uint64_t holder = 0;
@@ -198,7 +213,6 @@ fs_edit_lock_text(const FsEditLock *lock)
 		session = fs_session_by_serial(mount->sessions, holder);
 	if (session == NULL)
 		return g_strdup_printf("%s is locked", path);
-	return g_strdup_printf("%s is locked by session %" G_GUINT64_FORMAT
-	                       ", process %d",
-	                       path, holder, (int)fs_session_pid(session));
+	who = session_text(session);
+	return g_strdup_printf("%s is locked by %s", path, who);
 }
