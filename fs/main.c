@@ -445,6 +445,8 @@ server_listen(Server *server)
 	               &server->mount);
 	fs_control_add(server->control, "trace-start", fs_trace_answer_start,
 	               &server->mount);
+	fs_control_add(server->control, "trace-expect", fs_trace_answer_expect,
+	               &server->mount);
 	fs_control_add(server->control, "trace-stop", fs_trace_answer_stop,
 	               &server->mount);
 	fs_control_add(server->control, "quarantine-discard",

@@ -331,12 +331,18 @@ void fs_trace_tell(const FsMount *mount, const FsSession *session,
                    const char *event);
 
 /**
- * Answers the commands "trace-start" with a session's number, and "trace-stop"
- * with one or "all" (control.h), of an FsMount. Threads: the main one; they
- * take the turn.
+ * Answers the commands "trace-start" with a session's number, "trace-stop" with
+ * one or "all", and "trace-expect" with a client's address (control.h), of an
+ * FsMount. The last traces the client's newest session, if it is known where that
+ * is, else its next one from the first request on: it is asked again, a second
+ * later at most, until it answers with a session's number, not 0.
+ *
+ * Threads: the main one; they take the turn.
  */
 GVariant *fs_trace_answer_start(void *user_data, const char *argument,
                                 char **ret_error);
+GVariant *fs_trace_answer_expect(void *user_data, const char *argument,
+                                 char **ret_error);
 GVariant *fs_trace_answer_stop(void *user_data, const char *argument,
                                char **ret_error);
 

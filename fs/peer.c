@@ -200,3 +200,15 @@ fs_peer_find(pid_t pid, FsPeer *ret_peer)
 	return fs_proc_read(peer_look, pid, FS_PROC_LONG_US, ret_peer,
 	                    sizeof *ret_peer);
 }
+
+bool
+fs_peer_is_at(const FsPeer *peer, const char *address)
+{
+	size_t size = strlen(address);
+	const char *colon = strrchr(peer->address, ':');
+
+	if (strcmp(peer->address, address) == 0)
+		return true;
+	return colon == peer->address + size && size > 0 &&
+	       strncmp(peer->address, address, size) == 0;
+}

@@ -35,3 +35,6 @@ typedef struct FsPeer {
  * Errors: -ESRCH if there is none; -ETIMEDOUT.
  */
 int fs_peer_find(pid_t pid, FsPeer *ret_peer);
+
+/** Whether @peer is at @address: "10.0.0.7:1234", or "10.0.0.7", at any port. */
+bool fs_peer_is_at(const FsPeer *peer, const char *address);

@@ -10,6 +10,9 @@
 /* The trace of one session. */
 typedef struct Trace {
 	FILE *file;
+	int dir_fd; /* where it is; not ours */
+	uint64_t session;
+	bool is_pending; /* who it is, is not known: see fs_trace_expect() */
 	int64_t begun_us;
 	size_t size;
 	GHashTable *keys; /* StoreNode -> GBytes: KEY files as last seen */
@@ -20,6 +23,12 @@ struct FsTraceTable {
 	int dir_fd;         /* of the store; -1 if it could not be opened */
 	GHashTable *traces; /* serial -> Trace; under the mutex */
 	uint64_t calls;     /* under the mutex */
+
+	/* Under the mutex, too: those after this session are expected until
+	 * then, but for these. */
+	uint64_t expected; /* UINT64_MAX: nobody is */
+	int64_t expected_until_us;
+	GHashTable *dropped; /* set of serials */
 };
 
 /* ---- one trace ----------------------------------------------------------- */
@@ -42,13 +51,22 @@ trace_write(Trace *trace, const char *words)
 	(void)fflush(trace->file);
 }
 
+static char *
+trace_name(uint64_t session)
+{
+	return g_strdup_printf("trace-%" G_GUINT64_FORMAT ".log", session);
+}
+
 static void
 trace_close(void *data)
 {
 	Trace *trace = data;
+	g_autofree char *name = trace_name(trace->session);
 
 	trace_write(trace, "event=end");
 	(void)fclose(trace->file);
+	if (trace->is_pending)
+		(void)unlinkat(trace->dir_fd, name, 0);
 	g_hash_table_unref(trace->keys);
 	g_free(trace);
 }
@@ -56,8 +74,7 @@ trace_close(void *data)
 static FILE *
 trace_create(int dir_fd, uint64_t session)
 {
-	g_autofree char *name =
-		g_strdup_printf("trace-%" G_GUINT64_FORMAT ".log", session);
+	g_autofree char *name = trace_name(session);
 	int fd = openat(dir_fd, name,
 	                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	                0600);
@@ -77,6 +94,9 @@ fs_trace_new(const char *dir)
 	trace->table->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	trace->table->traces = g_hash_table_new_full(
 		g_int64_hash, g_int64_equal, g_free, trace_close);
+	trace->table->expected = UINT64_MAX;
+	trace->table->dropped = g_hash_table_new_full(
+		g_int64_hash, g_int64_equal, g_free, NULL);
 	return trace;
 }
 
@@ -86,6 +106,7 @@ fs_trace_free(FsTrace *trace)
 	if (trace == NULL)
 		return;
 	g_hash_table_unref(trace->table->traces);
+	g_hash_table_unref(trace->table->dropped);
 	g_mutex_clear(&trace->table->mutex);
 	if (trace->table->dir_fd >= 0)
 		(void)close(trace->table->dir_fd);
@@ -93,12 +114,11 @@ fs_trace_free(FsTrace *trace)
 	g_free(trace);
 }
 
-int
-fs_trace_start(FsTrace *trace, uint64_t session, const char *who)
+/* Called with the table locked. */
+static int
+trace_begin(FsTrace *trace, uint64_t session, const char *who, bool is_pending)
 {
 	struct FsTraceTable *table = trace->table;
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
-		g_mutex_locker_new(&table->mutex);
 	g_autoptr(GDateTime) now = g_date_time_new_now_local();
 	g_autofree char *time = g_date_time_format_iso8601(now);
 	g_autofree char *escaped = g_strescape(who, NULL);
@@ -114,11 +134,17 @@ fs_trace_start(FsTrace *trace, uint64_t session, const char *who)
 	if (file == NULL)
 		return -errno;
 
-	new = g_new0(Trace, 1);
-	new->file = file;
-	new->begun_us = g_get_monotonic_time();
-	new->keys = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
-	                                  (GDestroyNotify)g_bytes_unref);
+	new = g_new(Trace, 1);
+	*new = (Trace){
+		.file = file,
+		.dir_fd = table->dir_fd,
+		.session = session,
+		.is_pending = is_pending,
+		.begun_us = g_get_monotonic_time(),
+		.keys = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+		                              g_free,
+		                              (GDestroyNotify)g_bytes_unref),
+	};
 	g_hash_table_insert(table->traces, g_memdup2(&session, sizeof(session)),
 	                    new);
 	words = g_strdup_printf("event=start session=%" G_GUINT64_FORMAT
@@ -130,6 +156,43 @@ fs_trace_start(FsTrace *trace, uint64_t session, const char *who)
 }
 
 int
+fs_trace_start(FsTrace *trace, uint64_t session, const char *who)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&trace->table->mutex);
+
+	return trace_begin(trace, session, who, false);
+}
+
+/* Called with the table locked. */
+static void
+is_on_settle(FsTrace *trace)
+{
+	trace->is_on = trace->table->expected != UINT64_MAX ||
+	               g_hash_table_size(trace->table->traces) > 0;
+}
+
+static gboolean
+is_pending(gpointer key, gpointer trace, gpointer user_data)
+{
+	(void)key;
+	(void)user_data;
+	return ((Trace *)trace)->is_pending;
+}
+
+/* Nobody is expected any more. Called with the table locked. */
+static void
+expect_end(FsTrace *trace)
+{
+	struct FsTraceTable *table = trace->table;
+
+	table->expected = UINT64_MAX;
+	g_hash_table_remove_all(table->dropped);
+	g_hash_table_foreach_remove(table->traces, is_pending, NULL);
+	is_on_settle(trace);
+}
+
+int
 fs_trace_stop(FsTrace *trace, uint64_t session)
 {
 	struct FsTraceTable *table = trace->table;
@@ -138,7 +201,7 @@ fs_trace_stop(FsTrace *trace, uint64_t session)
 
 	if (!g_hash_table_remove(table->traces, &session))
 		return -ENOENT;
-	trace->is_on = g_hash_table_size(table->traces) > 0;
+	is_on_settle(trace);
 	return 0;
 }
 
@@ -148,20 +211,93 @@ fs_trace_stop_all(FsTrace *trace)
 	struct FsTraceTable *table = trace->table;
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
 		g_mutex_locker_new(&table->mutex);
-	unsigned count = g_hash_table_size(table->traces);
+	unsigned count;
 
+	expect_end(trace);
+	count = g_hash_table_size(table->traces);
 	g_hash_table_remove_all(table->traces);
-	trace->is_on = false;
+	is_on_settle(trace);
 	return count;
 }
 
 bool
-fs_trace_has(const FsTrace *trace, uint64_t session)
+fs_trace_meet(FsTrace *trace, uint64_t session)
+{
+	struct FsTraceTable *table = trace->table;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+
+	if (table->expected != UINT64_MAX &&
+	    g_get_monotonic_time() > table->expected_until_us)
+		expect_end(trace);
+	if (g_hash_table_contains(table->traces, &session))
+		return true;
+	return session > table->expected &&
+	       !g_hash_table_contains(table->dropped, &session) &&
+	       trace_begin(trace, session, "not known yet", true) == 0;
+}
+
+/* ---- a client that is expected --------------------------------------------*/
+
+void
+fs_trace_expect(FsTrace *trace, uint64_t session)
+{
+	struct FsTraceTable *table = trace->table;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+
+	table->expected = MIN(table->expected, session);
+	table->expected_until_us = g_get_monotonic_time() + FS_TRACE_EXPECT_US;
+	trace->is_on = true;
+}
+
+GArray *
+fs_trace_expected(const FsTrace *trace)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
 		g_mutex_locker_new(&trace->table->mutex);
+	GArray *sessions = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	GHashTableIter iter;
+	gpointer value;
 
-	return g_hash_table_contains(trace->table->traces, &session);
+	g_hash_table_iter_init(&iter, trace->table->traces);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const Trace *of = value;
+
+		if (of->is_pending)
+			g_array_append_val(sessions, of->session);
+	}
+	return sessions;
+}
+
+int
+fs_trace_keep(FsTrace *trace, uint64_t session, const char *who)
+{
+	struct FsTraceTable *table = trace->table;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	Trace *of = g_hash_table_lookup(table->traces, &session);
+	g_autofree char *escaped = g_strescape(who, NULL);
+	g_autofree char *words = g_strdup_printf("event=\"it is %s\"", escaped);
+
+	if (of == NULL)
+		return -ENOENT;
+	of->is_pending = false;
+	trace_write(of, words);
+	expect_end(trace);
+	return 0;
+}
+
+void
+fs_trace_drop(FsTrace *trace, uint64_t session)
+{
+	struct FsTraceTable *table = trace->table;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+
+	g_hash_table_add(table->dropped, g_memdup2(&session, sizeof(session)));
+	(void)g_hash_table_remove(table->traces, &session);
+	is_on_settle(trace);
 }
 
 /* ---- entries ------------------------------------------------------------- */

@@ -73,8 +73,31 @@ fs_trace_take(FsTrace *trace)
 	return call;
 }
 
-/** Whether @session is traced. */
-bool fs_trace_has(const FsTrace *trace, uint64_t session);
+/** Whether @session is traced: from now on, if it was expected. */
+bool fs_trace_meet(FsTrace *trace, uint64_t session);
+
+/* ---- a client that is expected -------------------------------------------*/
+
+/** For how long, in microseconds, unless it is asked for again. */
+#define FS_TRACE_EXPECT_US (5 * G_USEC_PER_SEC)
+
+/**
+ * Has each session after @session traced from its first request on, until it is
+ * known who it is, and it is kept or dropped. Where that goes on already, it
+ * goes on for longer.
+ */
+void fs_trace_expect(FsTrace *trace, uint64_t session);
+
+/** The sessions that are neither kept nor dropped yet, of uint64_t.
+ * Ownership: the caller's. */
+GArray *fs_trace_expected(const FsTrace *trace);
+
+/** @session is the one that was expected, @who it is in a line; all others are
+ * dropped, and no more expected. Errors: -ENOENT if it is not traced any more. */
+int fs_trace_keep(FsTrace *trace, uint64_t session, const char *who);
+
+/** It is another: its trace is deleted. */
+void fs_trace_drop(FsTrace *trace, uint64_t session);
 
 /**
  * Enters the request @op of @session, with the formatted words, and makes it

@@ -19,71 +19,66 @@
 
 /* ---- start and stop ------------------------------------------------------ */
 
-/* Finds the newest session of the client with address @peer. */
+/* Traces what @command ("trace-start") finds for @argument. */
 static int
-find_peer(const char *store, const char *peer, guint64 *ret_session,
-          GError **error)
+ask_start(const char *store, const char *command, const char *argument,
+          guint64 *ret_session, GError **error)
 {
-	g_autoptr(GVariant) sessions = NULL;
-	GVariantIter iter;
-	GVariant *row;
-	guint64 found = 0;
+	g_autoptr(GVariant) session = NULL;
 	int r;
 
-	r = tool_live_ask(store, "sessions", "", "aa{sv}", &sessions, error);
-	if (r < 0)
-		return r;
-	g_variant_iter_init(&iter, sessions);
-	while (g_variant_iter_loop(&iter, "@a{sv}", &row)) {
-		const char *address = "";
-		guint64 id = 0;
-
-		(void)g_variant_lookup(row, "peer", "&s", &address);
-		(void)g_variant_lookup(row, "id", "t", &id);
-		if (strcmp(address, peer) == 0)
-			found = MAX(found, id);
-	}
-	*ret_session = found;
-	return 0;
-}
-
-/* The same, waiting for the client. */
-static int
-await_peer(const char *store, const char *peer, char **ret_session,
-           GError **error)
-{
-	guint64 session;
-	int r;
-
-	r = find_peer(store, peer, &session, error);
-	while (r == 0 && session == 0) {
-		g_usleep(LOOK_US);
-		r = find_peer(store, peer, &session, error);
-	}
+	r = tool_live_ask(store, command, argument, "t", &session, error);
 	if (r == 0)
-		*ret_session = g_strdup_printf("%" G_GUINT64_FORMAT, session);
+		*ret_session = g_variant_get_uint64(session);
 	return r;
 }
 
+/* Traces the newest session of the client at @peer or, if it has none, the next.
+ */
 static int
-start(const char *store, const char *session, bool is_json, GError **error)
+start_peer(const char *store, const char *peer, guint64 *ret_session,
+           GError **error)
 {
-	g_autoptr(GVariant) name = NULL;
-	g_autoptr(ToolJson) json = tool_json_new();
-	g_autofree char *path = NULL;
+	guint64 session = 0;
+	bool is_told = false;
 	int r;
 
-	r = tool_live_ask(store, "trace-start", session, "s", &name, error);
-	if (r < 0)
-		return r;
-	path = g_build_filename(store, g_variant_get_string(name, NULL), NULL);
+	do {
+		g_autoptr(GVariant) known = NULL;
+
+		/* The daemon finds out where clients are when it is asked. */
+		r = tool_live_ask(store, "sessions", "", "aa{sv}", &known,
+		                  error);
+		if (r == 0)
+			r = ask_start(store, "trace-expect", peer, &session,
+			              error);
+		if (r < 0 || session != 0)
+			continue;
+		if (!is_told)
+			tool_warn("waiting for a client at %s", peer);
+		is_told = true;
+		g_usleep(LOOK_US);
+	} while (r == 0 && session == 0);
+	if (r == 0)
+		*ret_session = session;
+	return r;
+}
+
+static void
+print_start(const char *store, guint64 session, bool is_json)
+{
+	g_autofree char *name =
+		g_strdup_printf("trace-%" G_GUINT64_FORMAT ".log", session);
+	g_autofree char *path = g_build_filename(store, name, NULL);
+	g_autoptr(ToolJson) json = tool_json_new();
+
 	if (is_json) {
 		tool_json_string(json, "trace", path);
 		tool_json_print(&json);
 	} else {
-		tool_say("Session %s is traced in %s.", session, path);
+		tool_say("Session %" G_GUINT64_FORMAT " is traced in %s.",
+		         session, path);
 	}
-	return 0;
 }
 
 ToolExit
@@ -91,8 +86,8 @@ tool_trace_start(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(ToolOptions) options = { 0 };
 	g_autofree char *peer = NULL;
-	g_autofree char *found = NULL;
-	const char *session;
+	guint64 session = 0;
+	int r;
 	const GOptionEntry entries[] = {
 		{ "peer", 0, 0, G_OPTION_ARG_STRING, &peer,
 		  "The newest session of the client with ADDRESS; wait for it",
@@ -105,19 +100,20 @@ tool_trace_start(const ToolCommand *self, char **argv, GError **error)
 	if (options.done)
 		return TOOL_OK;
 
-	session = options.arguments[1];
-	if ((session == NULL) == (peer == NULL)) {
+	if ((options.arguments[1] == NULL) == (peer == NULL)) {
 		(void)tool_misuse(error,
 		                  "trace start needs a session or --peer");
 		return TOOL_USAGE;
 	}
-	if (peer != NULL &&
-	    await_peer(options.arguments[0], peer, &found, error) < 0)
+	if (peer != NULL)
+		r = start_peer(options.arguments[0], peer, &session, error);
+	else
+		r = ask_start(options.arguments[0], "trace-start",
+		              options.arguments[1], &session, error);
+	if (r < 0)
 		return TOOL_FAILED;
-	return start(options.arguments[0], found != NULL ? found : session,
-	             options.json, error) < 0
-	               ? TOOL_FAILED
-	               : TOOL_OK;
+	print_start(options.arguments[0], session, options.json);
+	return TOOL_OK;
 }
 
 ToolExit

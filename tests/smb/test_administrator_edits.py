@@ -252,3 +252,50 @@ def test_who_looks_sees_whole_deliveries(machines, office, desk, tmp_path):
             assert faults(tmp_path / f"copy{turn}", office) == []
     assert queued(store, office) == depositor.count
     desk.store.check()
+
+
+# ---- traces -----------------------------------------------------------------
+
+def traced(desk, process):
+    """The rows of the trace that a command has begun, which is then ended."""
+    text, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, text
+    session = json.loads(text)["trace"].split("trace-")[-1].split(".")[0]
+    poctl("trace", "stop", desk.store.path, session)
+    return json.loads(poctl("trace", "show", "--json", desk.store.path,
+                            session).stdout)["trace"]
+
+
+def test_a_client_is_traced_from_its_first_request_on(
+        machines, client, desk, bag):
+    """Though its address is known only later; others are not."""
+    with started("trace", "start", "--json", "--peer", "127.0.77.7",
+                 desk.store.path) as process:
+        assert process.stdout.readline() == \
+            "poctl: waiting for a client at 127.0.77.7\n"
+        client.read_file(bag.key)
+        # One that is new is a candidate until it is known.
+        machines.new().read_file(bag.key)
+        wanted = machines.new(source="127.0.77.7")
+        with wanted.open(bag.key) as key:
+            key.write(0, b"\1")
+        rows = traced(desk, process)
+    told = [(row["op"], row["path"]) for row in rows]
+    path = f"/{bag.name.replace('/', '/KEY/')}.KEY"
+    assert ("open", path) in told and ("write", path) in told, told
+    assert any(row["op"].startswith(f"it is {machine(wanted)} ")
+               for row in rows), rows
+    first = [row["op"] for row in rows].index("lookup")
+    assert first < told.index(("open", path))
+    assert len(list(desk.store.path.glob("trace-*.log"))) == 1
+
+
+def test_a_client_that_is_there_is_traced(client, desk, bag):
+    client.read_file(bag.key)
+    with started("trace", "start", "--json", "--peer", machine(client),
+                 desk.store.path) as process:
+        wait_until(lambda: process.poll() is not None, "it is traced")
+        client.read_file(bag.mbg)
+        rows = traced(desk, process)
+    assert ("open", f"/{bag.name.replace('/', '/MBG/')}.MBG") in [
+        (row["op"], row["path"]) for row in rows]
