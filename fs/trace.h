@@ -79,7 +79,7 @@ bool fs_trace_meet(FsTrace *trace, uint64_t session);
 /* ---- a client that is expected -------------------------------------------*/
 
 /** For how long, in microseconds, unless it is asked for again. */
-#define FS_TRACE_EXPECT_US (5 * G_USEC_PER_SEC)
+#define FS_TRACE_EXPECT_US INT64_C(5000000)
 
 /**
  * Has each session after @session traced from its first request on, until it is

@@ -226,7 +226,7 @@ office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
 		g_autofree char *dir = dir_name(i);
 
 		tool_progress_show(purge->progress, purge->dirs + i,
-		                   dir_count(purge) * offices);
+		                   (guint64)dir_count(purge) * offices);
 		r = dir_purge(purge, office, dir, error);
 	}
 	purge->dirs += i;
