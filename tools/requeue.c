@@ -7,6 +7,7 @@
 #include "store/format/mai.h"
 #include "store/format/name.h"
 #include "tools/apply.h"
+#include "tools/past.h"
 #include "tools/record_list.h"
 #include "tools/tool.h"
 
@@ -19,8 +20,11 @@
  * - With --to-inqueue a copy of the header is put into INQUEUE3, deleted or
  *   not, where mailers find it, in the place that a program would take (Q77926).
  *   Whether such a header is an owner is not public: the count stays.
- * - The message must still be there and, for an inqueue, its envelope (P1),
- *   which says whom it is for. How an envelope is made is not public.
+ * - The message must be there and, for an inqueue, its envelope (P1), which says
+ *   whom it is for. If one of them is gone it comes back as the journal has it;
+ *   how an envelope is made is not public. Of a message that comes back nobody
+ *   was an owner any more but who let it go, and who now has it again: then the
+ *   count stays, too.
  */
 
 #define INQUEUE "INQUEUE3"
@@ -31,7 +35,10 @@ typedef struct Requeue {
 	gboolean is_to_inqueue;
 
 	/* Of one look. */
+	Store *store;            /* borrowed */
 	const ToolMailbag *from; /* borrowed */
+	bool is_message_back;    /* from the journal; so the envelope */
+	bool is_envelope_back;
 	ToolRecord found;
 	char *stem;     /* owned */
 	uint32_t place; /* where it is now */
@@ -60,26 +67,52 @@ record_find(Requeue *requeue, GError **error)
 	return 0;
 }
 
-/* Has the file of @kind stay as it is. */
+/* Has the file @path, which is gone, be there again as the journal has it. */
+static int
+file_fetch(const Requeue *requeue, const char *path, StoreEdits *edits)
+{
+	const ToolOffice *office = requeue->from->office;
+	g_autofree char *name = tool_office_name(office, path);
+	g_autofree char *full = g_strconcat("/", name, NULL);
+	g_autoptr(StoreTxn) past = NULL;
+	g_autoptr(GBytes) was = NULL;
+	StoreNode node;
+	int r;
+
+	r = tool_past_find_removed(requeue->store, full, &past, &node);
+	if (r == 0)
+		r = tool_past_read(past, node, &was);
+	return r < 0 ? r
+	             : tool_past_add(edits, office->txn, full, past, node, was);
+}
+
+/* Has the file of @kind stay as it is, or come back. */
 static int
 file_expect(const Requeue *requeue, FormatNameKind kind, StoreEdits *edits,
-            GError **error)
+            bool *ret_is_back, GError **error)
 {
 	g_autofree char *path = format_name_path(kind, requeue->stem);
 	g_autoptr(GError) problem = NULL;
 	int r;
 
+	*ret_is_back = false;
 	r = tool_apply_add(edits, requeue->from->office, STORE_EDIT_EXPECT,
 	                   path, 0, NULL, &problem);
-	if (r == -ENOENT)
+	if (r == 0)
+		return 0;
+	if (r != -ENOENT) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return r;
+	}
+	r = file_fetch(requeue, path, edits);
+	if (r < 0)
 		return tool_fail(error, r,
 		                 "record %u of %s cannot be queued: its %s %s "
-		                 "is gone, and cannot be made again",
+		                 "is gone, and the journal does not have it",
 		                 requeue->record, requeue->mailbag,
 		                 format_name_text(kind), path);
-	if (r < 0)
-		g_propagate_error(error, g_steal_pointer(&problem));
-	return r;
+	*ret_is_back = true;
+	return 0;
 }
 
 /* ---- in its place --------------------------------------------------------- */
@@ -140,7 +173,7 @@ revive(Requeue *requeue, StoreEdits *edits, GError **error)
 			error, -EEXIST, "record %u of %s is in the queue (%s)",
 			requeue->record, requeue->mailbag, requeue->certainty);
 	r = record_revive(requeue->from, requeue->record, edits, error);
-	if (r == 0)
+	if (r == 0 && !requeue->is_message_back)
 		r = owner_add(requeue, edits, error);
 	return r;
 }
@@ -211,15 +244,19 @@ plan_requeue(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	if (r < 0)
 		return r;
 
+	requeue->store = offices->store;
 	requeue->certainty = tool_apply_certainty(requeue->from);
 	requeue->place = requeue->record;
 	needs_envelope = requeue->is_to_inqueue ||
 	                 requeue->from->kind == TOOL_MAILBAG_INQUEUE;
 	r = record_find(requeue, error);
 	if (r == 0)
-		r = file_expect(requeue, FORMAT_NAME_MAI, edits, error);
+		r = file_expect(requeue, FORMAT_NAME_MAI, edits,
+		                &requeue->is_message_back, error);
+	requeue->is_envelope_back = false;
 	if (r == 0 && needs_envelope)
-		r = file_expect(requeue, FORMAT_NAME_P1, edits, error);
+		r = file_expect(requeue, FORMAT_NAME_P1, edits,
+		                &requeue->is_envelope_back, error);
 	if (r < 0)
 		return r;
 	return requeue->is_to_inqueue ? copy(requeue, all, edits, error)
@@ -258,10 +295,15 @@ tool_requeue(const ToolCommand *self, char **argv, GError **error)
 	if (r == 0)
 		tool_apply_print(
 			&apply, &options,
-			"Message %s is in %s again, as record %u (%s).",
+			"Message %s is in %s again, as record %u (%s)%s%s%s.",
 			requeue.stem,
 			requeue.is_to_inqueue ? INQUEUE : requeue.mailbag,
-			requeue.place, requeue.certainty);
+			requeue.place, requeue.certainty,
+			requeue.is_message_back ? ", its text" : "",
+			requeue.is_envelope_back ? ", its envelope" : "",
+			requeue.is_message_back || requeue.is_envelope_back
+				? " from the journal"
+				: "");
 	g_free(requeue.stem);
 	return r < 0 ? TOOL_FAILED : TOOL_OK;
 }

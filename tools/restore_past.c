@@ -18,14 +18,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "store/edit_attr.h"
 #include "store/format/key.h"
 #include "store/format/mbg.h"
 #include "store/format/name.h"
-#include "store/journal.h"
 #include "store/layout.h"
 #include "tools/apply.h"
 #include "tools/moment.h"
+#include "tools/past.h"
 
 #define NS_PER_S 1000000000
 
@@ -45,42 +44,6 @@ typedef struct Looking {
 
 /* ---- files ---------------------------------------------------------------- */
 
-static int
-read_all(StoreTxn *txn, StoreNode node, GBytes **ret_bytes)
-{
-	g_autofree char *bytes = NULL;
-	StoreAttr attr;
-	size_t size;
-	int r;
-
-	r = store_attr_get(txn, node, &attr);
-	if (r == 0 && attr.size > STORE_EDITS_BYTES_MAX)
-		r = -EFBIG;
-	if (r < 0)
-		return r;
-	bytes = g_malloc(attr.size + 1);
-	r = store_file_read(txn, node, 0, bytes, attr.size, &size);
-	if (r == 0)
-		*ret_bytes = g_bytes_new_take(g_steal_pointer(&bytes), size);
-	return r;
-}
-
-/* Finds @path, from the top. */
-static int
-find(StoreTxn *txn, const char *path, StoreEntry *ret_entry)
-{
-	g_auto(GStrv) words = g_strsplit(path, "/", -1);
-	StoreEntry entry = { .node = STORE_ROOT, .mode = S_IFDIR };
-	int r = 0;
-
-	for (guint i = 0; r == 0 && words[i] != NULL; i++)
-		if (words[i][0] != '\0')
-			r = store_name_find(txn, entry.node, words[i], &entry);
-	if (r == 0)
-		*ret_entry = entry;
-	return r;
-}
-
 /* Whether @path is now what it was. */
 static bool
 is_same(const Looking *looking, const char *path, GBytes *was)
@@ -88,8 +51,9 @@ is_same(const Looking *looking, const char *path, GBytes *was)
 	g_autoptr(GBytes) is = NULL;
 	StoreEntry entry;
 
-	return find(looking->now, path, &entry) == 0 && S_ISREG(entry.mode) &&
-	       read_all(looking->now, entry.node, &is) == 0 &&
+	return tool_past_find(looking->now, path, &entry) == 0 &&
+	       S_ISREG(entry.mode) &&
+	       tool_past_read(looking->now, entry.node, &is) == 0 &&
 	       g_bytes_equal(is, was);
 }
 
@@ -121,24 +85,6 @@ file_fail(const char *path, int r, GError **error)
 	}
 }
 
-/* Has the file @path become @was, and what @node was besides. */
-static int
-add_edits(Looking *looking, StoreNode node, const char *path, GBytes *was)
-{
-	g_autoptr(GBytes) attr = NULL;
-	int r;
-
-	r = store_edit_attr_encode(looking->past, node, &attr);
-	if (r == 0)
-		r = store_edits_add(looking->edits, looking->now,
-		                    STORE_EDIT_WRITE, path, 0, was);
-	if (r == 0)
-		r = store_edits_add(looking->edits, looking->now,
-		                    STORE_EDIT_ATTR, path, 0, attr);
-	looking->changed++;
-	return r;
-}
-
 static int add_partner(Looking *looking, const char *path, GError **error);
 
 /* The path that @node had, as its names were written. */
@@ -164,9 +110,12 @@ add_file(Looking *looking, StoreNode node, GError **error)
 	if (r < 0 || !g_hash_table_add(looking->seen, g_strdup(path)))
 		return r;
 	looking->files++;
-	r = read_all(looking->past, node, &was);
-	if (r == 0 && !is_same(looking, path, was))
-		r = add_edits(looking, node, path, was);
+	r = tool_past_read(looking->past, node, &was);
+	if (r == 0 && !is_same(looking, path, was)) {
+		looking->changed++;
+		r = tool_past_add(looking->edits, looking->now, path,
+		                  looking->past, node, was);
+	}
 	return r < 0 ? file_fail(path, r, error)
 	             : add_partner(looking, path, error);
 }
@@ -178,7 +127,7 @@ add_if_there(Looking *looking, const char *path, GError **error)
 	StoreEntry entry;
 	int r;
 
-	r = find(looking->past, path, &entry);
+	r = tool_past_find(looking->past, path, &entry);
 	if (r == 0 && S_ISREG(entry.mode))
 		return add_file(looking, entry.node, error);
 	return r < 0 && r != -ENOENT ? file_fail(path, r, error) : 0;
@@ -271,7 +220,7 @@ add_gone(Looking *looking, const char *office, FormatNameKind kind,
 	g_autofree char *path = g_build_filename(office, inside, NULL);
 	StoreEntry entry;
 
-	if (find(looking->now, path, &entry) == 0)
+	if (tool_past_find(looking->now, path, &entry) == 0)
 		return 0;
 	return add_if_there(looking, path, error);
 }
@@ -341,10 +290,10 @@ bag_read(const Looking *looking, const Bag *bag, FormatNameKind kind,
 	StoreEntry entry;
 	int r;
 
-	r = find(looking->past, path, &entry);
+	r = tool_past_find(looking->past, path, &entry);
 	if (r == 0)
 		*ret_node = entry.node;
-	return r < 0 ? r : read_all(looking->past, entry.node, ret_bytes);
+	return r < 0 ? r : tool_past_read(looking->past, entry.node, ret_bytes);
 }
 
 /* Adds the mailbag @path ("/LAB/INQUEUE3"), whose MBG comes with its KEY.
@@ -380,7 +329,7 @@ add_word(Looking *looking, const char *word, GError **error)
 	StoreEntry entry;
 	int r;
 
-	r = find(looking->past, path, &entry);
+	r = tool_past_find(looking->past, path, &entry);
 	if (r == 0)
 		return add_entry(looking, &entry, error);
 	if (path[0] != '\0')

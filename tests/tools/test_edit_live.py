@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from commands import FAILED
+from commands import FAILED, refuses
 from harness import DEADLINE_S, Mount, poctl, program, wait_until
-from mailtree import BAG, MailTree, header_of
+from mailtree import BAG, STEM, MailTree, header_of
 from test_undo import Existing
 
 OTHER = "00000064"
@@ -88,3 +88,26 @@ def test_the_journal_names_the_mailbags_of_a_change(desk):
     entry = json.loads(done.stdout)["journal"][-1]
     assert entry["mailbags"] == f"/{BAG}"
     assert "requeue" in entry["who"]
+
+
+def test_what_the_journal_has_comes_back_with_its_record(tmp_path):
+    """As when the last owner has deleted it: he is its owner again."""
+    tree = MailTree(tmp_path)
+    tree.submit("delivered")
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        mai, p1 = mount / tree.mai(STEM), mount / f"P1/{STEM}.P1"
+        was = mai.read_bytes(), p1.read_bytes()
+        with open(mount / "KEY/INQUEUE3.KEY", "r+b") as key:
+            p1.unlink()
+            mai.unlink()
+            key.seek(0x30)
+            key.write(b"\1")
+        assert not p1.exists()
+        said = poctl("requeue", store.path, "INQUEUE3", 0).stdout
+        assert said.startswith(
+            f"Message {STEM} is in INQUEUE3 again, as record 0 (assumed), its "
+            "text, its envelope from the journal.\n")
+        assert (mai.read_bytes(), p1.read_bytes()) == was
+        assert (mount / "KEY/INQUEUE3.KEY").read_bytes() == bytes(560)
+        assert "is in the queue" in refuses(
+            FAILED, "requeue", store.path, "INQUEUE3", 0)
