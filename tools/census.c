@@ -90,7 +90,7 @@ bool
 tool_census_is_older(const ToolCensus *census, const ToolFile *file,
                      int64_t age_s)
 {
-	return census->now_ns / NS_PER_S - file->mtime_ns / NS_PER_S > age_s;
+	return census->now_ns / NS_PER_S - file->touched_ns / NS_PER_S > age_s;
 }
 
 void

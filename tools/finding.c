@@ -59,6 +59,19 @@ tool_mend_office(const ToolInquiry *inquiry, const char *command)
 	                NULL);
 }
 
+char **
+tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
+                const char *option)
+{
+	g_autofree char *command = g_strdup_printf(
+		"purge-orphans%s --older-than %ud", option, days);
+
+	return tool_census_is_older(inquiry->census, file,
+	                            days * TOOL_CENSUS_DAY_S)
+	               ? tool_mend_office(inquiry, command)
+	               : NULL;
+}
+
 char *
 tool_mend_text(char **mend)
 {

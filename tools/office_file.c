@@ -49,7 +49,7 @@ add_file(const ToolOffice *office, ToolFiles *files, StoreNode node,
 		return r;
 	format_name_parse(path, &name);
 	file.size = attr.size;
-	file.mtime_ns = attr.mtime_ns;
+	file.touched_ns = tool_file_touched(&attr);
 	file.path = g_string_chunk_insert(files->texts, path);
 	file.kind = name.kind;
 	file.number = name.number;
@@ -154,6 +154,12 @@ tool_file_list(const ToolOffice *office, ToolFiles **ret_files)
 	index_files(files);
 	*ret_files = g_steal_pointer(&files);
 	return 0;
+}
+
+int64_t
+tool_file_touched(const StoreAttr *attr)
+{
+	return MAX(attr->mtime_ns, MAX(attr->ctime_ns, attr->btime_ns));
 }
 
 guint

@@ -13,8 +13,8 @@
 typedef struct ToolFile {
 	StoreNode node;
 	uint64_t size;
-	int64_t mtime_ns;
-	const char *path; /* in the postoffice: "MAI/MA3/00000063.MAI" */
+	int64_t touched_ns; /* the latest of its times: clients set one of them */
+	const char *path;   /* in the postoffice: "MAI/MA3/00000063.MAI" */
 	FormatNameKind kind;
 	uint32_t number; /* that its stem is, if it is one */
 	bool is_misplaced;
@@ -40,6 +40,10 @@ typedef struct ToolFiles {
  * Ownership: the caller frees *@ret_files.
  */
 int tool_file_list(const ToolOffice *office, ToolFiles **ret_files);
+
+/** When anything was last done to the file of @attr: the latest of its times, one
+ * of which a client may set; an import sets the others to that one. */
+int64_t tool_file_touched(const StoreAttr *attr);
 
 /** Where @number is in @files, or would be: the place of the first that is not
  * less. */

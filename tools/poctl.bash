@@ -23,8 +23,8 @@ _poctl_options()
 	requeue) echo "--config --dry-run --snapshot --to-inqueue $common" ;;
 	set-counter) echo "--auto --config --dry-run --letter --mailbag
 		--postoffice --snapshot $common" ;;
-	purge-orphans) echo "--attachments --config --dry-run --older-than
-		--postoffice --snapshot $common" ;;
+	purge-orphans) echo "--attachments --config --dry-run --leftovers
+		--older-than --postoffice --snapshot $common" ;;
 	metrics) echo "--mailbags --output $common" ;;
 	top) echo "--batch --delay $common" ;;
 	log) echo "--follow --iso --mailbag --session --since --undone $common" ;;

@@ -8,6 +8,7 @@
 #include "store/format/name.h"
 #include "tools/apply.h"
 #include "tools/listing.h"
+#include "tools/office_file.h"
 #include "tools/office_message.h"
 #include "tools/progress.h"
 #include "tools/tool.h"
@@ -23,7 +24,10 @@
  *   alone (Q148515, Q77926), with a number not far below (Q127001): so one that
  *   was written before any message that stays was made, and whose number is near
  *   to none of theirs, is of none of them.
- * - Either only if it was neither made nor changed for as long as the
+ * - A program that stopped may have left its copies of envelopes (P1/<MAI>.Pxx,
+ *   Q119642), and that of a mailbag that it compressed (COPY.MBG, Q103850): this
+ *   may be the only one, so it stays while a mailbag lacks one of its files.
+ * - All only if it was neither made nor changed for as long as the
  *   administrator says: a program makes the files of a message before it enters
  *   the message in a mailbag. What a program can set is only one of a file's
  *   times; those that it cannot are, after an import, as old as that one.
@@ -32,9 +36,9 @@
 /* Files that are removed in one transaction, at most: others wait for it. */
 #define BATCH_MAX 512
 
-/* Directories that are looked at: P1, those of messages, of attachments. */
-#define DIRS_OF_MAIL 17
-#define DIRS_OF_ALL  33
+/* Directories that are looked at: P1, MBG, those of messages, of attachments. */
+#define DIRS_OF_MAIL 18
+#define DIRS_OF_ALL  34
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -42,6 +46,7 @@ typedef struct Purge {
 	const char *age; /* of the command line */
 	int64_t age_s;
 	gboolean has_attachments;
+	gboolean has_leftovers;
 	bool is_quiet;
 	bool is_all;            /* list all, not only a batch */
 	ToolProgress *progress; /* borrowed */
@@ -49,6 +54,7 @@ typedef struct Purge {
 	/* Of one look. */
 	guint64 dirs; /* that were looked at */
 	int64_t before_ns;
+	bool has_pairs;      /* each mailbag has its two files */
 	int64_t oldest_ns;   /* when the first message was made that stays */
 	GHashTable *stays;   /* set of the numbers of those */
 	GHashTable *records; /* set of stems */
@@ -83,9 +89,15 @@ records_note(Purge *purge, const ToolOffice *office)
 
 	g_hash_table_remove_all(purge->records);
 	g_hash_table_remove_all(purge->inqueue);
+	purge->has_pairs = true;
 	r = tool_mailbag_list(office, &all);
-	for (guint i = 0; r == 0 && i < all->len; i++)
-		r = tool_mailbag_read(all->pdata[i], record_note, purge);
+	for (guint i = 0; r == 0 && i < all->len; i++) {
+		const ToolMailbag *mailbag = all->pdata[i];
+
+		purge->has_pairs &=
+			mailbag->key.node != 0 && mailbag->mbg.node != 0;
+		r = tool_mailbag_read(mailbag, record_note, purge);
+	}
 	return r;
 }
 
@@ -105,13 +117,6 @@ time_made(const StoreAttr *attr)
 	return MIN(attr->btime_ns, attr->mtime_ns);
 }
 
-/* When anything was last done to @attr's file. */
-static int64_t
-time_touched(const StoreAttr *attr)
-{
-	return MAX(attr->mtime_ns, MAX(attr->ctime_ns, attr->btime_ns));
-}
-
 /* Whether a message that stays has a number near @number. */
 static bool
 has_neighbour(const Purge *purge, uint32_t number)
@@ -125,27 +130,44 @@ has_neighbour(const Purge *purge, uint32_t number)
 	return false;
 }
 
-/* Whether @file is an orphan; messages that stay come before attachments. */
+/* Notes that a message stays: those do before attachments are looked at. */
+static void
+note_stays(Purge *purge, const File *file)
+{
+	if (file->name.kind != FORMAT_NAME_MAI)
+		return;
+	purge->oldest_ns = MIN(purge->oldest_ns, time_made(&file->attr));
+	g_hash_table_add(purge->stays, GUINT_TO_POINTER(file->name.number));
+}
+
+/* Whether @file, which is old, is an orphan. */
 static bool
-is_orphan(Purge *purge, const File *file)
+is_orphan(const Purge *purge, const File *file)
 {
 	const FormatName *name = &file->name;
-	int64_t time_ns = time_touched(&file->attr);
-	bool is_old = time_ns < purge->before_ns;
 
-	if (name->kind == FORMAT_NAME_P1)
-		return is_old &&
-		       !g_hash_table_contains(purge->inqueue, name->stem);
-	if (name->kind == FORMAT_NAME_ATT)
-		return is_old && time_ns < purge->oldest_ns &&
-		       !has_neighbour(purge, name->number);
-	if (name->kind != FORMAT_NAME_MAI)
+	if (name->kind == FORMAT_NAME_ENVELOPE)
+		return purge->has_leftovers;
+	if (name->kind == FORMAT_NAME_COPY)
+		return purge->has_leftovers && purge->has_pairs;
+	if (!name->has_number)
 		return false;
-	if (is_old && !g_hash_table_contains(purge->records, name->stem))
-		return true;
+	if (name->kind == FORMAT_NAME_P1)
+		return !g_hash_table_contains(purge->inqueue, name->stem);
+	if (name->kind == FORMAT_NAME_ATT)
+		return tool_file_touched(&file->attr) < purge->oldest_ns &&
+		       !has_neighbour(purge, name->number);
+	return name->kind == FORMAT_NAME_MAI &&
+	       !g_hash_table_contains(purge->records, name->stem);
+}
 
-	purge->oldest_ns = MIN(purge->oldest_ns, time_made(&file->attr));
-	g_hash_table_add(purge->stays, GUINT_TO_POINTER(name->number));
+static bool
+goes(Purge *purge, const File *file)
+{
+	if (tool_file_touched(&file->attr) < purge->before_ns &&
+	    is_orphan(purge, file))
+		return true;
+	note_stays(purge, file);
 	return false;
 }
 
@@ -175,8 +197,8 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 
 		format_name_parse(path, &file.name);
 		r = store_attr_get(office->txn, entry->node, &file.attr);
-		if (r < 0 || !S_ISREG(entry->mode) || !file.name.has_number ||
-		    !is_orphan(purge, &file) || is_full(purge))
+		if (r < 0 || !S_ISREG(entry->mode) || !goes(purge, &file) ||
+		    is_full(purge))
 			continue;
 		r = tool_apply_add(purge->edits, office, STORE_EDIT_REMOVE,
 		                   path, 0, NULL, error);
@@ -202,8 +224,10 @@ dir_name(unsigned i)
 {
 	if (i == 0)
 		return g_strdup("P1");
+	if (i == 1)
+		return g_strdup("MBG");
 	if (i < DIRS_OF_MAIL)
-		return g_strdup_printf("MAI/MA%X", i - 1);
+		return g_strdup_printf("MAI/MA%X", i - 2);
 	return g_strdup_printf("ATT/AT%X", i - DIRS_OF_MAIL);
 }
 
@@ -339,6 +363,9 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 		{ "attachments", 0, 0, G_OPTION_ARG_NONE,
 		  &orphans.has_attachments,
 		  "Attachments, too, that are older than any message", NULL },
+		{ "leftovers", 0, 0, G_OPTION_ARG_NONE, &orphans.has_leftovers,
+		  "What programs that stopped have left in P1 and MBG, too",
+		  NULL },
 		{ NULL },
 	};
 

@@ -6,9 +6,10 @@
 #include "store/format/size.h"
 #include "tools/rule.h"
 
-/* Tells of @file if it is of @kind and a cycle old. */
+/* Tells of the files of @kind that are a cycle old, which @option of
+ * purge-orphans removes. */
 static void
-check_left(const ToolInquiry *inquiry, FormatNameKind kind,
+check_left(const ToolInquiry *inquiry, FormatNameKind kind, const char *option,
            const char *sentence)
 {
 	const GArray *all = inquiry->census->files->all;
@@ -20,23 +21,22 @@ check_left(const ToolInquiry *inquiry, FormatNameKind kind,
 		if (file->kind == kind &&
 		    tool_census_is_older(inquiry->census, file,
 		                         TOOL_CENSUS_CYCLE_S))
-			tool_finding_add(inquiry, TOOL_WARNING, file->path,
-			                 NULL, "%s", sentence);
+			tool_finding_add(
+				inquiry, TOOL_WARNING, file->path,
+				tool_mend_purge(inquiry, file, 2, option), "%s",
+				sentence);
 	}
 }
 
-/* ---- P11: locks and their companions ------------------------------------- */
+/* ---- P11: companions of locks -------------------------------------------- */
+
+/* Lock files are never in a store. */
 
 int
 tool_rule_file_lock(const ToolInquiry *inquiry)
 {
-	check_left(inquiry, FORMAT_NAME_QUEUE_LOCK,
-	           "a lock file that nobody holds: remove it");
-	check_left(inquiry, FORMAT_NAME_SUFFIX_LOCK,
-	           "a reserved suffix that nobody uses: remove it");
-	check_left(inquiry, FORMAT_NAME_ENVELOPE,
-	           "a session's copy of an envelope, left by one that ended: "
-	           "remove it when no External runs");
+	check_left(inquiry, FORMAT_NAME_ENVELOPE, " --leftovers",
+	           "a session's copy of an envelope, left by one that ended");
 	return 0;
 }
 
@@ -45,9 +45,9 @@ tool_rule_file_lock(const ToolInquiry *inquiry)
 int
 tool_rule_file_copy(const ToolInquiry *inquiry)
 {
-	check_left(inquiry, FORMAT_NAME_COPY,
-	           "ADMIN Compress did not finish: remove it, and compress "
-	           "again while no External or gateway runs");
+	check_left(inquiry, FORMAT_NAME_COPY, " --leftovers",
+	           "ADMIN Compress did not finish: compress again, while no "
+	           "External or gateway runs");
 	return 0;
 }
 
@@ -183,7 +183,8 @@ tool_rule_file_place(const ToolInquiry *inquiry)
 		if (file->is_misplaced)
 			tool_finding_add(inquiry, TOOL_ERROR, file->path, NULL,
 			                 "it is not in the directory of its "
-			                 "last digit, where programs look");
+			                 "last digit, where programs look: "
+			                 "move it there");
 	}
 	return 0;
 }

@@ -76,7 +76,9 @@ check_presence(const ToolInquiry *inquiry, const char *name, const char *whose)
 {
 	if (tool_census_mailbag(inquiry->census, name) == NULL)
 		tool_finding_add(inquiry, TOOL_ERROR, name, NULL,
-		                 "the mailbag of %s is not there", whose);
+		                 "the mailbag of %s is not there: bring it "
+		                 "back (restore --at, or a backup)",
+		                 whose);
 }
 
 int
@@ -150,7 +152,8 @@ check_moving(const ToolInquiry *inquiry, const ToolMailbag *mailbag)
 		tool_finding_add(
 			inquiry, TOOL_SUSPICIOUS, mailbag->name, NULL,
 			"the MBG was written, but the KEY was not after it: "
-			"its new headers may be missing or come again");
+			"its new headers may be missing or come again; see "
+			"poctl queue");
 }
 
 int

@@ -37,11 +37,11 @@ check_orphan(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	tool_finding_add(
 		inquiry, is_named ? TOOL_SUSPICIOUS : TOOL_WARNING, stem,
 		is_named ? NULL
-			 : tool_mend_office(inquiry,
-	                                    "purge-orphans --older-than 30d"),
+			 : tool_mend_purge(inquiry, message->file, 30, ""),
 		"no %sheader names this message: nobody can read it, unless it "
-		"is in a folder of a DOS client",
-		is_named ? "live " : "");
+		"is in a folder of a DOS client%s",
+		is_named ? "live " : "",
+		is_named ? "; it can be queued again (requeue)" : "");
 }
 
 int
@@ -66,7 +66,7 @@ check_torn(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	tool_finding_add(inquiry, is_certain ? TOOL_ERROR : TOOL_SUSPICIOUS,
 	                 stem, NULL,
 	                 "the MAI is %s: it was not written as a whole; bring "
-	                 "it back from a backup",
+	                 "it back (restore --at, or a backup), or delete it",
 	                 format_mai_verdict_text(verdict));
 }
 
@@ -88,10 +88,15 @@ check_empty(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	    (!is_named && !tool_census_is_older(inquiry->census, message->file,
 	                                        TOOL_CENSUS_CYCLE_S)))
 		return;
-	tool_finding_add(inquiry, is_named ? TOOL_ERROR : TOOL_WARNING, stem,
-	                 NULL,
-	                 "the MAI is empty: the disk was full, or its file had "
-	                 "no owner, when it was written");
+	tool_finding_add(
+		inquiry, is_named ? TOOL_ERROR : TOOL_WARNING, stem,
+		is_named ? NULL
+			 : tool_mend_purge(inquiry, message->file, 30, ""),
+		"the MAI is empty: the disk was full, or its file had no "
+		"owner, when it was written%s",
+		is_named ? "; bring it back (restore --at, or a backup), or "
+			   "delete it"
+			 : "");
 }
 
 int
@@ -177,7 +182,8 @@ tool_rule_message_attachment(const ToolInquiry *inquiry)
 		tool_finding_add(
 			inquiry, TOOL_SUSPICIOUS, file->path, NULL,
 			"there is no message of about its number any more: its "
-			"own is gone (a guess)");
+			"own is gone (a guess); purge-orphans --attachments "
+			"removes it when it is older than every message");
 	}
 	return 0;
 }
@@ -205,9 +211,7 @@ tool_rule_message_envelope(const ToolInquiry *inquiry)
 			continue;
 		tool_finding_add(
 			inquiry, all > 0 ? TOOL_SUSPICIOUS : TOOL_WARNING,
-			file->path,
-			tool_mend_office(inquiry,
-		                         "purge-orphans --older-than 2d"),
+			file->path, tool_mend_purge(inquiry, file, 2, ""),
 			"no live header in an inqueue names this envelope: its "
 			"recipients get nothing");
 	}

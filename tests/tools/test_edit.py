@@ -353,6 +353,20 @@ def test_attachments_go_only_if_older_than_all_messages(tree):
                         store)) == ["/ATT/AT1/00000061.ATT"]
 
 
+def test_what_programs_left_goes_if_it_is_asked_for(tree):
+    """But for a copy of a mailbag, while it may be the only one."""
+    left = {f"/P1/{STEM}.PBB": "removed", "/MBG/COPY.MBG": "removed"}
+    for path in left:
+        tree.write(path[1:], b"left")
+    store = tree.store()
+    assert not changes(store, "purge-orphans", *AGE, store)
+    tree.remove(MBG)
+    broken = tree.store()
+    assert list(changes(broken, "purge-orphans", "--leftovers", *AGE,
+                        broken)) == [f"/P1/{STEM}.PBB"]
+    assert changes(store, "purge-orphans", "--leftovers", *AGE, store) == left
+
+
 def test_many_orphans_go_in_turns(tree):
     for number in range(700):
         tree.write(tree.mai(f"{number:08X}"), b"m")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """poctl repair: what check --mail finds and a command mends is mended, once."""
 
+import datetime
 import json
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_fault_is_mended_if_a_command_does(tree, plant):
     else:
         assert result["findings"] == []
         assert check(store) == before
+
+
+def test_what_is_too_young_to_be_mended_names_no_command(tree):
+    """An orphan is told of after a day, and goes after a month."""
+    path = tree.mai("00000090")
+    tree.message("00000090")
+    tree.touch(path, datetime.datetime.now() - datetime.timedelta(days=2))
+    found = check(tree.store())
+    assert list(found) == ["P03 00000090"]
+    assert "mend" not in found["P03 00000090"]
+    tree.touch(path, datetime.datetime.now() - datetime.timedelta(days=40))
+    assert "mend" in check(tree.store())["P03 00000090"]
 
 
 def test_a_rule_is_named_for_all_that_it_finds(tree):
