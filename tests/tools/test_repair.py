@@ -7,10 +7,11 @@ import json
 import pytest
 
 from commands import FAILED, refuses
-from harness import poctl
-from mailtree import BAG, MailTree
+from harness import Mount, poctl
+from mailtree import BAG, STEM, MailTree
 from test_check_mail import FAULTS, check, counter_behind_messages, \
     make_mail, no_counter, no_message
+from test_undo import Existing
 
 @pytest.fixture(name="tree")
 def fixture_tree(tmp_path):
@@ -88,6 +89,40 @@ def test_a_rehearsal_changes_nothing(tree):
 
 def test_what_is_not_found_is_refused(tree):
     store = tree.store()
-    assert refuses(FAILED, "repair", store, "P06 0000000A") == \
-        f"P06 0000000A is not found in {store} (any more)"
+    name = no_message(tree)
+    store = tree.store()
+    for word in ("P06 0000000A", name[:2], name[:-1]):
+        assert refuses(FAILED, "repair", store, word) == \
+            f"{word} is not found in {store} (any more)"
+    poctl("repair", store, name)
     assert "0 of 0 findings mended" in poctl("repair", store, "all").stdout
+
+
+def test_what_could_not_be_mended_is_an_error(tree):
+    """A program has the mailbag open all the time."""
+    name = no_message(tree)
+    with Existing(tree.store()) as store, \
+            Mount(store, "-o", "lock-wait-s=1") as mount:
+        with open(mount / f"KEY/{BAG}.KEY", "r+b") as key:
+            key.read()
+            done = poctl("repair", "--json", store.path, name, check=False)
+        assert done.returncode == FAILED
+        assert f"{name}: /{BAG} is locked by session " in done.stderr
+        assert json.loads(done.stdout)["findings"] == [
+            {"id": name, "mended": False}]
+        poctl("repair", store.path, name)
+
+
+def test_a_command_knows_the_layout_that_was_given(tmp_path):
+    """Where a live record has a 1, none of the live ones is left out."""
+    tree = MailTree(tmp_path)
+    tree.deliver(BAG, "here")
+    lost = tree.put(BAG, "lost", "00000090")
+    tree.write(f"KEY/{BAG}.KEY", bytes(48) + b"\3" + bytes(511))
+    config = tmp_path / "layout"
+    config.write_text("[key-layout]\ndeleted=0\n")
+    store = tree.store()
+    poctl("repair", "--config", config, store, f"P02 {BAG}/{lost}")
+    records = json.loads(poctl("queue", "--json", "--config", config, store,
+                               BAG).stdout)["records"]
+    assert [row["message"] for row in records] == [STEM]
