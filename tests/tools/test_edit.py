@@ -188,6 +188,13 @@ def test_reset_mends_a_broken_pair(tree):
     assert files[KEY] == bytes(560) and files["MBG/0000000B.MBG"] == b""
 
 
+def test_reset_empties_a_key_of_an_empty_mailbag(tree):
+    tree.write(KEY, b"\7" + bytes(559))
+    store = tree.store()
+    poctl("reset", store, BAG)
+    assert Files(store)[KEY] == bytes(560)
+
+
 def test_reset_knows_the_mailbags(tree):
     store = tree.store()
     assert "no mailbag 0000000F" in refuses_and_keeps(
