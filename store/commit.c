@@ -531,11 +531,24 @@ reap(Store *store)
 	return orphan_reap(store, budget) && is_done;
 }
 
+/* Unlocks meanwhile. */
+static void
+tell_ailing(Store *store)
+{
+	if (store->options.ailing == NULL)
+		return;
+
+	g_mutex_unlock(&store->lock);
+	store->options.ailing(store->options.ailing_data);
+	g_mutex_lock(&store->lock);
+}
+
 /* One round: reap, take, freeze, write, thaw, answer. */
 void
 commit_round(Store *store)
 {
 	CommitGroup group = { .store = store };
+	bool was_well = store->health == STORE_HEALTHY;
 	bool is_reaped = true;
 	int r = -EIO;
 
@@ -554,11 +567,15 @@ commit_round(Store *store)
 			end_waiters(&group, r);
 	}
 	/* The disk may come back, and then nobody need ask. */
-	if (store->base == NULL)
+	if (commit_is_ailing(store)) {
 		store->dirty_us = g_get_monotonic_time();
+		store->is_forced = true;
+	}
 	store->is_urgent = r == 0 && !is_reaped;
 	store->room = 0;
 	answer(&group);
+	if (was_well && store->health != STORE_HEALTHY)
+		tell_ailing(store);
 }
 
 void

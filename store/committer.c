@@ -7,11 +7,16 @@
 
 #include "store/internal.h"
 
+/* How often a commit is tried while they fail, in microseconds. */
+#define RETRY_US 1000000
+
 /* Waits until a round is due. Returns false when the store closes. */
 static bool
 wait_for_work(Store *store)
 {
-	int64_t delay_us = (int64_t)store->options.sync_ms * 1000;
+	int64_t delay_us = commit_is_ailing(store)
+	                           ? RETRY_US
+	                           : (int64_t)store->options.sync_ms * 1000;
 
 	for (;;) {
 		if (store->waiters.length > 0 || store->is_urgent ||

@@ -125,6 +125,7 @@ struct Store {
 	bool is_urgent;        /* the next round is due now */
 	bool stop;
 	StoreHealth health;
+	bool was_clean; /* when it was opened */
 };
 
 /** Locks @store until the end of the scope. */
@@ -214,6 +215,9 @@ int txn_admit_node(StoreTxn *txn, StoreNode node, uint64_t size);
 
 /** Whether there is room for @size bytes more, as far as can be known now. */
 bool txn_has_room(Store *store, uint64_t size);
+
+/** Whether there is none for a small message, even if the journal gave way. */
+bool txn_is_full(Store *store);
 
 /** A page of the database, in bytes: the unit in which it takes room. */
 #define TXN_PAGE 4096
@@ -408,6 +412,9 @@ uint64_t commit_pending(const Store *store);
 uint64_t commit_pending_count(const Store *store);
 /** The errno of the store's health, or 0. */
 int commit_health_error(const Store *store);
+
+/** Whether commits fail, and are tried until one does not. */
+bool commit_is_ailing(const Store *store);
 /** Takes a new base and reads its seq. */
 int commit_take_base(Store *store);
 

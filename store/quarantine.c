@@ -557,6 +557,8 @@ quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 	drop_drafts_of(store, txn->layer);
 	keep(txn, cause, false);
 	note_undone(txn, cause);
+	if (cause->ret_id != NULL)
+		*cause->ret_id = txn->draft;
 	txn->draft = 0;
 	return 0;
 }

@@ -228,7 +228,10 @@ store_vitals(Store *store, StoreVitals *ret_vitals)
 		.disk_used = room.used,
 		.room = room_left(store, &room),
 		.error = -commit_health_error(store),
+		.was_clean = store->was_clean,
 	};
+	if (ret_vitals->error == 0 && txn_is_full(store))
+		ret_vitals->error = ENOSPC;
 	quarantine_weigh(store, ret_vitals);
 	return 0;
 }

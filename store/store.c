@@ -244,6 +244,8 @@ full_options(const StoreOptions *options)
 		full.staged_limit = options->staged_limit;
 	if (options->staged_max > 0)
 		full.staged_max = options->staged_max;
+	full.ailing = options->ailing;
+	full.ailing_data = options->ailing_data;
 	full.journal_max = options->journal_max;
 	if (options->journal_age_s > 0)
 		full.journal_age_s = options->journal_age_s;
@@ -315,6 +317,16 @@ put_format(Store *store)
 	        (KvSlice){ number, sizeof(number) });
 }
 
+static bool
+get_clean(Store *store)
+{
+	RecordKey key = record_key_meta(RECORD_META_CLEAN);
+	KvSlice value;
+
+	return txn_get(&store->plain, record_slice(&key), &value) == 0 &&
+	       value.size == 1 && *(const uint8_t *)value.data == 1;
+}
+
 static void
 put_clean(Store *store, uint8_t clean)
 {
@@ -366,6 +378,7 @@ load_tables(Store *store)
 
 	if (r < 0 || store->access == STORE_READ)
 		return r;
+	store->was_clean = get_clean(store);
 	r = orphan_load(store);
 	if (r == 0)
 		r = quarantine_load(store);

@@ -89,6 +89,10 @@ typedef enum StoreAccess {
 	STORE_WRITE, /* one process at a time */
 } StoreAccess;
 
+/** Told that commits begin to fail; store_vitals() says why, and when they no
+ * longer do. Called by the committer's thread; it must not block. */
+typedef void StoreAiling(void *user_data);
+
 typedef struct StoreOptions {
 	uint64_t map_size;       /* bytes; 0 = as created, or the default */
 	unsigned sync_ms;        /* plain changes are on disk this long after;
@@ -104,6 +108,8 @@ typedef struct StoreOptions {
 	uint64_t journal_max;    /* bytes kept of the past; 0 = none */
 	uint64_t journal_age_s;  /* for how long the journal remembers;
 	                          * 0 = the default */
+	StoreAiling *ailing;     /* or NULL */
+	void *ailing_data;       /* borrowed */
 } StoreOptions;
 
 /** What store_open() uses where @options is NULL. */
@@ -235,6 +241,7 @@ int store_sync_wait(Store *store);
 typedef struct StoreCause {
 	const char *reason; /* one line, of up to 255 bytes */
 	int64_t begun_ns;   /* when what was undone began */
+	uint64_t *ret_id;   /* told its id, if it is kept; or NULL */
 } StoreCause;
 
 /**
@@ -542,7 +549,9 @@ typedef struct StoreVitals {
 	uint64_t undone_bytes; /* of their content */
 	uint64_t disk_used;    /* bytes of the database file */
 	StoreRoom room;
-	int error; /* of the last commit, an errno; 0: all is well */
+	int error; /* why no mail can be written, an errno: ENOSPC if there is
+	            * no room for a small message; 0: all is well */
+	bool was_clean; /* when it was opened: it had been closed */
 } StoreVitals;
 
 /** As store_stat(), as far as that is cheap. */

@@ -47,6 +47,13 @@ commit_health_error(const Store *store)
 	}
 }
 
+bool
+commit_is_ailing(const Store *store)
+{
+	return store->base == NULL || store->health == STORE_FULL ||
+	       store->health == STORE_FAILED;
+}
+
 void
 commit_note_change(Store *store)
 {

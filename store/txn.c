@@ -7,6 +7,9 @@
 /* Kept free so that deletions can always be committed, in bytes. */
 #define RESERVE ((uint64_t)1 << 20)
 
+/* What must fit, in bytes, if a store is not to be called full. */
+#define SMALL_MESSAGE 16384
+
 /* Rounds that one call waits for at most: it may take many to erase a large
  * file where there is little room. */
 #define FIND_ROUNDS 64
@@ -420,6 +423,16 @@ reserve(Store *store)
 
 	return kv_room(store->kv, &room) < 0 ? RESERVE
 	                                     : MIN(RESERVE, room.map_size / 8);
+}
+
+bool
+txn_is_full(Store *store)
+{
+	KvRoom room;
+
+	return kv_room(store->kv, &room) == 0 &&
+	       room.free + room.freed + store->journal.bytes <
+	               cost_with(store, SMALL_MESSAGE) + reserve(store);
 }
 
 /* Looks for room, as long as rounds can make some: what was just deleted may
