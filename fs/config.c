@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#define MIB       ((uint64_t)1 << 20)
+#define S_PER_DAY 86400
+
 typedef enum SettingType {
 	SETTING_NUMBER,
 	SETTING_OCTAL,
@@ -298,6 +301,21 @@ setting_print(const Setting *setting, int64_t value, FILE *out)
 		fprintf(out, "%03" PRIo64 "\n", (uint64_t)value);
 	else
 		fprintf(out, "%" PRId64 "\n", value);
+}
+
+StoreOptions
+fs_config_store(const FsConfig *config)
+{
+	return (StoreOptions){
+		.map_size = (uint64_t)config->map_size_mib * MIB,
+		.sync_ms = (unsigned)config->sync_ms,
+		.dirty_limit = (uint64_t)config->dirty_limit_mib * MIB,
+		.staged_limit = (uint64_t)config->staged_limit_mib * MIB,
+		.staged_max = (uint64_t)config->staged_max_mib * MIB,
+		.quarantine_max = (uint64_t)config->quarantine_max_mib * MIB,
+		.journal_max = (uint64_t)config->journal_max_mib * MIB,
+		.journal_age_s = (uint64_t)config->journal_age_days * S_PER_DAY,
+	};
 }
 
 void

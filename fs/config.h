@@ -7,6 +7,8 @@
 
 #include <glib.h>
 
+#include "store/store.h"
+
 /**
  * The settings of one mount: defaults, then pofs.conf, then -o KEY=VALUE.
  *
@@ -63,6 +65,9 @@ bool fs_config_set(FsConfig *config, const char *key, const char *value,
  * name the file and the line.
  */
 bool fs_config_load(FsConfig *config, const char *path, GError **error);
+
+/** What of @config is the store's. */
+StoreOptions fs_config_store(const FsConfig *config);
 
 /** Prints every setting, as a pofs.conf that would give @config. */
 void fs_config_print(const FsConfig *config, FILE *out);

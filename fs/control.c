@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "fs/log.h"
 #include "fs/talk.h"
 #include "fs/timer.h"
 
@@ -170,7 +171,8 @@ peer_is_allowed(int fd, pid_t *ret_pid)
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return true;
 
-	g_warning("control: refused uid=%u pid=%d", peer.uid, peer.pid);
+	fs_log(FS_EVENT_CONTROL_REFUSED, FS_LOG_NUMBER("uid", peer.uid),
+	       FS_LOG_NUMBER("pid", peer.pid));
 	return false;
 }
 
@@ -226,7 +228,8 @@ static void
 talk_end(FsControl *control, FsTalk *talk, int r)
 {
 	if (r < 0)
-		g_message("control: closed a connection: %s", g_strerror(-r));
+		fs_log(FS_EVENT_CONTROL_CLOSED,
+		       FS_LOG_TEXT("reason", g_strerror(-r)));
 	g_ptr_array_remove_fast(control->talks, talk);
 }
 

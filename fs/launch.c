@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +17,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "fs/log.h"
 #include "fs/mount_point.h"
 #include "fs/thread_group.h"
 
@@ -44,7 +44,15 @@ struct FsLaunch {
 static void
 error_print(const char *what, int code)
 {
-	fprintf(stderr, "pofs: %s: %s\n", what, g_strerror(code));
+	fs_log_failed("%s: %s", what, g_strerror(code));
+}
+
+/* Of what it can do without. */
+static void
+trouble_log(const char *what)
+{
+	fs_log(FS_EVENT_TROUBLE, FS_LOG_TEXT("what", what),
+	       FS_LOG_TEXT("reason", g_strerror(errno)));
 }
 
 /* ---- in front ------------------------------------------------------------ */
@@ -99,7 +107,7 @@ background_detach(FsLaunch *launch)
 		close(null_fd);
 
 	if (chdir("/") < 0)
-		g_warning("/: %s", g_strerror(errno));
+		trouble_log("/");
 }
 
 /* The verdict is in: it serves. */
@@ -111,7 +119,7 @@ background_settle(FsLaunch *launch)
 		return;
 
 	if (write(launch->verdict_fd, "", 1) < 0)
-		g_warning("the process in front: %s", g_strerror(errno));
+		trouble_log("the process in front");
 	close(launch->verdict_fd);
 	launch->verdict_fd = -1;
 }
@@ -124,7 +132,7 @@ user_become(const char *name)
 	const struct passwd *user = getpwnam(name);
 
 	if (user == NULL) {
-		fprintf(stderr, "pofs: user=%s: no such user\n", name);
+		fs_log_failed("user=%s: no such user", name);
 		return -ENOENT;
 	}
 
@@ -218,7 +226,7 @@ fs_launch_serving(FsLaunch *launch)
 	if (launch->is_root) {
 		background_detach(launch);
 		if (write(launch->channel, &word, 1) != 1)
-			g_warning("the launcher: %s", g_strerror(errno));
+			trouble_log("the launcher");
 		return;
 	}
 
@@ -244,7 +252,7 @@ launcher_mount(FsLaunch *launch)
 
 	if (!fs_mount_point_mount(launch->point, launch->fuse_fd,
 	                          launch->options->read_only, &error)) {
-		fprintf(stderr, "pofs: %s\n", error->message);
+		fs_log_failed("%s", error->message);
 		word = SAY_FAILED;
 	}
 
@@ -325,7 +333,7 @@ launcher_end(FsLaunch *launch)
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 
-	g_warning("the server was killed by signal %d", WTERMSIG(status));
+	fs_log(FS_EVENT_KILLED, FS_LOG_NUMBER("signal", WTERMSIG(status)));
 	return 1;
 }
 
@@ -404,12 +412,12 @@ fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data)
 
 	if (!fs_mount_point_open(options->mount_point, options->store, &point,
 	                         &error)) {
-		fprintf(stderr, "pofs: %s\n", error->message);
+		fs_log_failed("%s", error->message);
 		return 1;
 	}
 
 	if (options->user != NULL && !launch.is_root) {
-		fprintf(stderr, "pofs: user= takes root\n");
+		fs_log_failed("user= takes root");
 		return 1;
 	}
 

@@ -45,6 +45,7 @@ fs_mailbags_init(FsMailbags *all, FsMetrics *metrics)
 		.metrics = metrics,
 	};
 	g_queue_init(&all->answers);
+	g_queue_init(&all->refusals);
 }
 
 void
@@ -306,6 +307,30 @@ fs_mailbag_serve(FsMailbags *all, FsMailbag *mailbag, int64_t now_us)
 		fs_mailbag_take(all, mailbag, next, now_us);
 		fs_place_serve(all, place, now_us);
 	}
+}
+
+/* ---- refusals ------------------------------------------------------------*/
+
+void
+fs_place_refuse(FsMailbags *all, const FsPlace *place, bool is_circle,
+                int64_t now_us)
+{
+	const FsMailbag *mailbag = place->mailbag;
+	FsMailbagRefusal *refusal = g_new(FsMailbagRefusal, 1);
+
+	*refusal = (FsMailbagRefusal){
+		.key = g_strdup(mailbag->key),
+		.session = place->party->session,
+		.waited_us = now_us - place->since_us,
+		.is_circle = is_circle,
+	};
+	if (mailbag->holder != NULL) {
+		refusal->holder = mailbag->holder->session;
+		refusal->held_us = now_us - mailbag->since_us;
+	}
+	g_queue_push_tail(&all->refusals, refusal);
+	fs_metrics_count(all->metrics,
+	                 is_circle ? FS_COUNT_DEADLOCK : FS_COUNT_TIMEOUT);
 }
 
 /* ---- circles -------------------------------------------------------------*/

@@ -70,6 +70,7 @@ struct FsMailbags {
 	GHashTable *by_key; /* key -> FsMailbag, owned */
 	GHashTable *places; /* id -> FsPlace, owned */
 	GQueue answers;     /* FsMailbagAnswer, owned: to be given */
+	GQueue refusals; /* FsMailbagRefusal with its key, owned: to be told */
 	FsMetrics *metrics; /* borrowed; or NULL */
 
 	/* Of mailbag_line.c. */
@@ -130,6 +131,10 @@ void fs_place_end(FsMailbags *all, FsPlace *place, int r);
 
 /** The same for one whose party has just taken the mailbag. */
 void fs_place_serve(FsMailbags *all, FsPlace *place, int64_t now_us);
+
+/** Counts @place's wait as one that came to nothing, and has that told. */
+void fs_place_refuse(FsMailbags *all, const FsPlace *place, bool is_circle,
+                     int64_t now_us);
 
 /**
  * Whether the owner of @place, waiting there, waits for itself: for the holder,

@@ -7,8 +7,10 @@
 #include "fs/mailbag_line.h"
 
 struct FsMailbagLock {
-	int64_t wait_us; /* constant */
-	GMutex mutex;    /* protects everything below */
+	int64_t wait_us; /* constant, like these two */
+	FsMailbagRefused *refused;
+	void *refused_data;
+	GMutex mutex; /* protects everything below */
 	FsMailbags all;
 };
 
@@ -17,10 +19,20 @@ static void
 table_unlock(FsMailbagLock *table)
 {
 	GQueue answers = table->all.answers;
+	GQueue refusals = table->all.refusals;
+	FsMailbagRefusal *refusal;
 	FsMailbagAnswer *answer;
 
 	g_queue_init(&table->all.answers);
+	g_queue_init(&table->all.refusals);
 	g_mutex_unlock(&table->mutex);
+
+	while ((refusal = g_queue_pop_head(&refusals)) != NULL) {
+		if (table->refused != NULL)
+			table->refused(table->refused_data, refusal);
+		g_free((char *)(uintptr_t)refusal->key);
+		g_free(refusal);
+	}
 
 	while ((answer = g_queue_pop_head(&answers)) != NULL) {
 		answer->grant(answer->user_data, answer->r);
@@ -48,6 +60,14 @@ fs_mailbag_lock_free(FsMailbagLock *table)
 	fs_mailbags_clear(&table->all);
 	g_mutex_clear(&table->mutex);
 	g_free(table);
+}
+
+void
+fs_mailbag_lock_watch(FsMailbagLock *table, FsMailbagRefused *refused,
+                      void *user_data)
+{
+	table->refused = refused;
+	table->refused_data = user_data;
 }
 
 /* ---- looking -------------------------------------------------------------*/
@@ -279,9 +299,7 @@ table_park(FsMailbagLock *table, FsMailbag *mailbag, FsParty *party,
 	place->user_data = user_data;
 	is_late = place->deadline_us <= ask->now_us;
 	if (is_late || fs_place_is_circle(&table->all, place)) {
-		fs_metrics_count(table->all.metrics,
-		                 is_late ? FS_COUNT_TIMEOUT
-		                         : FS_COUNT_DEADLOCK);
+		fs_place_refuse(&table->all, place, !is_late, ask->now_us);
 		place->grant = NULL;
 		fs_place_end(&table->all, place, 0);
 		return -ETXTBSY;
@@ -406,7 +424,7 @@ place_expire(FsMailbagLock *table, FsPlace *place, int64_t now_us)
 
 	if (place->grant == NULL || place->deadline_us <= now_us) {
 		if (place->grant != NULL)
-			fs_metrics_count(table->all.metrics, FS_COUNT_TIMEOUT);
+			fs_place_refuse(&table->all, place, false, now_us);
 		table_end(table, place, -ETXTBSY);
 		return;
 	}

@@ -66,6 +66,24 @@ FsMailbagLock *fs_mailbag_lock_new(int64_t wait_us, FsMetrics *metrics);
 /** Frees @table; nothing may be parked in it. NULL is a no-op. */
 void fs_mailbag_lock_free(FsMailbagLock *table);
 
+/** A wait that came to nothing. */
+typedef struct FsMailbagRefusal {
+	const char *key;  /* borrowed */
+	uint64_t session; /* has waited */
+	int64_t waited_us;
+	uint64_t holder; /* has the key; 0: nobody just now */
+	int64_t held_us; /* for so long */
+	bool is_circle;  /* it could never have ended; else its time was up */
+} FsMailbagRefusal;
+
+/** Told of a refusal as a grant is: with the table unlocked. */
+typedef void FsMailbagRefused(void *user_data, const FsMailbagRefusal *refusal);
+
+/** Calls @refused from now on; @user_data is borrowed. To be called before
+ * anything is asked for. */
+void fs_mailbag_lock_watch(FsMailbagLock *table, FsMailbagRefused *refused,
+                           void *user_data);
+
 /** Whether fs_mailbag_lock_try() would refuse. */
 bool fs_mailbag_lock_is_elsewhere(FsMailbagLock *table, uint64_t session,
                                   const char *key, int64_t now_us);

@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <syslog.h>
 #include <time.h>
 
 #include <fuse_lowlevel.h>
@@ -14,14 +12,12 @@
 #include "fs/control.h"
 #include "fs/launch.h"
 #include "fs/liveness.h"
+#include "fs/log.h"
 #include "fs/ops.h"
 #include "fs/options.h"
 #include "fs/quarantine.h"
 #include "fs/status.h"
 #include "fs/survey.h"
-
-#define MIB       ((uint64_t)1 << 20)
-#define S_PER_DAY 86400
 
 /* How often the request thread is woken until it has noticed the end. */
 #define WAKE_INTERVAL_NS 10000000L
@@ -42,75 +38,64 @@ typedef struct Server {
 	pthread_t loops[LOOPS];
 	GMutex receive; /* held while waiting for a request */
 	GMutex turn;    /* see ops.h */
-	FsMount mount;  /* owns its parts, but for store and config */
+	FsLater *later; /* the mount's */
+	FsHealth health;
+	FsMount mount; /* owns its parts, but for store and config */
 	uint64_t names_serial;
 } Server;
 
 /* ---- the log ------------------------------------------------------------- */
-
-static GLogWriterOutput
-log_write(GLogLevelFlags level, const GLogField *fields, gsize count,
-          gpointer user_data)
-{
-	const FsOptions *options = ((Server *)user_data)->options;
-	const char *message = "";
-
-	if ((level & G_LOG_LEVEL_DEBUG) != 0 && !options->verbose)
-		return G_LOG_WRITER_HANDLED;
-
-	if (!options->foreground &&
-	    g_log_writer_journald(level, fields, count, NULL) ==
-	            G_LOG_WRITER_HANDLED)
-		return G_LOG_WRITER_HANDLED;
-
-	for (gsize i = 0; i < count; i++)
-		if (strcmp(fields[i].key, "MESSAGE") == 0)
-			message = fields[i].value;
-
-	if (options->foreground)
-		fprintf(stderr, "pofs: %s\n", message);
-	else
-		syslog((level & G_LOG_LEVEL_DEBUG) != 0 ? LOG_DEBUG
-		                                        : LOG_NOTICE,
-		       "%s", message);
-
-	return G_LOG_WRITER_HANDLED;
-}
 
 static void
 log_fuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
 	g_autofree char *text = g_strdup_vprintf(format, arguments);
 
-	g_message("libfuse: %s", g_strchomp(text));
+	fs_log(FS_EVENT_LIBRARY, FS_LOG_TEXT("domain", "libfuse"),
+	       FS_LOG_TEXT("text", g_strchomp(text)));
 }
 
 /* ---- the server ---------------------------------------------------------- */
 
+/* On the main thread. */
+static void
+store_ails(void *user_data)
+{
+	Server *server = user_data;
+
+	if (server->store == NULL)
+		return;
+
+	g_mutex_lock(&server->turn);
+	fs_health_suspect(&server->health);
+	fs_turn_end(&server->mount);
+	g_mutex_unlock(&server->turn);
+}
+
+/* On the committer's. */
+static void
+store_ailing(void *user_data)
+{
+	Server *server = user_data;
+
+	fs_later_post(server->later, store_ails, server);
+}
+
 static int
 server_open_store(Server *server)
 {
-	StoreOptions options = {
-		.map_size = (uint64_t)server->config.map_size_mib * MIB,
-		.sync_ms = (unsigned)server->config.sync_ms,
-		.dirty_limit = (uint64_t)server->config.dirty_limit_mib * MIB,
-		.staged_limit = (uint64_t)server->config.staged_limit_mib * MIB,
-		.staged_max = (uint64_t)server->config.staged_max_mib * MIB,
-		.quarantine_max =
-			(uint64_t)server->config.quarantine_max_mib * MIB,
-		.journal_max = (uint64_t)server->config.journal_max_mib * MIB,
-		.journal_age_s =
-			(uint64_t)server->config.journal_age_days * S_PER_DAY,
-	};
+	StoreOptions options = fs_config_store(&server->config);
 	StoreAccess access =
 		server->options->read_only ? STORE_READ : STORE_WRITE;
 	g_autofree char *reason = NULL;
 	int r;
 
+	options.ailing = store_ailing;
+	options.ailing_data = server;
 	r = store_open(server->options->store, access, &options, &server->store,
 	               &reason);
 	if (r < 0)
-		fprintf(stderr, "pofs: %s\n", reason);
+		fs_log_failed("%s", reason);
 
 	return r;
 }
@@ -185,7 +170,7 @@ server_open_liveness(Server *server, FsTimer **ret_timer, FsLater **ret_later)
 	if (r == 0)
 		r = fs_later_open(server->liveness, ret_later);
 	if (r < 0)
-		fprintf(stderr, "pofs: epoll: %s\n", g_strerror(-r));
+		fs_log_failed("epoll: %s", g_strerror(-r));
 
 	return r;
 }
@@ -199,15 +184,20 @@ server_open(Server *server)
 	FsMetrics *metrics;
 	int r;
 
+	r = server_open_liveness(server, &timer, &later);
+	server->mount.wait_timer = timer;
+	server->mount.later = server->later = later;
+	if (r < 0)
+		return r;
+
 	r = server_open_store(server);
 	if (r < 0)
 		return r;
 
-	r = server_open_liveness(server, &timer, &later);
-	server->mount.wait_timer = timer;
-	server->mount.later = later;
-	if (r < 0)
-		return r;
+	server->health = (FsHealth){
+		.store = server->store,
+		.store_path = server->options->store,
+	};
 
 	r = server_open_fuse(server);
 	if (r < 0)
@@ -227,6 +217,7 @@ server_open(Server *server)
 		.lock_files = fs_lock_files_new(),
 		.creators = fs_creators_new(),
 		.metrics = metrics,
+		.health = &server->health,
 		.trace = fs_trace_new(server->options->store),
 		.wait_timer = timer,
 		.later = later,
@@ -238,6 +229,7 @@ server_open(Server *server)
 		.own_nodes = g_hash_table_new(NULL, NULL),
 	};
 	fs_session_table_watch(server->mount.sessions, session_ended, server);
+	fs_mailbag_lock_watch(mailbags, fs_hold_refused, &server->mount);
 	return 0;
 }
 
@@ -262,9 +254,11 @@ server_close(Server *server)
 	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);
 
 	/* It answers whoever still waits for an fsync. */
-	r = store_close(server->store);
+	r = store_close(g_steal_pointer(&server->store));
 	if (r < 0)
-		g_critical("the last changes are lost: %s", g_strerror(-r));
+		fs_log(FS_EVENT_LOST,
+		       FS_LOG_TEXT("store", server->options->store),
+		       FS_LOG_TEXT("reason", g_strerror(-r)));
 
 	fs_later_close(mount->later);
 	fs_transaction_table_free(mount->transactions);
@@ -382,7 +376,7 @@ loop_start(Server *server)
 	if (r == 0)
 		return 0;
 
-	fprintf(stderr, "pofs: thread: %s\n", g_strerror(r));
+	fs_log_failed("thread: %s", g_strerror(r));
 	loop_stop(server, i - 1);
 	return -r;
 }
@@ -413,7 +407,8 @@ server_listen(Server *server)
 
 	r = fs_control_open(server->liveness, options->store, &server->control);
 	if (r < 0) {
-		g_warning("%s/control: %s", options->store, g_strerror(-r));
+		fs_log(FS_EVENT_TROUBLE, FS_LOG_TEXT("what", "control"),
+		       FS_LOG_TEXT("reason", g_strerror(-r)));
 		return;
 	}
 
@@ -455,9 +450,26 @@ server_listen(Server *server)
 	                     &server->mount);
 }
 
+static void
+ready_log(const Server *server)
+{
+	const FsOptions *options = server->options;
+	StoreVitals vitals;
+
+	if (!options->read_only && store_vitals(server->store, &vitals) == 0 &&
+	    !vitals.was_clean)
+		fs_log(FS_EVENT_UNCLEAN, FS_LOG_TEXT("store", options->store));
+	fs_log(FS_EVENT_READY, FS_LOG_TEXT("store", options->store),
+	       FS_LOG_TEXT("mountpoint", options->mount_point),
+	       FS_LOG_TEXT("access",
+	                   options->read_only ? "read-only" : "read-write"),
+	       FS_LOG_TEXT("version", POFS_VERSION));
+}
+
 static int
 server_run(Server *server, FsLaunch *launch)
 {
+	const char *mount_point = server->options->mount_point;
 	g_autofree char *device = fs_launch_mount(launch);
 	int r;
 
@@ -470,11 +482,11 @@ server_run(Server *server, FsLaunch *launch)
 
 	server_listen(server);
 	fs_launch_serving(launch);
-	g_message("mounted store=%s mountpoint=%s", server->options->store,
-	          server->options->mount_point);
+	ready_log(server);
 
 	fs_liveness_run(server->liveness);
 	fs_launch_stopping(launch);
+	fs_log(FS_EVENT_STOPPING, FS_LOG_TEXT("mountpoint", mount_point));
 	g_clear_pointer(&server->control, fs_control_close);
 
 	/* Notices need somebody who answers, so they end before the loop. */
@@ -487,7 +499,6 @@ server_run(Server *server, FsLaunch *launch)
 	fs_undo_stop(&server->mount,
 	             (FsReason){ FS_UNDONE_STOP, "the server ended" });
 	handles_close(&server->mount);
-	g_message("unmounted mountpoint=%s", server->options->mount_point);
 	return 0;
 }
 
@@ -505,6 +516,10 @@ serve(void *user_data, FsLaunch *launch)
 		r = server_run(server, launch);
 
 	closed = server_close(server);
+	if (r == 0 && closed == 0)
+		fs_log(FS_EVENT_STOPPED,
+		       FS_LOG_TEXT("mountpoint", server->options->mount_point));
+	fs_log_flush();
 	g_mutex_clear(&server->turn);
 	g_mutex_clear(&server->receive);
 	return r < 0 || closed < 0 ? 1 : 0;
@@ -534,7 +549,6 @@ mount_run(const FsOptions *options, const FsConfig *config)
 {
 	Server server = { .options = options, .config = *config };
 
-	g_log_set_writer_func(log_write, &server, NULL);
 	fuse_set_log_func(log_fuse);
 	signals_block();
 	return fs_launch_run(options, serve, &server);
@@ -553,8 +567,9 @@ command_run(const FsOptions *options)
 	g_autoptr(GError) error = NULL;
 	FsConfig config;
 
+	fs_log_open(options->foreground, options->verbose);
 	if (!fs_options_config(options, &config, &error)) {
-		fprintf(stderr, "pofs: %s\n", error->message);
+		fs_log_failed("%s", error->message);
 		return 1;
 	}
 
@@ -580,6 +595,9 @@ main(int argc, char **argv)
 		return 0;
 	case FS_COMMAND_VERSION:
 		printf("pofs %s\n", POFS_VERSION);
+		return 0;
+	case FS_COMMAND_PRINT_EVENTS:
+		fs_log_print(stdout);
 		return 0;
 	case FS_COMMAND_PRINT_CONFIG:
 	case FS_COMMAND_MOUNT:

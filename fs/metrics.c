@@ -95,6 +95,12 @@ fs_metrics_count(FsMetrics *metrics, FsCount count)
 		counter_add(&metrics->counts[count], 1);
 }
 
+const char *
+fs_metrics_undone_name(FsUndone why)
+{
+	return UNDONE[why];
+}
+
 void
 fs_metrics_undone(FsMetrics *metrics, FsUndone why)
 {

@@ -56,6 +56,9 @@ void fs_metrics_free(FsMetrics *metrics);
 
 void fs_metrics_count(FsMetrics *metrics, FsCount count);
 
+/** The word for @why, which is not FS_UNDONE_NOT. */
+const char *fs_metrics_undone_name(FsUndone why);
+
 void fs_metrics_undone(FsMetrics *metrics, FsUndone why);
 
 /** A request @op (reply.h) has come. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/log.h"
 #include "fs/ops.h"
 
 /* What breaking @session would undo or end. */
@@ -22,6 +23,19 @@ break_count(void *user_data, const FsMailbagRow *row)
 		broken->waits++;
 }
 
+static void
+break_log(FsSession *session, const Break *broken)
+{
+	g_autofree char *client = fs_session_client(session);
+
+	fs_log(FS_EVENT_BREAK, FS_LOG_NUMBER("session", broken->session),
+	       FS_LOG_NUMBER("pid", fs_session_pid(session)),
+	       FS_LOG_TEXT("client", client),
+	       FS_LOG_NUMBER("locks", broken->locks),
+	       FS_LOG_NUMBER("waits", broken->waits),
+	       FS_LOG_NUMBER("files", broken->files));
+}
+
 /* Called with the turn. Returns whether there was anything to break. */
 static bool
 session_break(const FsMount *mount, FsSession *session, Break *ret_broken)
@@ -37,10 +51,7 @@ session_break(const FsMount *mount, FsSession *session, Break *ret_broken)
 	if (ret_broken->locks == 0 && ret_broken->waits == 0)
 		return false;
 
-	g_message("broken session=%" G_GUINT64_FORMAT
-	          " pid=%d locks=%u waits=%u files=%u",
-	          serial, (int)fs_session_pid(session), ret_broken->locks,
-	          ret_broken->waits, ret_broken->files);
+	break_log(session, ret_broken);
 	fs_mailbag_lock_leave(mount->mailbags, serial, g_get_monotonic_time());
 	fs_undo_session(
 		mount, session,

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "fs/account.h"
+#include "fs/log.h"
 #include "fs/ops.h"
 
 /*
@@ -74,6 +75,18 @@ dirs_settle(const FsMount *mount, GHashTable *dirs)
 
 static int transaction_step(const FsMount *mount, FsTransaction *transaction);
 
+static void
+failure_log(FsSession *session, int r)
+{
+	g_autofree char *client = fs_session_client(session);
+
+	fs_log(FS_EVENT_COMMIT_FAILED,
+	       FS_LOG_NUMBER("session", fs_session_serial(session)),
+	       FS_LOG_NUMBER("pid", fs_session_pid(session)),
+	       FS_LOG_TEXT("client", client),
+	       FS_LOG_TEXT("reason", g_strerror(-r)));
+}
+
 /* What @transaction's session did while it was on its way stands on what did
  * not happen. */
 static void
@@ -82,9 +95,7 @@ flight_failed(const Flight *flight)
 	FsTransaction *transaction = flight->transaction;
 	bool is_told = flight->ends.length > 0;
 
-	g_critical("commit failed session=%" G_GUINT64_FORMAT ": %s",
-	           fs_session_serial(transaction->session),
-	           g_strerror(-flight->r));
+	failure_log(transaction->session, flight->r);
 	fs_undo(flight->mount, transaction,
 	        (FsReason){ FS_UNDONE_ERROR, "a commit of it failed" },
 	        is_told);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "fs/account.h"
+#include "fs/log.h"
 #include "fs/op_edit_lock.h"
 #include "fs/ops.h"
 #include "store/edit.h"
@@ -78,6 +79,16 @@ edit_new(const FsMount *mount, FsControlReply *reply)
 
 /* ---- the answer ----------------------------------------------------------- */
 
+static void
+edit_log(const Edit *edit)
+{
+	if (edit->r == 0)
+		fs_log(FS_EVENT_EDIT, FS_LOG_TEXT("who", edit->who));
+	else
+		fs_log(FS_EVENT_EDIT_REFUSED, FS_LOG_TEXT("who", edit->who),
+		       FS_LOG_TEXT("reason", edit->reason));
+}
+
 /* Lets go of what it has, answers, and is over. Called without the turn. */
 static void
 edit_end(Edit *edit)
@@ -95,8 +106,7 @@ edit_end(Edit *edit)
 		                 g_variant_builder_end(&result));
 	else
 		fs_control_reply(edit->reply, edit->reason, NULL);
-	g_message("edit %s: %s", edit->who,
-	          edit->r == 0 ? "done" : edit->reason);
+	edit_log(edit);
 
 	g_variant_builder_clear(&result);
 	store_txn_abort(edit->txn);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fs/log.h"
 #include "fs/ops.h"
 
 /*
@@ -19,6 +20,8 @@
 /* Byte ranges from here on are not of the mail programs: dosemu2 keeps its
  * share modes in lock bytes far above. */
 #define RANGES_END ((uint64_t)1 << 31)
+
+#define US_PER_MS 1000
 
 static bool
 flags_write(int flags)
@@ -43,13 +46,12 @@ fs_hold_is_wanted(const StorePlace *place, int flags)
 }
 
 int
-fs_hold_check(const FsSession *session)
+fs_hold_check(const FsCall *call, const FsSession *session)
 {
 	if (fs_session_pid(session) != 0)
 		return 0;
 
-	g_warning_once("refused=lock: callers of another pid namespace cannot "
-	               "be told from each other");
+	fs_log(FS_EVENT_LOCK_STRANGER, FS_LOG_NUMBER("uid", call->caller.uid));
 	return -EACCES;
 }
 
@@ -76,7 +78,7 @@ fs_hold_take(const FsCall *call, FsSession *session, const char *key,
 {
 	int r;
 
-	r = fs_hold_check(session);
+	r = fs_hold_check(call, session);
 	if (r == 0)
 		r = hold_try(call->mount, session, key, purpose);
 	if (r != -ETXTBSY)
@@ -106,6 +108,53 @@ fs_hold_let_go(const FsMount *mount, const FsSession *session, const char *key)
 
 	if (transaction != NULL && fs_transaction_has(transaction, key))
 		fs_transaction_let_go(transaction, key);
+}
+
+/* ---- refusals ------------------------------------------------------------ */
+
+/* "/PO/INQUEUE3 (update)", or the key itself. */
+static char *
+lock_name(const FsMount *mount, const char *key)
+{
+	g_autofree char *dir = NULL;
+	g_autofree char *path = NULL;
+	FsLockSubject subject;
+
+	if (!fs_lock_key_parse(key, &subject) ||
+	    store_node_path(store_plain(mount->store), subject.dir, &dir) < 0)
+		return g_strdup(key);
+
+	path = g_build_filename(dir, subject.name, NULL);
+	return g_strdup_printf("%s (%s)", path,
+	                       fs_lock_purpose_name(subject.purpose));
+}
+
+void
+fs_hold_refused(void *user_data, const FsMailbagRefusal *refusal)
+{
+	const FsMount *mount = user_data;
+	FsEvent event = refusal->is_circle ? FS_EVENT_LOCK_CIRCLE
+	                                   : FS_EVENT_LOCK_TIMEOUT;
+	g_autoptr(FsSession) session =
+		fs_session_by_serial(mount->sessions, refusal->session);
+	g_autoptr(FsSession) holder =
+		fs_session_by_serial(mount->sessions, refusal->holder);
+	g_autofree char *lock = lock_name(mount, refusal->key);
+	g_autofree char *client =
+		session != NULL ? fs_session_client(session) : NULL;
+	g_autofree char *holder_client =
+		holder != NULL ? fs_session_client(holder) : NULL;
+
+	fs_log(event, FS_LOG_NUMBER("session", refusal->session),
+	       FS_LOG_NUMBER("pid",
+	                     session != NULL ? fs_session_pid(session) : 0),
+	       FS_LOG_TEXT("client", client), FS_LOG_TEXT("lock", lock),
+	       FS_LOG_NUMBER("waited-ms", refusal->waited_us / US_PER_MS),
+	       FS_LOG_NUMBER("holder", refusal->holder),
+	       FS_LOG_NUMBER("holder-pid",
+	                     holder != NULL ? fs_session_pid(holder) : 0),
+	       FS_LOG_TEXT("holder-client", holder_client),
+	       FS_LOG_NUMBER("held-ms", refusal->held_us / US_PER_MS));
 }
 
 /* ---- handles ------------------------------------------------------------- */

@@ -130,7 +130,7 @@ fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
 
 	r = fs_undo_tell(session);
 	if (r == 0)
-		r = fs_hold_check(session);
+		r = fs_hold_check(call, session);
 	if (r < 0)
 		return r;
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "fs/log.h"
 #include "fs/ops.h"
 
 /*
@@ -61,25 +62,24 @@ fs_open_check(const FsCall *call, const FsSession *session,
 /* ---- truncation ---------------------------------------------------------- */
 
 static void
-refusal_log(const FsCall *call, const FsSession *session, StoreNode node)
+refusal_log(const FsCall *call, FsSession *session, StoreNode node)
 {
+	g_autofree char *client = fs_session_client(session);
 	g_autofree char *path = NULL;
-	g_autofree char *escaped = NULL;
 
-	if (store_node_path(call->txn, node, &path) == 0)
-		escaped = g_strescape(path, NULL);
-	g_warning("refused=truncate op=%s path=\"%s\" pid=%d "
-	          "session=%" G_GUINT64_FORMAT,
-	          call->op, escaped != NULL ? escaped : "",
-	          (int)fuse_req_ctx(call->req)->pid,
-	          fs_session_serial(session));
+	(void)store_node_path(call->txn, node, &path);
+	fs_log(FS_EVENT_TRUNCATE_REFUSED,
+	       FS_LOG_NUMBER("session", fs_session_serial(session)),
+	       FS_LOG_NUMBER("pid", fs_session_pid(session)),
+	       FS_LOG_TEXT("client", client), FS_LOG_TEXT("path", path),
+	       FS_LOG_TEXT("op", call->op));
 }
 
 /* Two programs that were given the same number make the same MAI, and the
  * second would empty the first's (Q99204). */
 static int
-truncate_guard(const FsCall *call, const FsSession *session,
-               const StoreAttr *attr, const StorePlace *place)
+truncate_guard(const FsCall *call, FsSession *session, const StoreAttr *attr,
+               const StorePlace *place)
 {
 	const FsMount *mount = call->mount;
 
@@ -291,6 +291,21 @@ parked_interrupted(fuse_req_t req, void *wait)
 	fs_mailbag_lock_cancel(mount->mailbags, GPOINTER_TO_SIZE(wait));
 }
 
+/* Should it wait in vain, the administrator is told who it was, and who had the
+ * lock. */
+static void
+wait_introduce(const FsMount *mount, FsSession *session, const char *key)
+{
+	g_autoptr(FsSession) holder = NULL;
+	uint64_t serial;
+
+	fs_stage_introduce(mount, session);
+	if (fs_mailbag_lock_holder(mount->mailbags, key, &serial))
+		holder = fs_session_by_serial(mount->sessions, serial);
+	if (holder != NULL)
+		fs_stage_introduce(mount, holder);
+}
+
 /* Waits for the lock, and answers then. Takes @opening's key. */
 static void
 open_park(const FsCall *call, FsSession *session, FsOpening *opening,
@@ -312,6 +327,7 @@ open_park(const FsCall *call, FsSession *session, FsOpening *opening,
 	};
 	opening->key = NULL;
 
+	wait_introduce(mount, session, key);
 	ask = (FsMailbagAsk){
 		.key = key,
 		.session = fs_session_serial(session),

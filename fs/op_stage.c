@@ -77,10 +77,9 @@ peer_find(void *user_data)
 	fs_session_find_peer(session);
 }
 
-/* Finds out who @session is while that can be known: should what it stages be
- * undone, it may be because it is gone. */
-static void
-session_introduce(const FsMount *mount, FsSession *session)
+/* Should what it stages be undone, it may be because it is gone. */
+void
+fs_stage_introduce(const FsMount *mount, FsSession *session)
 {
 	FsPeer peer;
 
@@ -114,7 +113,7 @@ stage_begin(FsCall *call, FsTransaction *transaction)
 	int r;
 
 	if (transaction->txn == NULL)
-		session_introduce(mount, transaction->session);
+		fs_stage_introduce(mount, transaction->session);
 	r = fs_transaction_begin(transaction, mount->store);
 	if (r < 0)
 		return r;
@@ -139,7 +138,7 @@ fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 
 	r = fs_undo_tell(session);
 	if (r == 0)
-		r = fs_hold_check(session);
+		r = fs_hold_check(call, session);
 	if (r < 0)
 		return r;
 

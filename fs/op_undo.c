@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "fs/account.h"
+#include "fs/log.h"
 #include "fs/ops.h"
 
 /*
@@ -15,6 +16,8 @@
  *   told nothing yet is told by its next change, lest it goes on where it was.
  */
 
+#define US_PER_MS 1000
+
 static const FsReason NOT_UNDONE = { .why = FS_UNDONE_NOT };
 static const FsReason DISCONNECTED = { FS_UNDONE_DISCONNECT,
 	                               "its client disconnected" };
@@ -23,18 +26,48 @@ static const FsReason DISCONNECTED = { FS_UNDONE_DISCONNECT,
 static char *
 reason_complete(FsSession *session, const char *reason)
 {
-	g_autofree char *command = NULL;
-	FsPeer peer;
+	g_autofree char *client = fs_session_client(session);
+	g_autofree char *escaped = NULL;
 
-	if (!fs_session_peer(session, &peer))
+	if (client == NULL)
 		return g_strdup(reason);
 
 	/* It is a program's own, and to be one line. */
-	command = g_strescape(peer.command, NULL);
-	return g_strdup_printf("%s (%s)", reason,
-	                       peer.is_smbd && peer.address[0] != '\0'
-	                               ? peer.address
-	                               : command);
+	escaped = g_strescape(client, NULL);
+	return g_strdup_printf("%s (%s)", reason, escaped);
+}
+
+/* What was staged, why it was undone, and where it is kept, if it is. */
+static void
+undone_log(const FsTransaction *transaction, FsReason reason,
+           uint64_t quarantine)
+{
+	FsSession *session = transaction->session;
+	g_autofree char *client = fs_session_client(session);
+	int64_t age_us = g_get_monotonic_time() - transaction->begun_us;
+
+	fs_log(FS_EVENT_UNDONE,
+	       FS_LOG_NUMBER("session", fs_session_serial(session)),
+	       FS_LOG_NUMBER("pid", fs_session_pid(session)),
+	       FS_LOG_TEXT("client", client),
+	       FS_LOG_TEXT("why", fs_metrics_undone_name(reason.why)),
+	       FS_LOG_TEXT("reason", reason.text),
+	       FS_LOG_NUMBER("age-ms", age_us / US_PER_MS),
+	       FS_LOG_NUMBER("files", g_hash_table_size(transaction->files)),
+	       FS_LOG_NUMBER("bytes", transaction->bytes),
+	       FS_LOG_NUMBER("quarantine", quarantine));
+}
+
+static void
+not_kept_log(FsSession *session, int r)
+{
+	g_autofree char *client = fs_session_client(session);
+
+	fs_log(FS_EVENT_NOT_KEPT,
+	       FS_LOG_NUMBER("session", fs_session_serial(session)),
+	       FS_LOG_NUMBER("pid", fs_session_pid(session)),
+	       FS_LOG_TEXT("client", client),
+	       FS_LOG_TEXT("reason", g_strerror(-r)));
 }
 
 static void
@@ -43,26 +76,24 @@ transaction_quarantine(const FsMount *mount, FsTransaction *transaction,
 {
 	g_autofree char *full =
 		reason_complete(transaction->session, reason.text);
+	uint64_t id = 0;
 	StoreCause cause = {
 		.reason = full,
 		.begun_ns = transaction->begun_ns,
+		.ret_id = &id,
 	};
 	int r = 0;
 
 	fs_metrics_undone(mount->metrics, reason.why);
-	g_warning("undone session=%" G_GUINT64_FORMAT
-	          " pid=%d files=%u reason=\"%s\"",
-	          fs_session_serial(transaction->session),
-	          (int)fs_session_pid(transaction->session),
-	          g_hash_table_size(transaction->files), full);
 
 	/* What could not be published is in the quarantine already. */
 	if (transaction->txn != NULL) {
 		fs_account_give(transaction, mount->mailbags, mount->store);
 		r = store_txn_quarantine(&transaction->txn, &cause);
 	}
+	undone_log(transaction, reason, id);
 	if (r < 0)
-		g_critical("not quarantined: %s", g_strerror(-r));
+		not_kept_log(transaction->session, r);
 }
 
 /* Byte ranges that were forms of locks go with them. */

@@ -120,6 +120,8 @@ fs_turn_end(const FsMount *mount)
 		lock_us = MIN(lock_us, look_us());
 	if (commit_us <= g_get_monotonic_time())
 		commit_us = look_us();
+	if (mount->health->error != 0)
+		commit_us = MIN(commit_us, look_us());
 	fs_timer_set(mount->wait_timer, MIN(lock_us, commit_us));
 }
 
@@ -129,6 +131,7 @@ fs_turn_expire(const FsMount *mount)
 	fs_commit_expire(mount);
 	fs_hold_expire(mount);
 	fs_mailbag_lock_expire(mount->mailbags, g_get_monotonic_time());
+	fs_health_look(mount->health);
 	fs_turn_end(mount);
 }
 

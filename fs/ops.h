@@ -7,6 +7,7 @@
 #include "fs/control.h"
 #include "fs/creator.h"
 #include "fs/handle.h"
+#include "fs/health.h"
 #include "fs/later.h"
 #include "fs/lock_file.h"
 #include "fs/mailbag_lock.h"
@@ -44,6 +45,7 @@ typedef struct FsMount {
 	FsLockFiles *lock_files;
 	FsCreators *creators;
 	FsMetrics *metrics;
+	FsHealth *health;
 	FsTrace *trace;
 	FsTimer *wait_timer; /* rings for fs_turn_expire() */
 	FsLater *later;
@@ -137,6 +139,9 @@ int fs_stage_check(const FsCall *call, const FsSession *session,
 /** As fs_stage(), for @node, whose place is *@ret_place. */
 int fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
                   StorePlace *ret_place);
+
+/** Finds out who @session is, soon, while that can be known. */
+void fs_stage_introduce(const FsMount *mount, FsSession *session);
 
 /** Enters that @node has changed; NULL if that went to all. */
 FsTransactionFile *fs_stage_note(const FsCall *call, StoreNode node,
@@ -258,7 +263,10 @@ GThreadPool *fs_edit_pool_new(void);
 bool fs_hold_is_wanted(const StorePlace *place, int flags);
 
 /** Whether @session may have locks: -EACCES if it is not one client. */
-int fs_hold_check(const FsSession *session);
+int fs_hold_check(const FsCall *call, const FsSession *session);
+
+/** Tells the administrator of a wait that came to nothing; of an FsMount. */
+void fs_hold_refused(void *user_data, const FsMailbagRefusal *refusal);
 
 /** Takes the lock @key in one form more. Errors: -ETXTBSY, -EACCES. */
 int fs_hold_take(const FsCall *call, FsSession *session, const char *key,

@@ -7,6 +7,7 @@
 const char FS_OPTIONS_USAGE[] =
 	"usage: pofs [-fv] [-c FILE] STORE MOUNTPOINT [-o OPTION,...]\n"
 	"       pofs -n [-c FILE] STORE [-o OPTION,...]\n"
+	"       pofs --events\n"
 	"\n"
 	"Serves the postoffice store in directory STORE at MOUNTPOINT.\n"
 	"\n"
@@ -16,6 +17,7 @@ const char FS_OPTIONS_USAGE[] =
 	"  -o OPTION  ro, user=NAME, allow_other, or any key of pofs.conf\n"
 	"             (uid=1000, umask=007, dos-sharing=false, ...)\n"
 	"  -v         log every request\n"
+	"  --events   print what can be in the log, and exit\n"
 	"  --help, --version\n";
 
 /* What mount(8) passes on. None of it is ours to decide: the mount is always
@@ -88,6 +90,7 @@ static bool
 flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 {
 	static const struct option LONG[] = {
+		{ "events", no_argument, NULL, 'e' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -103,6 +106,9 @@ flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 			options->config_path =
 				g_canonicalize_filename(optarg, NULL);
 			break;
+		case 'e':
+			options->command = FS_COMMAND_PRINT_EVENTS;
+			return true;
 		case 'f':
 			options->foreground = true;
 			break;

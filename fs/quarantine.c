@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "fs/log.h"
 #include "store/store.h"
 
 GVariant *
@@ -15,7 +16,7 @@ fs_quarantine_discard(void *user_data, const char *argument, char **ret_error)
 	if (g_ascii_string_to_unsigned(argument, 10, 0, G_MAXUINT64, &id, NULL))
 		r = store_quarantine_discard(store, id);
 	if (r == 0) {
-		g_message("quarantine: discarded entry=%" G_GUINT64_FORMAT, id);
+		fs_log(FS_EVENT_DISCARD, FS_LOG_NUMBER("quarantine", id));
 		return g_variant_new_string("");
 	}
 

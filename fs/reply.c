@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "fs/reply.h"
 
+#include "fs/log.h"
 #include "fs/ops.h"
 #include "fs/view.h"
 
@@ -42,10 +43,11 @@ call_log(const FsCall *call, int r, size_t size)
 	if (!call->mount->verbose)
 		return;
 
-	g_debug("op=%s slot=%u node=%" G_GUINT64_FORMAT
-	        " size=%zu r=%d us=%" G_GINT64_FORMAT,
-	        call->op, (unsigned)(call->nodeid >> 48), call->node, size, r,
-	        g_get_monotonic_time() - call->start_us);
+	fs_log(FS_EVENT_REQUEST, FS_LOG_TEXT("op", call->op),
+	       FS_LOG_NUMBER("slot", call->nodeid >> 48),
+	       FS_LOG_NUMBER("node", call->node), FS_LOG_NUMBER("size", size),
+	       FS_LOG_NUMBER("r", r),
+	       FS_LOG_NUMBER("us", g_get_monotonic_time() - call->start_us));
 }
 
 /* The replies' own results are ignored where nothing hangs on them: they fail
@@ -56,6 +58,7 @@ fs_reply_status(const FsCall *call, int r)
 {
 	call_log(call, r, 0);
 	fs_metrics_answer(call->mount->metrics, call->op, r);
+	fs_health_answered(call->mount->health, call->op, r);
 	(void)fuse_reply_err(call->req, -r);
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "fs/log.h"
 #include "fs/thread_group.h"
 #include "fs/view.h"
 
@@ -135,12 +136,24 @@ session_forget(FsSessionTable *table, FsSession *session)
 }
 
 static void
+session_log_end(FsSession *session)
+{
+	g_autofree char *client = fs_session_client(session);
+
+	fs_log(FS_EVENT_SESSION_END, FS_LOG_NUMBER("session", session->serial),
+	       FS_LOG_NUMBER("pid", session->tgid),
+	       FS_LOG_TEXT("client", client));
+}
+
+static void
 session_ended(void *user_data, int pidfd)
 {
 	FsSession *session = user_data;
 	FsSessionTable *table = session->table;
 
 	fs_liveness_unwatch(table->liveness, pidfd);
+	if (fs_log_is_verbose())
+		session_log_end(session);
 	if (table->end != NULL)
 		table->end(table->end_data, session->serial);
 
@@ -241,6 +254,9 @@ session_begin(FsSessionTable *table, pid_t tgid, int pidfd,
 	}
 
 	g_hash_table_insert(table->by_pid, GINT_TO_POINTER(tgid), session);
+	fs_log(FS_EVENT_SESSION_BEGIN,
+	       FS_LOG_NUMBER("session", session->serial),
+	       FS_LOG_NUMBER("pid", tgid));
 	*ret_session = session;
 	return 0;
 }
@@ -473,6 +489,21 @@ fs_session_peer(FsSession *session, FsPeer *ret_peer)
 
 	*ret_peer = *session->peer;
 	return true;
+}
+
+char *
+fs_session_client(FsSession *session)
+{
+	const char *client;
+	FsPeer peer;
+
+	if (!fs_session_peer(session, &peer))
+		return NULL;
+
+	/* Who ends just now has no command line any more. */
+	client = peer.is_smbd && peer.address[0] != '\0' ? peer.address
+	                                                 : peer.command;
+	return client[0] != '\0' ? g_strdup(client) : NULL;
 }
 
 void

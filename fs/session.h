@@ -103,6 +103,12 @@ bool fs_session_is_smbd(FsSession *session);
 bool fs_session_peer(FsSession *session, FsPeer *ret_peer);
 
 /**
+ * Its client: the address of an smbd's, or the command line of a local program,
+ * as it is; NULL if that is not known by now. Ownership: the caller frees it.
+ */
+char *fs_session_client(FsSession *session);
+
+/**
  * Finds out who its process is, unless that is known, if it still runs; as
  * fs_peer_find(), so not for the thread that serves requests.
  *

@@ -4,23 +4,25 @@
 #include <unistd.h>
 
 #include "fs/control.h"
+#include "fs/health.h"
 
 GVariant *
 fs_status_answer(void *user_data, const char *argument, char **ret_error)
 {
 	const FsStatus *status = user_data;
 	GVariantBuilder answer = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
-	StoreRoom room;
+	StoreVitals vitals = { .error = 0 };
 	int r;
 
 	(void)argument;
-	r = store_room(status->store, &room);
-	if (r < 0) {
-		*ret_error = g_strdup_printf(
-			"the store's disk does not answer: %s", g_strerror(-r));
-		return NULL;
-	}
+	(void)ret_error;
+	r = store_vitals(status->store, &vitals);
+	if (r < 0)
+		vitals.error = -r;
 
+	g_variant_builder_add(
+		&answer, "{sv}", "state",
+		g_variant_new_string(fs_health_text(vitals.error)));
 	g_variant_builder_add(&answer, "{sv}", "version",
 	                      g_variant_new_string(POFS_VERSION));
 	g_variant_builder_add(&answer, "{sv}", "pid",
@@ -33,8 +35,8 @@ fs_status_answer(void *user_data, const char *argument, char **ret_error)
 		&answer, "{sv}", "since-us-ago",
 		g_variant_new_int64(g_get_monotonic_time() - status->since_us));
 	g_variant_builder_add(&answer, "{sv}", "room-total",
-	                      g_variant_new_uint64(room.total));
+	                      g_variant_new_uint64(vitals.room.total));
 	g_variant_builder_add(&answer, "{sv}", "room-free",
-	                      g_variant_new_uint64(room.free));
+	                      g_variant_new_uint64(vitals.room.free));
 	return g_variant_builder_end(&answer);
 }

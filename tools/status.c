@@ -6,6 +6,7 @@
 #include "tools/tool.h"
 
 static const ToolColumn columns[] = {
+	{ "state", "the store is" },
 	{ "mount-point", "mounted on" },
 	{ "pid", "process" },
 	{ "version", "version" },

@@ -133,7 +133,7 @@ def test_what_is_no_socket_is_left_alone(store):
     (store.path / "control").write_text("mine")
     with Mount(store) as mount:
         (mount.path / "FILE").write_text("mail goes on")
-        assert "control: File exists" in mount.stderr
+        assert 'what=control reason="File exists"' in mount.stderr
     assert (store.path / "control").read_text() == "mine"
 
 
@@ -192,7 +192,7 @@ def test_others_are_not_heard(public_path):
         (store.path / "control").chmod(0o666)
         reason = refuses(FAILED, "status", store.path, preexec_fn=as_nobody)
         assert "pofs does not answer" in reason
-        assert f"refused uid={NOBODY.pw_uid}" in mount.stderr
+        assert f"event=control-refused uid={NOBODY.pw_uid}" in mount.stderr
         assert status(store)["pid"] == mount.server_pid
 
 
