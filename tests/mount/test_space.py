@@ -3,11 +3,14 @@
 
 import contextlib
 import errno
+import json
 import os
 
 import pytest
 
-from harness import Mount, Store, fails_with, run, tool, unmount_lazily
+from events import events
+from harness import (Mount, Store, fails_with, poctl, run, tool,
+                     unmount_lazily, wait_until)
 from postoffice import Office, deliver, is_delivered
 
 MIB = 1 << 20
@@ -103,6 +106,21 @@ def check_content(paths, size=100_000):
     for path in paths:
         number = int(path.stem[4:])
         assert path.read_bytes() == bytes([number % 251 + 1]) * size, path
+
+
+def state(store):
+    """What the administrator is told of the store."""
+    return json.loads(poctl("status", "--json", store.path).stdout)["state"]
+
+
+def fill_disk(store):
+    """As others than pofs fill it; returns the file to remove."""
+    other = store.path.parent / "other"
+    with fails_with(errno.ENOSPC):
+        with open(other, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    return other
 
 
 def make_room(paths):
@@ -226,11 +244,7 @@ def test_a_commit_without_room_is_the_closes_error(tmp_path, a, b):
             office = Office(mount / "PO")
             fd = deliver(a, office)
             a.call("client.put", office.att, b"x" * 3 * MIB)
-            other = store.path.parent / "other"
-            with fails_with(errno.ENOSPC):
-                with open(other, "wb", buffering=0) as file:
-                    while True:
-                        file.write(bytes(4096))
+            other = fill_disk(store)
             with fails_with(errno.ENOSPC):
                 a.call("os.close", fd)
             assert is_delivered(b, office) is False
@@ -240,3 +254,62 @@ def test_a_commit_without_room_is_the_closes_error(tmp_path, a, b):
             b.call("os.close", deliver(b, office))
             assert is_delivered(a, office)
         store.check()
+
+
+# ---- what is told of it -----------------------------------------------------
+
+
+def test_the_administrator_is_told_when_it_is_full_and_when_it_is_not(
+        small_store):
+    with Mount(small_store) as mount:
+        assert state(small_store) == "well"
+        done, size = [], 100_000
+        while state(small_store) == "well" and size > 10:
+            done += fill(mount.path, size, first=len(done))
+            size //= 10
+        assert state(small_store).startswith("full: ")
+        assert len(events(mount, "store-full")) == 1
+        check_content(done[:10])
+        make_room(done)
+        wait_until(lambda: events(mount, "store-well"), "it is told")
+        assert state(small_store) == "well"
+        told = [one["event"] for one in events(mount)]
+        assert told.count("store-full") == told.count("store-well") == 1
+
+
+def test_a_full_disk_is_told_of_and_room_is_noticed_by_itself(tmp_path, a):
+    """Nobody deletes or makes anything on the mount."""
+    with small_disk(tmp_path) as store, Mount(store) as mount:
+        plain = mount / "plain"
+        plain.write_bytes(b"x" * 4096)
+        office = Office(mount / "PO")
+        sync(mount.path)
+        fd = deliver(a, office)
+        other = fill_disk(store)
+        with fails_with(errno.ENOSPC):
+            a.call("os.close", fd)
+        with open(plain, "r+b", buffering=0) as file:
+            with fails_with(errno.ENOSPC):
+                os.pwrite(file.fileno(), b"y" * 4096, 0)
+            wait_until(lambda: events(mount, "store-full"), "it is told")
+            assert state(store).startswith("full: ")
+            other.unlink()
+            wait_until(lambda: events(mount, "store-well"), "it is told")
+            assert state(store) == "well"
+            os.pwrite(file.fileno(), b"y" * 4096, 0)
+            os.fsync(file.fileno())
+        assert len(events(mount, "commit-failed")) == 1
+
+
+def test_what_is_too_large_is_told_and_the_store_is_well(tmp_path):
+    with small_map(tmp_path) as store, Mount(store) as mount:
+        with fails_with(errno.ENOSPC):
+            fd = os.open(mount / "large", os.O_CREAT | os.O_RDWR)
+            os.ftruncate(fd, 3 * GIB)
+            os.pwrite(fd, b"x" * MIB, 0)
+            for number in range(64):
+                os.pwrite(fd, b"x" * MIB, number * MIB)
+        os.close(fd)
+        one = events(mount, "write-refused", "store-full")[0]
+        assert one["event"] == "write-refused" and int(one["room"]) > 0
+        assert state(store) == "well"

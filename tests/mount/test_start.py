@@ -225,7 +225,7 @@ def test_a_killed_server_leaves_no_mount(store):
         os.kill(mount.server_pid, signal.SIGKILL)
         assert mount.wait() != 0
         assert not is_mounted(mount.path)
-        assert "signal 9" in mount.stderr
+        assert "event=killed signal=9" in mount.stderr
     store.check()
     with Mount(store):
         pass
