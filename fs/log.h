@@ -98,7 +98,7 @@ void fs_log_failed(const char *format, ...) G_GNUC_PRINTF(1, 2);
  * From now on lines go to the standard error, if @foreground, or else to
  * syslog(3). What others write by GLib becomes an event, too. If @verbose,
  * events are written that are routine. If the standard error is the journal, a
- * line there begins with its priority (sd-daemon(3)).
+ * line there begins with its priority (sd-daemon(3)). To be called once.
  */
 void fs_log_open(bool foreground, bool verbose);
 

@@ -307,6 +307,45 @@ the_deadline_ends_who_is_present_with_the_error(void **state)
 	assert_ended(&smbd, -ETXTBSY);
 }
 
+static void
+refusal_print(void *user_data, const FsMailbagRefusal *refusal)
+{
+	GString *told = user_data;
+
+	g_string_append_printf(
+		told,
+		"%s %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT
+		" %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %d\n",
+		refusal->key, refusal->session, refusal->waited_us,
+		refusal->holder, refusal->held_us, refusal->is_circle);
+}
+
+static void
+a_wait_in_vain_is_told_of_with_who_had_it(void **state)
+{
+	g_autoptr(GString) told = g_string_new(NULL);
+	Waiter waiters[2];
+
+	fs_mailbag_lock_watch(*state, refusal_print, told);
+	assert_int_equal(fs_mailbag_lock_try(*state, 1, A, 5), 0);
+	assert_int_equal(fs_mailbag_lock_try(*state, 2, B, 6), 0);
+	assert_int_equal(ask(*state, &waiters[0], 2, A, 10, FS_MAILBAG_STAYS),
+	                 0);
+	assert_int_equal(ask(*state, &waiters[1], 1, B, 20, FS_MAILBAG_STAYS),
+	                 -ETXTBSY);
+	assert_string_equal(told->str, "B 1 0 2 14 1\n");
+
+	g_string_truncate(told, 0);
+	fs_mailbag_lock_expire(*state, WAIT_US + 10);
+	assert_string_equal(told->str, "A 2 30000000 1 30000005 0\n");
+
+	/* To be refused at once, or to end, is none. */
+	g_string_truncate(told, 0);
+	assert_int_equal(fs_mailbag_lock_try(*state, 2, A, WAIT_US), -ETXTBSY);
+	fs_mailbag_lock_leave(*state, 2, WAIT_US);
+	assert_string_equal(told->str, "");
+}
+
 /* ---- circles -------------------------------------------------------------*/
 
 static void
@@ -487,6 +526,7 @@ main(void)
 		TEST(a_place_lapses),
 		TEST(the_deadline_counts_from_the_first_ask),
 		TEST(the_deadline_ends_who_is_present_with_the_error),
+		TEST(a_wait_in_vain_is_told_of_with_who_had_it),
 		TEST(a_circle_of_two_is_refused),
 		TEST(a_circle_of_three_is_refused),
 		TEST(who_is_absent_still_waits),
