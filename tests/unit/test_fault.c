@@ -333,6 +333,48 @@ a_disk_that_comes_back_is_noticed_unasked(void **state)
 }
 
 static void
+count_up(void *user_data)
+{
+	g_atomic_int_inc((gint *)user_data);
+}
+
+/* Of a store whose disk has errors, or is full. */
+static void
+who_opened_it_is_told_when_it_begins_to_ail(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	StoreVitals vitals = { .error = 0 };
+	Store *store = NULL;
+	gint told = 0;
+
+	options.ailing = count_up;
+	options.ailing_data = &told;
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open_with(disk, &options, &store), 0);
+	assert_int_equal(add(store_plain(store), "before"), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(store_vitals(store, &vitals), 0);
+	assert_int_equal(vitals.error, 0);
+
+	assert_int_equal(add(store_plain(store), "pending"), 0);
+	kv_fault_break(disk, true);
+	assert_int_equal(store_sync_wait(store), -EIO);
+	assert_int_equal(store_sync_wait(store), -EIO);
+	assert_int_equal(g_atomic_int_get(&told), 1);
+
+	kv_fault_break(disk, false);
+	do
+		vitals.error = EIO;
+	while ((store_vitals(store, &vitals) < 0 || vitals.error != 0) &&
+	       g_get_monotonic_time() < deadline);
+	assert_int_equal(vitals.error, 0);
+	assert_int_equal(store_close(store), 0);
+	assert_int_equal(told, 1);
+}
+
+static void
 another_writer_stops_the_store_for_good(void **state)
 {
 	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
@@ -391,6 +433,7 @@ main(void)
 			a_dead_disk_acknowledges_nothing_and_comes_back),
 		cmocka_unit_test(a_disk_that_comes_back_is_noticed_unasked),
 		cmocka_unit_test(what_room_there_is_may_be_unknown),
+		cmocka_unit_test(who_opened_it_is_told_when_it_begins_to_ail),
 		cmocka_unit_test(another_writer_stops_the_store_for_good),
 	};
 
