@@ -576,7 +576,8 @@ command_run(const FsOptions *options)
 	if (options->command == FS_COMMAND_MOUNT)
 		return mount_run(options, &config);
 
-	fs_config_print(&config, stdout);
+	if (options->command == FS_COMMAND_PRINT_CONFIG)
+		fs_config_print(&config, stdout);
 	return 0;
 }
 
@@ -600,6 +601,7 @@ main(int argc, char **argv)
 		fs_log_print(stdout);
 		return 0;
 	case FS_COMMAND_PRINT_CONFIG:
+	case FS_COMMAND_PRETEND:
 	case FS_COMMAND_MOUNT:
 		break;
 	}

@@ -87,6 +87,44 @@ mount_options_parse(FsOptions *options, const char *list, GError **error)
 }
 
 static bool
+flag_refuse(int flag, char **argv, GError **error)
+{
+	g_set_error(error, FS_CONFIG_ERROR, FS_CONFIG_ERROR_UNKNOWN,
+	            flag == ':' ? "%s needs a value" : "unknown option \"%s\"",
+	            argv[optind - 1]);
+	return false;
+}
+
+/* mount(8) calls mount.TYPE, with letters that mean something else. */
+static bool
+is_helper(const char *program)
+{
+	g_autofree char *name = g_path_get_basename(program);
+
+	return g_str_has_prefix(name, "mount.");
+}
+
+/* As mount(8) documents them in EXTERNAL HELPERS. What a helper has to be told
+ * of the table of mounts (-n), of details (-v) and of its own type (-t) is
+ * nothing to us, and we know our options well enough to be strict (-s). */
+static bool
+helper_flags_parse(FsOptions *options, int argc, char **argv, GError **error)
+{
+	int flag;
+
+	while ((flag = getopt(argc, argv, ":fno:st:v")) != -1) {
+		if (flag == ':' || flag == '?')
+			return flag_refuse(flag, argv, error);
+		if (flag == 'f')
+			options->command = FS_COMMAND_PRETEND;
+		if (flag == 'o' && !mount_options_parse(options, optarg, error))
+			return false;
+	}
+
+	return true;
+}
+
+static bool
 flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 {
 	static const struct option LONG[] = {
@@ -97,7 +135,6 @@ flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 	};
 	int flag;
 
-	opterr = 0;
 	while ((flag = getopt_long(argc, argv, ":c:fhno:vV", LONG, NULL)) !=
 	       -1) {
 		switch (flag) {
@@ -129,12 +166,7 @@ flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 			options->command = FS_COMMAND_VERSION;
 			return true;
 		default:
-			g_set_error(error, FS_CONFIG_ERROR,
-			            FS_CONFIG_ERROR_UNKNOWN,
-			            flag == ':' ? "%s needs a value"
-			                        : "unknown option \"%s\"",
-			            argv[optind - 1]);
-			return false;
+			return flag_refuse(flag, argv, error);
 		}
 	}
 
@@ -144,7 +176,7 @@ flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 static bool
 operands_parse(FsOptions *options, int count, char **operands, GError **error)
 {
-	int wanted = options->command == FS_COMMAND_MOUNT ? 2 : 1;
+	int wanted = options->command == FS_COMMAND_PRINT_CONFIG ? 1 : 2;
 
 	if (count != wanted) {
 		g_set_error(error, FS_CONFIG_ERROR, FS_CONFIG_ERROR_VALUE,
@@ -165,14 +197,19 @@ bool
 fs_options_parse(int argc, char **argv, FsOptions **ret_options, GError **error)
 {
 	g_autoptr(FsOptions) options = g_new0(FsOptions, 1);
+	bool parsed;
 
 	options->settings = g_ptr_array_new_with_free_func(g_free);
 
-	if (!flags_parse(options, argc, argv, error))
+	opterr = 0;
+	parsed = argc > 0 && is_helper(argv[0])
+	                 ? helper_flags_parse(options, argc, argv, error)
+	                 : flags_parse(options, argc, argv, error);
+	if (!parsed)
 		return false;
 
-	if (options->command == FS_COMMAND_MOUNT ||
-	    options->command == FS_COMMAND_PRINT_CONFIG)
+	if (options->command != FS_COMMAND_HELP &&
+	    options->command != FS_COMMAND_VERSION)
 		if (!operands_parse(options, argc - optind, argv + optind,
 		                    error))
 			return false;

@@ -10,6 +10,7 @@
 /** What the command line asks for. */
 typedef enum FsCommand {
 	FS_COMMAND_MOUNT,
+	FS_COMMAND_PRETEND, /* check the settings, but do not mount */
 	FS_COMMAND_PRINT_CONFIG,
 	FS_COMMAND_PRINT_EVENTS,
 	FS_COMMAND_HELP,
@@ -33,7 +34,10 @@ typedef struct FsOptions {
 /** What `pofs --help` prints. */
 extern const char FS_OPTIONS_USAGE[];
 
-/** Parses the command line. An error is a usage error. */
+/** Parses the command line. An error is a usage error.
+ *
+ * If @argv[0] is mount.TYPE the caller is mount(8), and the letters are those
+ * of its helpers (mount(8), "EXTERNAL HELPERS"). */
 bool fs_options_parse(int argc, char **argv, FsOptions **ret_options,
                       GError **error);
 

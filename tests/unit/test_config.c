@@ -255,6 +255,37 @@ options_may_follow_the_operands(void **state)
 }
 
 static void
+the_letters_of_mount_8_mean_something_else(void **state)
+{
+	static const char *const LINES[] = {
+		"/sbin/mount.pofs /no/store /mnt -snv -o rw,uid=7",
+		"mount.fuse.pofs /no/store /mnt -o uid=7 -t fuse.pofs",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(LINES); i++) {
+		g_autoptr(FsOptions) options = NULL;
+		FsConfig config;
+
+		assert_true(parse(LINES[i], &options, NULL));
+		assert_int_equal(options->command, FS_COMMAND_MOUNT);
+		assert_string_equal(options->mount_point, "/mnt");
+		assert_false(options->foreground);
+		assert_false(options->verbose);
+		assert_true(fs_options_config(options, &config, NULL));
+		assert_int_equal(config.uid, 7);
+	}
+}
+
+static void
+a_helper_may_be_told_to_pretend(void **state)
+{
+	g_autoptr(FsOptions) options = NULL;
+
+	assert_true(parse("mount.pofs /no/store /mnt -f", &options, NULL));
+	assert_int_equal(options->command, FS_COMMAND_PRETEND);
+}
+
+static void
 the_command_line_counts_more_than_the_file(void **state)
 {
 	g_autofree char *line = g_strdup_printf(
@@ -285,6 +316,12 @@ what_is_not_understood_is_a_usage_error(void **state)
 		"pofs /no/store /mnt -o user=",
 		"pofs /no/store /mnt -o uid",
 		"pofs /no/store /mnt -o uid=me",
+		"pofs /no/store /mnt -s",
+		"mount.pofs /no/store",
+		"mount.pofs -f /no/store",
+		"mount.pofs /no/store /mnt -c /etc/fstab",
+		"mount.pofs /no/store /mnt -s -o wrong",
+		"mount.pofs /no/store /mnt -o",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(WRONG); i++) {
@@ -329,6 +366,8 @@ main(void)
 		FILE_TEST(bytes_that_are_no_text_are_refused),
 		FILE_TEST(what_is_printed_reads_back_the_same),
 		cmocka_unit_test(options_may_follow_the_operands),
+		cmocka_unit_test(the_letters_of_mount_8_mean_something_else),
+		cmocka_unit_test(a_helper_may_be_told_to_pretend),
 		FILE_TEST(the_command_line_counts_more_than_the_file),
 		cmocka_unit_test(what_is_not_understood_is_a_usage_error),
 		cmocka_unit_test(a_file_that_is_asked_for_must_exist),
