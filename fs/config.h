@@ -36,6 +36,7 @@ typedef struct FsConfig {
 	int64_t report_free_mib; /* 0: the truth */
 	int64_t plain_timeout_s;
 	int64_t dos_sharing; /* 0 or 1 */
+	int64_t sandbox;     /* 0 or 1 */
 	int64_t lock_wait_s; /* 0: nobody waits */
 	int64_t smbd_park_ms;
 	int64_t idle_open_s;         /* 0: never */

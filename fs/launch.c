@@ -19,6 +19,7 @@
 
 #include "fs/log.h"
 #include "fs/mount_point.h"
+#include "fs/sandbox.h"
 #include "fs/thread_group.h"
 
 /* What the server and the launcher say to each other, a byte each. */
@@ -218,6 +219,16 @@ fs_launch_mount(FsLaunch *launch)
 	return g_strdup_printf("/dev/fd/%d", launch->fuse_fd);
 }
 
+int
+fs_launch_confine(const FsLaunch *launch)
+{
+	int r = launch->is_root ? fs_sandbox_enter() : 0;
+
+	if (r < 0)
+		error_print("sandbox", -r);
+	return r;
+}
+
 void
 fs_launch_serving(FsLaunch *launch)
 {
@@ -250,6 +261,10 @@ launcher_mount(FsLaunch *launch)
 	g_autoptr(GError) error = NULL;
 	char word = SAY_MOUNTED;
 
+	/* Once; who asks again is not the server that we started. */
+	if (launch->fuse_fd < 0)
+		return;
+
 	if (!fs_mount_point_mount(launch->point, launch->fuse_fd,
 	                          launch->options->read_only, &error)) {
 		fs_log_failed("%s", error->message);
@@ -258,6 +273,7 @@ launcher_mount(FsLaunch *launch)
 
 	/* From now on only the server's death keeps requests waiting. */
 	close(launch->fuse_fd);
+	launch->fuse_fd = -1;
 	if (write(launch->channel, &word, 1) != 1)
 		error_print("the server", errno);
 }

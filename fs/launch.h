@@ -35,6 +35,13 @@ int fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data);
  */
 char *fs_launch_mount(FsLaunch *launch);
 
+/**
+ * For the server, once it is mounted: enters the sandbox (sandbox.h), for good.
+ * Nothing where the server is its own launcher, as it has to run fusermount3(1)
+ * in the end. Returns 0, or a negative errno, which has been said.
+ */
+int fs_launch_confine(const FsLaunch *launch);
+
 /** For the server: says that it serves from now on. */
 void fs_launch_serving(FsLaunch *launch);
 

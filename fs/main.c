@@ -476,7 +476,9 @@ server_run(Server *server, FsLaunch *launch)
 	if (device == NULL || fuse_session_mount(server->fuse, device) < 0)
 		return -EIO;
 
-	r = loop_start(server);
+	r = server->config.sandbox ? fs_launch_confine(launch) : 0;
+	if (r == 0)
+		r = loop_start(server);
 	if (r < 0)
 		return r;
 
