@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,30 +128,56 @@ background_settle(FsLaunch *launch)
 
 /* ---- the server ---------------------------------------------------------- */
 
+/* @name: or NULL, for somebody without a name. */
 static int
-user_become(const char *name)
+user_become(const char *name, uid_t uid, gid_t gid)
 {
-	const struct passwd *user = getpwnam(name);
-
-	if (user == NULL) {
-		fs_log_failed("user=%s: no such user", name);
-		return -ENOENT;
-	}
+	int r;
 
 	/* The bounding set ends with EINVAL, at the kernel's last one. */
 	for (int capability = 0;
 	     prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
 		continue;
 
-	if (initgroups(name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 ||
-	    setuid(user->pw_uid) < 0) {
-		int r = -errno;
-
+	r = name != NULL ? initgroups(name, gid) : setgroups(0, NULL);
+	if (r < 0 || setgid(gid) < 0 || setuid(uid) < 0) {
+		r = -errno;
 		error_print("cannot become the user", -r);
 		return r;
 	}
 
 	return 0;
+}
+
+/* To user=, or else to the store's owner: who serves needs no more than that,
+ * and what root leaves in a store its owner could not open. */
+static int
+privileges_drop(const FsLaunch *launch)
+{
+	const char *name = launch->options->user;
+	const struct passwd *user;
+	struct stat store;
+
+	if (name != NULL) {
+		user = getpwnam(name);
+		if (user != NULL)
+			return user_become(name, user->pw_uid, user->pw_gid);
+
+		fs_log_failed("user=%s: no such user", name);
+		return -ENOENT;
+	}
+
+	if (stat(launch->point->store, &store) < 0) {
+		error_print(launch->point->store, errno);
+		return -ENOENT;
+	}
+	if (store.st_uid == 0)
+		return 0;
+
+	user = getpwuid(store.st_uid);
+	return user != NULL
+	               ? user_become(user->pw_name, user->pw_uid, user->pw_gid)
+	               : user_become(NULL, store.st_uid, store.st_gid);
 }
 
 /* Memory holds mail: no core dumps, no debuggers. Many clients are many
@@ -172,10 +199,9 @@ process_harden(void)
 static int
 server_run(FsLaunch *launch, FsServe *serve, void *user_data)
 {
-	const char *user = launch->options->user;
 	int status;
 
-	if (user != NULL && user_become(user) < 0)
+	if (privileges_drop(launch) < 0)
 		return 1;
 
 	/* After the change of user, which would undo it. */

@@ -11,9 +11,10 @@
  * The processes of a mount.
  *
  * As root there are two. The launcher opens /dev/fuse, mounts, and waits. The
- * server, its child, drops to user= and opens the store. However the server
- * ends, also by kill -9, the launcher unmounts, so that nobody finds a dead
- * mount. Anybody else has one process, which mounts by fusermount3(1).
+ * server, its child, becomes user= or the store's owner, and opens the store.
+ * However the server ends, also by kill -9, the launcher unmounts, so that
+ * nobody finds a dead mount. Anybody else has one process, which mounts by
+ * fusermount3(1).
  *
  * In the background, a third process waits in front of both until the mount
  * serves, and exits with what became of it.

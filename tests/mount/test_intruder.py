@@ -16,7 +16,6 @@ import tempfile
 
 import pytest
 
-import intrusion
 from actor import Actor
 from harness import Mount, Store, build_dir, fails_with, program, run, tool
 
@@ -83,6 +82,25 @@ def test_every_thread_of_the_server_has_nothing_to_give(mount):
             assert {key: status[key].strip() for key in wanted} == wanted
 
 
+@pytest.mark.parametrize("owner", ["nobody", f"{STRANGER}:{STRANGER}"])
+def test_the_stores_owner_serves_it(owner):
+    """With or without a name, and though root started it."""
+    with tempfile.TemporaryDirectory(prefix="public-") as name:
+        os.chmod(name, 0o755)
+        with Store(pathlib.Path(name) / "store", "--owner", owner) as store, \
+                Mount(store) as mount:
+            uid = store.path.stat().st_uid
+            assert uid != 0
+            status = status_of(pathlib.Path(f"/proc/{mount.server_pid}"))
+            for key in ("Uid", "Gid"):
+                assert status[key].split() == [str(uid)] * 4
+            assert status["Groups"].split() in ([], [str(uid)])
+            assert int(status["CapPrm"], 16) == 0
+            (mount / "file").write_text("content")
+            assert {path.stat().st_uid for path in store.path.iterdir()} == \
+                {uid}
+
+
 def test_the_sandbox_can_be_left_out(store):
     with Mount(store, "-o", "sandbox=false") as mount:
         status = status_of(pathlib.Path(f"/proc/{mount.server_pid}"))
@@ -134,21 +152,6 @@ def test_nobody_else_is_answered(mount, stranger, fallen):
     with fails_with(errno.EACCES):
         stranger.call("intrusion.ask", mount.store.path / "control")
     assert fallen.call("intrusion.ask", mount.store.path / "control") != b""
-
-
-def test_nobody_else_is_answered_where_modes_are_wrong():
-    """The server asks the kernel who it is that asks."""
-    with tempfile.TemporaryDirectory(prefix="public-") as name:
-        os.chmod(name, 0o755)
-        with Store(pathlib.Path(name) / "store") as store, \
-                Mount(store) as mount, Actor(uid=STRANGER) as stranger:
-            control = store.path / "control"
-            store.path.chmod(0o755)
-            control.chmod(0o777)
-            assert intrusion.ask(control) != b""
-            assert stranger.call("intrusion.ask", control) == b""
-            assert f"refused uid={STRANGER}" in mount.stderr
-            store.path.chmod(0o700)
 
 
 def test_poctl_gives_nothing_away(mount):
