@@ -139,5 +139,5 @@ def test_a_tarball_builds_and_passes_its_tests(tarball, tmp_path):
             pathlib.Path(theirs[name]).read_bytes(), name
     run(tool("meson"), "test", "-C", build, "--no-rebuild",
         "--suite", "source", "--suite", "fuzz")
-    unit = (build / "pofs@.service").read_text()
+    unit = (build / "fs/pofs@.service").read_text()
     assert "\nExecStart=/usr/bin/pofs " in unit
