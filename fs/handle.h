@@ -8,6 +8,7 @@
 #include "fs/listing.h"
 #include "fs/lock_key.h"
 #include "fs/session.h"
+#include "fs/share_mode.h"
 #include "store/store.h"
 
 /**
@@ -36,8 +37,9 @@ typedef struct FsHandle {
 	unsigned epoch;  /* of the session when it was opened */
 	LayoutKind kind; /* what it was when it was opened */
 	bool is_writable;
-	bool is_closed;  /* it was, but may live on in a copy */
-	int64_t used_us; /* monotonic: the last read, write or lock */
+	FsShareMode share; /* towards other sessions; op_share.c */
+	bool is_closed;    /* it was, but may live on in a copy */
+	int64_t used_us;   /* monotonic: the last read, write or lock */
 
 	/* What it keeps others from; op_hold.c. */
 	char *key; /* of its file's lock, owned; NULL: it has none */

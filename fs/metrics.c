@@ -10,13 +10,13 @@
 
 /* The kinds of request, sorted. */
 static const char *const OPS[] = {
-	"access",      "create",    "fallocate", "flock",      "flush",
-	"forget",      "fsync",     "getattr",   "getlk",      "getxattr",
-	"link",        "listxattr", "lookup",    "lseek",      "mkdir",
-	"mknod",       "open",      "opendir",   "read",       "readdir",
-	"readdirplus", "readlink",  "release",   "releasedir", "removexattr",
-	"rename",      "rmdir",     "setattr",   "setlk",      "setxattr",
-	"statfs",      "symlink",   "unlink",    "write",
+	"access",      "create",      "fallocate", "flock",   "flush",
+	"forget",      "fsync",       "getattr",   "getlk",   "getxattr",
+	"ioctl",       "link",        "listxattr", "lookup",  "lseek",
+	"mkdir",       "mknod",       "open",      "opendir", "read",
+	"readdir",     "readdirplus", "readlink",  "release", "releasedir",
+	"removexattr", "rename",      "rmdir",     "setattr", "setlk",
+	"setxattr",    "statfs",      "symlink",   "unlink",  "write",
 };
 
 static const char *const UNDONE[] = {

@@ -100,6 +100,27 @@ fs_hold_taken(const FsCall *call, FsSession *session, const char *key,
 	fs_transaction_hold(transaction, key);
 }
 
+int
+fs_hold_attempt(const FsCall *call, FsSession *session, const char *key,
+                FsLockPurpose purpose)
+{
+	const FsMount *mount = call->mount;
+	const FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+	int r;
+
+	if (transaction != NULL && fs_transaction_has(transaction, key))
+		return fs_hold_take(call, session, key, purpose);
+
+	r = fs_mailbag_lock_attempt(mount->mailbags, fs_session_serial(session),
+	                            key, g_get_monotonic_time());
+	if (r == 0)
+		fs_hold_taken(call, session, key, purpose);
+	else
+		fs_commit_press(mount, key);
+	return r;
+}
+
 void
 fs_hold_let_go(const FsMount *mount, const FsSession *session, const char *key)
 {

@@ -98,29 +98,6 @@ file_create(const FsCall *call, const FsSession *session,
 	return fs_lock_file_create(call->mount->lock_files, &wanted, &file);
 }
 
-/* As fs_hold_take(), for one who tries again and again. */
-static int
-lock_attempt(FsCall *call, FsSession *session, const StorePlace *place,
-             const char *key)
-{
-	const FsMount *mount = call->mount;
-	FsLockPurpose purpose = fs_lock_key_purpose(place);
-	FsTransaction *transaction =
-		fs_transaction_find(mount->transactions, session);
-	int r;
-
-	if (transaction != NULL && fs_transaction_has(transaction, key))
-		return fs_hold_take(call, session, key, purpose);
-
-	r = fs_mailbag_lock_attempt(mount->mailbags, fs_session_serial(session),
-	                            key, g_get_monotonic_time());
-	if (r == 0)
-		fs_hold_taken(call, session, key, purpose);
-	else
-		fs_commit_press(mount, key);
-	return r;
-}
-
 int
 fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
                     mode_t mode, StoreAttr *ret_attr)
@@ -136,7 +113,7 @@ fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
 
 	if (file_at(call, place) != NULL)
 		return -EEXIST;
-	if (lock_attempt(call, session, place, key) < 0)
+	if (fs_hold_attempt(call, session, key, fs_lock_key_purpose(place)) < 0)
 		return -EEXIST;
 
 	r = file_create(call, session, place, mode);

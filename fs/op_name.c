@@ -276,7 +276,7 @@ create_existing(FsCall *call, FsSession *session, const char *name,
 	if (r < 0)
 		return r;
 
-	fs_opening_init(&place, fi->flags, ret_opening);
+	fs_opening_init(&place, session, fi->flags, ret_opening);
 	if (ret_opening->wants_lock) {
 		r = fs_hold_take(call, session, ret_opening->key,
 		                 ret_opening->purpose);
@@ -284,7 +284,9 @@ create_existing(FsCall *call, FsSession *session, const char *name,
 			return r;
 	}
 
-	r = fs_open_truncate(call, session, &found.attr, fi);
+	r = fs_share_check(call, session, found.attr.node, &ret_opening->share);
+	if (r == 0)
+		r = fs_open_truncate(call, session, &found.attr, fi);
 	if (r == 0)
 		r = fs_call_attr(call, found.attr.node, &found.attr);
 	if (r == 0)
@@ -301,7 +303,8 @@ static int
 create_new(const FsCall *call, FsSession *session, const StorePlace *place,
            const struct fuse_file_info *fi, FsOpening *ret_opening)
 {
-	fs_opening_init(place, fi->flags, ret_opening);
+	fs_opening_init(place, session, fi->flags, ret_opening);
+	ret_opening->share = fs_share_of_create(session, fi->flags);
 	if (!ret_opening->wants_lock)
 		return 0;
 

@@ -124,7 +124,8 @@ fs_open_truncate(FsCall *call, FsSession *session, const StoreAttr *attr,
 /* ---- open files ---------------------------------------------------------- */
 
 void
-fs_opening_init(const StorePlace *place, int flags, FsOpening *ret_opening)
+fs_opening_init(const StorePlace *place, const FsSession *session, int flags,
+                FsOpening *ret_opening)
 {
 	*ret_opening = (FsOpening){
 		.place = *place,
@@ -132,6 +133,7 @@ fs_opening_init(const StorePlace *place, int flags, FsOpening *ret_opening)
 		.purpose = fs_lock_key_purpose(place),
 		.wants_lock = place->kind != LAYOUT_LOCK_FILE &&
 		              fs_hold_is_wanted(place, flags),
+		.share = fs_share_of_open(session, flags),
 	};
 }
 
@@ -163,6 +165,7 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 	handle->key = g_steal_pointer(&opening->key);
 	handle->purpose = opening->purpose;
 	handle->hold = opening->wants_lock ? FS_HOLD_HAS : FS_HOLD_NONE;
+	handle->share = opening->share;
 	if (handle->kind == LAYOUT_LOCK_FILE) {
 		handle->lock_file =
 			fs_lock_file_find_node(mount->lock_files, handle->node);
@@ -214,7 +217,9 @@ open_finish(FsCall *call, FsSession *session, const StoreAttr *attr,
 	FsHandle *handle;
 	int r;
 
-	r = fs_open_truncate(call, session, attr, fi);
+	r = fs_share_check(call, session, call->node, &opening->share);
+	if (r == 0)
+		r = fs_open_truncate(call, session, attr, fi);
 	if (r < 0) {
 		if (opening->wants_lock)
 			fs_hold_let_go(mount, session, opening->key);
@@ -368,7 +373,7 @@ open_begin(FsCall *call, FsSession *session, int flags, FsOpening *ret_opening)
 	else
 		r = store_place_of(call->txn, call->node, &place);
 	if (r == 0)
-		fs_opening_init(&place, flags, ret_opening);
+		fs_opening_init(&place, session, flags, ret_opening);
 	return r;
 }
 

@@ -411,6 +411,23 @@ fs_traced_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 	fs_op_flock(req, ino, fi, op);
 }
 
+void
+fs_trace_share(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi,
+               unsigned access, unsigned deny)
+{
+	static const char *const sets[] = { "nothing", "read", "write",
+		                            "read+write" };
+	g_auto(Asker) asker = { NULL };
+	g_autofree char *path = NULL;
+
+	if (!is_on(req) || !asker_init(&asker, req, ino, fi))
+		return;
+	path = path_text(&asker, asker.call.node, NULL);
+	fs_trace_ask(asker.mount->trace, asker.serial, "share",
+	             "path=\"%s\" access=%s deny=%s", path,
+	             sets[access & FS_SHARE_BOTH], sets[deny & FS_SHARE_BOTH]);
+}
+
 /* ---- events and commands ------------------------------------------------- */
 
 void

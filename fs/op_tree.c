@@ -143,6 +143,7 @@ static int
 path_check_size(const FsCall *call, const FsSession *session,
                 const StoreAttr *attr)
 {
+	const FsShareMode writing = { .access = FS_SHARE_WRITE };
 	const FsMount *mount = call->mount;
 	StorePlace place;
 	int r;
@@ -153,6 +154,8 @@ path_check_size(const FsCall *call, const FsSession *session,
 		                        call->node);
 	if (r == 0)
 		r = store_place_of(call->txn, call->node, &place);
+	if (r == 0)
+		r = fs_share_check(call, session, call->node, &writing);
 	if (r < 0 || place.kind != LAYOUT_PLAIN)
 		return r;
 
@@ -163,11 +166,18 @@ static int
 size_change(FsCall *call, FsSession *session, const StoreAttr *attr,
             uint64_t size, const struct fuse_file_info *fi)
 {
+	FsHandle *handle;
 	int r;
 
 	/* Through an open file the kernel has checked that it is writable. */
-	r = fi == NULL ? path_check_size(call, session, attr)
-	               : fs_hold_use(call, fs_call_handle(call, fi));
+	if (fi == NULL) {
+		r = path_check_size(call, session, attr);
+	} else {
+		handle = fs_call_handle(call, fi);
+		r = fs_hold_use(call, handle);
+		if (r == 0)
+			r = fs_share_check_resize(call, handle);
+	}
 	if (r < 0)
 		return r;
 

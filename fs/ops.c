@@ -22,7 +22,7 @@
 	(FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC |       \
 	 FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_PARALLEL_DIROPS | \
 	 FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |    \
-	 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS)
+	 FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_IOCTL_DIR)
 
 static void
 fs_op_init(void *user_data, struct fuse_conn_info *conn)
@@ -234,4 +234,5 @@ const struct fuse_lowlevel_ops FS_OPS = {
 	.getlk = fs_op_getlk,
 	.setlk = fs_traced_setlk,
 	.flock = fs_traced_flock,
+	.ioctl = fs_op_ioctl,
 };

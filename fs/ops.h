@@ -16,6 +16,7 @@
 #include "fs/range_lock.h"
 #include "fs/reply.h"
 #include "fs/session.h"
+#include "fs/share_mode.h"
 #include "fs/thread_group.h"
 #include "fs/timer.h"
 #include "fs/trace.h"
@@ -272,6 +273,11 @@ void fs_hold_refused(void *user_data, const FsMailbagRefusal *refusal);
 int fs_hold_take(const FsCall *call, FsSession *session, const char *key,
                  FsLockPurpose purpose);
 
+/** As fs_hold_take(), for one who cannot wait and tries again: it takes a place
+ * in the line (fs_mailbag_lock_attempt()). */
+int fs_hold_attempt(const FsCall *call, FsSession *session, const char *key,
+                    FsLockPurpose purpose);
+
 /** The same for a lock that was waited for and granted. */
 void fs_hold_taken(const FsCall *call, FsSession *session, const char *key,
                    FsLockPurpose purpose);
@@ -333,6 +339,11 @@ void fs_traced_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                      struct flock *lock, int sleep);
 void fs_traced_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                      int op);
+
+/** The same for a declared share mode; called by the operation itself. */
+void fs_trace_share(fuse_req_t req, fuse_ino_t ino,
+                    const struct fuse_file_info *fi, unsigned access,
+                    unsigned deny);
 
 /** Enters @event in the trace of @session, if that is traced. */
 void fs_trace_tell(const FsMount *mount, const FsSession *session,
@@ -428,11 +439,12 @@ typedef struct FsOpening {
 	char *key; /* owned; of its lock, or NULL */
 	FsLockPurpose purpose;
 	bool wants_lock;
+	FsShareMode share;
 } FsOpening;
 
-/** Fills in *@ret_opening for the file at @place. */
-void fs_opening_init(const StorePlace *place, int flags,
-                     FsOpening *ret_opening);
+/** Fills in *@ret_opening for the file at @place, by @session. */
+void fs_opening_init(const StorePlace *place, const FsSession *session,
+                     int flags, FsOpening *ret_opening);
 void fs_opening_clear(FsOpening *opening);
 
 /**
@@ -485,6 +497,27 @@ void fs_op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                  struct flock *lock, int sleep);
 void fs_op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                  int op);
+
+/* ---- op_share.c --------------------------------------------------------- */
+
+/** What bridge/record.h tells. */
+void fs_op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned request, void *arg,
+                 struct fuse_file_info *fi, unsigned flags, const void *in,
+                 size_t in_size, size_t out_size);
+
+/** The share mode of what @session opens with @flags, until it declares one. */
+FsShareMode fs_share_of_open(const FsSession *session, int flags);
+
+/** The same, of a new file. */
+FsShareMode fs_share_of_create(const FsSession *session, int flags);
+
+/** -ETXTBSY if another session has @node open so that @mode collides. */
+int fs_share_check(const FsCall *call, const FsSession *session, StoreNode node,
+                   const FsShareMode *mode);
+
+/** -ETXTBSY if @handle, whose mode is yet to be declared, might collide, so
+ * that its file must keep its size. */
+int fs_share_check_resize(const FsCall *call, const FsHandle *handle);
 
 /* ---- op_xattr.c --------------------------------------------------------- */
 

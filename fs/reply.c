@@ -63,6 +63,18 @@ fs_reply_status(const FsCall *call, int r)
 }
 
 void
+fs_reply_done(const FsCall *call, int r)
+{
+	if (r < 0) {
+		fs_reply_status(call, r);
+		return;
+	}
+
+	call_log(call, 0, 0);
+	(void)fuse_reply_ioctl(call->req, 0, NULL, 0);
+}
+
+void
 fs_reply_none(const FsCall *call)
 {
 	call_log(call, 0, 0);

@@ -44,6 +44,9 @@ FsCall *fs_call_keep(const FsCall *call);
 /** Success, or an error. */
 void fs_reply_status(const FsCall *call, int r);
 
+/** As fs_reply_status(), to an ioctl. */
+void fs_reply_done(const FsCall *call, int r);
+
 /** Forgets need no answer. */
 void fs_reply_none(const FsCall *call);
 

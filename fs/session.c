@@ -25,8 +25,11 @@ struct FsSession {
 	bool is_name_known; /* these: only who serves requests looks */
 	bool is_smbd;
 	bool is_untold;
+	bool is_bridged;
 	unsigned epoch;
-	FsPeer *peer; /* owned; NULL until it is known; guarded by the table */
+	/* Guarded by the table: */
+	FsPeer *peer;                      /* owned; NULL until it is known */
+	char client[FS_PEER_ADDRESS_SIZE]; /* as its process says; or "" */
 };
 
 struct FsSessionTable {
@@ -478,6 +481,21 @@ fs_session_is_smbd(FsSession *session)
 	return session->is_smbd;
 }
 
+void
+fs_session_set_bridged(FsSession *session, const char *client)
+{
+	session->is_bridged = true;
+	g_mutex_lock(&session->table->mutex);
+	g_strlcpy(session->client, client, sizeof session->client);
+	g_mutex_unlock(&session->table->mutex);
+}
+
+bool
+fs_session_is_bridged(const FsSession *session)
+{
+	return session->is_bridged;
+}
+
 bool
 fs_session_peer(FsSession *session, FsPeer *ret_peer)
 {
@@ -488,6 +506,9 @@ fs_session_peer(FsSession *session, FsPeer *ret_peer)
 		return false;
 
 	*ret_peer = *session->peer;
+	if (ret_peer->is_smbd && ret_peer->address[0] == '\0')
+		g_strlcpy(ret_peer->address, session->client,
+		          sizeof ret_peer->address);
 	return true;
 }
 

@@ -99,6 +99,17 @@ GPtrArray *fs_session_list(FsSessionTable *table);
  */
 bool fs_session_is_smbd(FsSession *session);
 
+/**
+ * Its process declares the share mode of each open (op_share.c); its client
+ * is at @client, or "".
+ *
+ * Threads: as fs_session_epoch().
+ */
+void fs_session_set_bridged(FsSession *session, const char *client);
+
+/** Whether it does. Threads: as fs_session_epoch(). */
+bool fs_session_is_bridged(const FsSession *session);
+
 /** Who its process is, if that was found out by now; whether it was. */
 bool fs_session_peer(FsSession *session, FsPeer *ret_peer);
 

@@ -322,12 +322,14 @@ form_print(GString *text, unsigned count, const char *name)
 	g_string_append(text, name);
 }
 
-/* In which forms @lock is held, or NULL. What is neither an open file nor a
+/* In which forms @lock is held, or NULL. An open file whose share mode denies
+ * others anything is said to be declared; what is neither an open file nor a
  * byte range is a lock file. */
 static char *
 forms_text(const FsTransactionLock *lock, const GPtrArray *handles)
 {
 	GString *text = g_string_new(NULL);
+	unsigned declared = 0;
 	unsigned opens = 0;
 	unsigned ranges = 0;
 
@@ -337,14 +339,19 @@ forms_text(const FsTransactionLock *lock, const GPtrArray *handles)
 		if (fs_handle_is_stale(handle) ||
 		    g_strcmp0(handle->key, lock->key) != 0)
 			continue;
-		if (handle->hold == FS_HOLD_HAS && handle->lock_file == NULL)
+		if (handle->hold == FS_HOLD_HAS && handle->share.is_declared &&
+		    handle->share.deny != 0)
+			declared++;
+		else if (handle->hold == FS_HOLD_HAS &&
+		         handle->lock_file == NULL)
 			opens++;
 		if (handle->has_range)
 			ranges++;
 	}
 
 	form_print(text, opens, "open");
-	form_print(text, lock->forms - opens - ranges, "lock file");
+	form_print(text, declared, "declared");
+	form_print(text, lock->forms - opens - declared - ranges, "lock file");
 	form_print(text, ranges, "range");
 	return g_string_free(text, text->len == 0);
 }

@@ -23,10 +23,11 @@ import struct
 import subprocess
 import tempfile
 
-from harness import HarnessError, end_with_parent, is_mounted, run, tool, \
-    wait_until
+from harness import HarnessError, end_with_parent, is_mounted, program, run, \
+    tool, wait_until
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "mount-examples" / "smb.conf"
+BRIDGE = EXAMPLE.with_name("smb-bridge.conf")
 
 SHARE = "mail"
 """What the example calls its share."""
@@ -73,10 +74,11 @@ class Smbd:
     """A running smbd that accepts connections.
 
     `shares` maps share names to directories. `settings` are more lines for
-    [global], for instance "smbd:sharedelay = 100000".
+    [global], for instance "smbd:sharedelay = 100000". With `bridge` it tells
+    pofs of share modes.
     """
 
-    def __init__(self, shares, *settings):
+    def __init__(self, shares, *settings, bridge=False):
         # Not below a test's own directory: smbd acts as the share's user,
         # who must be able to come here.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="smbd-"))
@@ -84,6 +86,7 @@ class Smbd:
         self.port = _free_port()
         self.config = self.directory / "smb.conf"
         self.log = self.directory / "log.smbd"
+        self._bridge = bridge
         self._process = None
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
@@ -105,6 +108,8 @@ class Smbd:
             "\t" + line.format(self.directory) + "\n" for line in lines)
         for name, path in shares.items():
             text += "\n" + _share_section(name, path, share)
+            if self._bridge:
+                text += BRIDGE.read_text()
         self.config.write_text(text)
 
     def __enter__(self):
@@ -117,6 +122,10 @@ class Smbd:
 
     def start(self):
         """Starts smbd and waits until it accepts connections."""
+        environment = {**os.environ, "TZ": "UTC"}
+        if self._bridge:
+            environment["LD_LIBRARY_PATH"] = str(
+                pathlib.Path(program("fs/bridge/libgpfs.so")).parent)
         # The path must be absolute: smbd reads the file again from within
         # the share.
         self._process = subprocess.Popen(
@@ -124,7 +133,7 @@ class Smbd:
              "-s", str(self.config)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "TZ": "UTC"}, preexec_fn=end_with_parent)
+            env=environment, preexec_fn=end_with_parent)
         wait_until(self._accepts, "smbd accepts connections")
 
     def _accepts(self):
