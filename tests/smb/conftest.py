@@ -6,8 +6,8 @@ asks for what DOS programs get from any server. Where the two must differ the
 test says so (`place.is_pofs`, ONLY_POFS).
 
 A place and its smbd live for one test file; a test has a postoffice of its
-own in them. The file may name MOUNT_OPTIONS for pofs, and have the share-mode
-BRIDGE.
+own in them. The file may name MOUNT_OPTIONS for pofs, SETTINGS
+for smbd, and have the share-mode BRIDGE.
 
 POFS_CONTROLS=no leaves the runs on a plain directory out: they say nothing of
 a build of pofs that they do not use, a sanitized one for instance.
@@ -65,9 +65,9 @@ def place(request):
 
 @pytest.fixture(scope="module")
 def server(request, place):
+    settings = getattr(request.module, "SETTINGS", [QUICK_REFUSAL])
     bridge = getattr(request.module, "BRIDGE", False)
-    with smbd.Smbd({smbd.SHARE: place.path}, QUICK_REFUSAL,
-                   bridge=bridge) as made:
+    with smbd.Smbd({smbd.SHARE: place.path}, *settings, bridge=bridge) as made:
         yield made
 
 

@@ -62,7 +62,8 @@ class Place:
 
 class PofsPlace(Place):
     """A mounted store; `options` are more of its mount options. However slow
-    the machine is, no open mailbag is taken for idle."""
+    the machine is, no open mailbag is taken for idle. With user=NAME the store
+    is that user's."""
 
     is_pofs = True
 
@@ -72,7 +73,10 @@ class PofsPlace(Place):
         self.options = options
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
-            self.store = Store(self.directory / "store", "--postoffice", "PO")
+            self.store = Store(self.directory / "store", "--postoffice", "PO",
+                               *(f"--owner={option.removeprefix('user=')}"
+                                 for option in options
+                                 if option.startswith("user=")))
             self.remount()
             undo.pop_all()
 

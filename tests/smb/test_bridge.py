@@ -6,22 +6,28 @@ denies anything has the mailbag; and a local program, which can deny nothing,
 meets the deny modes of clients. On a plain directory it must do nothing.
 """
 
+import configparser
 import contextlib
 import errno
 import json
 import os
+import pathlib
 import signal
 
 import pytest
 
-from harness import fails_with, poctl, run, tool, wait_until
+from harness import build_dir, fails_with, poctl, run, tool, wait_until
 from place import ONLY_POFS
-from smb1 import Access, Deny, Error, Mode, SmbError
+from smb1 import Access, Deny, Disconnected, Error, Mode, SmbError
 from smbd import BRIDGE as EXAMPLE
+from smbd import SHARE, SHARE_USER
 from test_sharing import DENIED, DOES, is_denied, open_each_way
+from torture import torture
 
 BRIDGE = True
-MOUNT_OPTIONS = ["lock-wait-s=0"]
+# Nobody waits; and the daemon is not root, so it must be told who is there.
+SETTINGS = ["smbd:sharedelay = 0"]
+MOUNT_OPTIONS = ["lock-wait-s=0", f"user={SHARE_USER}"]
 
 FLAGS = {Access.READ: os.O_RDONLY, Access.WRITE: os.O_WRONLY,
          Access.BOTH: os.O_RDWR}
@@ -217,6 +223,14 @@ def test_the_lock_is_said_to_be_declared(client, mail, place):
         assert forms() == []
 
 
+@ONLY_POFS
+def test_it_says_where_a_client_is(client, place, name):
+    with client.open(name):
+        host, port = client.address
+        assert f"{host}:{port}" in [row.get("peer") for row in
+                                    rows(place.store, "sessions")]
+
+
 # ---- everywhere --------------------------------------------------------------
 
 
@@ -240,3 +254,36 @@ def test_smb_conf_takes_the_lines(tmp_path):
     assert "vfs objects = gpfs" in done.stdout
     assert "kernel share modes = No" not in done.stdout
     assert "Unknown" not in done.stderr and "error" not in done.stderr.lower()
+
+
+def test_smbd_is_told_where_it_is_installed():
+    unit = configparser.ConfigParser()
+    unit.optionxform = str
+    unit.read(EXAMPLE.with_name("smbd-with-bridge.conf"))
+    told = unit["Service"]["Environment"].removeprefix("LD_LIBRARY_PATH=")
+    installed = json.loads(run(tool("meson"), "introspect", "--installed",
+                               build_dir()).stdout)
+    assert [str(pathlib.Path(path).parent) for path in installed.values()
+            if path.endswith("/libgpfs.so")] == [told]
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("suite", [
+    "base.denydos", "base.deny1", "base.deny2", "base.deny3", "base.ntdeny1",
+    "base.ntdeny2", "base.lock.LOCK4", "base.lock.LOCK6", "base.lock.LOCK7"])
+def test_smbtorture(server, place, suite):
+    """The others of base.lock are as good, and slow."""
+    torture(server, place, suite)
+
+
+@ONLY_POFS
+def test_smbd_survives_the_daemon(server, machines, place, name):
+    client = machines.new()
+    file = client.open(name, deny=Deny.ALL)
+    place.crash()
+    for use in (file.close, lambda: client.open(name)):
+        with pytest.raises((SmbError, Disconnected)):
+            use()
+    server.close_share(SHARE)
+    with machines.new().open("NEW", deny=Deny.ALL, mode=Mode.CREATE):
+        assert is_open_refused(place.path / "NEW", os.O_RDONLY)

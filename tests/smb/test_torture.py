@@ -5,12 +5,9 @@ Each of these passes on a plain directory too; what fails there is not here.
 Nor is raw.write, which wants files over 4 GiB: DOS has none, so neither has pofs.
 """
 
-import shutil
-
 import pytest
 
-from harness import run, tool
-from smbd import SHARE
+from torture import torture
 
 SUITES = [
     "base.deny3", "base.denydos", "base.ntdeny1", "base.ntdeny2",
@@ -24,21 +21,6 @@ SUITES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    path = tmp_path_factory.mktemp("torture") / "torture.conf"
-    path.write_text("[global]\n\tclient min protocol = LANMAN1\n"
-                    "\tclient max protocol = NT1\n")
-    return path
-
-
 @pytest.mark.parametrize("suite", SUITES)
-def test_smbtorture(server, place, config, suite):
-    done = run(tool("smbtorture"), f"//127.0.0.1/{SHARE}", "-p", server.port,
-               "-U%", f"--configfile={config}", "-m", "NT1", suite, check=False)
-    report = done.stdout + done.stderr
-    for leftover in place.path.glob("*"):
-        if leftover.name not in ("PO",):
-            shutil.rmtree(leftover, ignore_errors=True)
-    assert done.returncode == 0, report
-    assert "success" in report, report
+def test_smbtorture(server, place, suite):
+    torture(server, place, suite)
