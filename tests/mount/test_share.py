@@ -5,6 +5,7 @@ that need not be what they say."""
 import errno
 import fcntl
 import itertools
+import json
 import os
 import random
 import struct
@@ -12,7 +13,7 @@ import struct
 import pytest
 
 from actor import Actor
-from harness import Mount, Store, fails_with
+from harness import Mount, Store, fails_with, poctl
 
 READ, WRITE, DELETE = 1, 2, 4
 
@@ -112,6 +113,44 @@ def test_dos_sharing_may_be_off(tmp_path, a):
         a.call("test_share.declare", fd, READ | WRITE, READ | WRITE)
         assert path.read_bytes() == b"content"
         a.call("os.close", fd)
+
+
+# ---- mailbags ----------------------------------------------------------------
+
+
+def test_who_opens_a_declared_mailbag_to_write_waits(a, b, office):
+    fd = a.call("os.open", office.key("A"), os.O_RDONLY)
+    a.call("test_share.declare", fd, READ, WRITE)
+    b.start("os.open", office.key("A"), os.O_RDWR)
+    b.wait_blocked()
+    a.call("os.close", fd)
+    b.result()
+
+
+def test_the_lock_is_kept_until_the_close(a, b, office):
+    """The bridge may clear a mode before; the close says what becomes of what
+    was staged."""
+    fd = a.call("os.open", office.key("A"), os.O_RDONLY)
+    a.call("test_share.declare", fd, READ, READ)
+    a.call("client.put", office.mbg("A"), b"staged")
+    a.call("test_share.declare", fd, 0, 0)
+    assert office.mbg("A").read_bytes() == b""
+    a.kill()
+    assert office.mbg("A").read_bytes() == b""
+
+
+def test_breaking_a_session_ends_its_mode(a, office, shared_mount):
+    fd = a.call("os.open", office.key("A"), os.O_RDONLY)
+    a.call("test_share.declare", fd, READ, READ | WRITE)
+    with fails_with(errno.ETXTBSY):
+        os.open(office.key("A"), os.O_RDONLY)
+    told = poctl("sessions", "--json", shared_mount.store.path).stdout
+    session, = [row["id"] for row in json.loads(told)["sessions"]
+                if row["pid"] == a.pid]
+    poctl("break", shared_mount.store.path, session)
+    assert office.key("A").read_bytes() == bytes(560)
+    with fails_with(errno.EIO):
+        a.call("test_share.declare", fd, READ, READ | WRITE)
 
 
 # ---- hostile -----------------------------------------------------------------

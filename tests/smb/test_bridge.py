@@ -92,6 +92,17 @@ def test_between_clients_nothing_changes(client, other, name):
 
 
 @ONLY_POFS
+def test_what_another_client_has_open_may_be_truncated(client, other, local,
+                                                       name):
+    with client.open(name) as reader:
+        other.open(name, mode=Mode.TRUNCATE).close()
+        assert reader.read(0, 10) == b""
+        local.write_bytes(b"new")
+        other.create(name).close()
+        assert reader.read(0, 10) == b""
+
+
+@ONLY_POFS
 def test_who_denies_others_anything_has_the_mailbag(client, other, mail):
     def wants_lock(access, deny):
         return access != Access.READ or deny != Deny.NONE
