@@ -107,7 +107,7 @@ declare_lock(const FsCall *call, FsHandle *handle)
 
 	r = fs_undo_tell(handle->session);
 	if (r == 0)
-		r = fs_hold_check(handle->session);
+		r = fs_hold_check(call, handle->session);
 	if (r == 0)
 		r = fs_hold_attempt(call, handle->session, handle->key,
 		                    handle->purpose);

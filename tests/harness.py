@@ -168,12 +168,14 @@ class Mount:
     """A running `pofs -f STORE MOUNTPOINT`, ready for requests.
 
     `arguments` are more of its arguments ("-o", "ro"). The mount point is a
-    new directory beside the store unless `path` names one.
+    new directory beside the store unless `path` names one. `prefix` is a
+    command that becomes the one given to it.
     """
 
     def __init__(self, store, *arguments, path=None, env=None,
-                 deadline=DEADLINE_S):
+                 deadline=DEADLINE_S, prefix=()):
         self.store = store
+        self._prefix = prefix
         self._own_path = path is None
         self.path = pathlib.Path(path) if path else pathlib.Path(
             tempfile.mkdtemp(prefix="mnt-", dir=store.path.parent))
@@ -194,8 +196,8 @@ class Mount:
             os.chmod(directory, 0o711)
             os.chmod(address, 0o666)
             self.launcher = subprocess.Popen(
-                [program("fs/pofs"), "-f", str(self.store.path),
-                 str(self.path), *map(str, arguments)],
+                [*self._prefix, program("fs/pofs"), "-f",
+                 str(self.store.path), str(self.path), *map(str, arguments)],
                 stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
                 env={**os.environ, **env, "NOTIFY_SOCKET": address},
                 preexec_fn=end_with_parent)

@@ -17,6 +17,7 @@ smbd may take a new connection from one address as that machine's restart.
 Packet layouts: MS-CIFS. All integers are little-endian; strings are OEM bytes.
 """
 
+import copy
 import enum
 import socket
 import struct
@@ -173,6 +174,14 @@ def _oem(text):
     return text.encode("cp850") + b"\0"
 
 
+def _netbios_name(name):
+    """As in a session's request: each byte two letters, "A" for 0."""
+    letters = "".join(chr(ord("A") + half) for byte in
+                      name.ljust(16).encode("ascii")
+                      for half in divmod(byte, 16))
+    return bytes([len(letters)]) + letters.encode("ascii") + b"\0"
+
+
 def _path(name):
     """A name as an argument of the older requests: with its format byte."""
     return b"\x04" + _oem(name)
@@ -182,8 +191,9 @@ class Client:
     """One client machine, connected to one share."""
 
     def __init__(self, port, share, *, dialect="NT LM 0.12", source=None,
-                 nt_status=False, timeout=30):
+                 nt_status=False, timeout=30, server="SERVER"):
         self.dialect = dialect
+        self.server = server
         self.chunk = 16000 if dialect == "NT LM 0.12" else 4000
         self._nt_status = nt_status
         self._tree = self._user = self._last_id = 0
@@ -192,6 +202,7 @@ class Client:
             source_address=(source, 0) if source else None)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._call()
             self._negotiate()
             self._logon()
             self._connect_tree(share)
@@ -258,6 +269,13 @@ class Client:
 
     # -- the connection
 
+    def _call(self):
+        """Asks for the server by its NetBIOS name (RFC 1002, 4.3.2)."""
+        names = _netbios_name(self.server) + _netbios_name("CLIENT")
+        self._socket.sendall(struct.pack(">BBH", 0x81, 0, len(names)) + names)
+        answer = self._receive_bytes(4)
+        assert answer[0] == 0x82, "nobody here is called that"
+
     def _negotiate(self):
         offered = DIALECTS[:DIALECTS.index(self.dialect) + 1]
         reply = self.request(Command.NEGOTIATE, data=b"".join(
@@ -281,8 +299,14 @@ class Client:
     def _connect_tree(self, share):
         reply = self.request(
             Command.TREE_CONNECT, _NO_ANDX + struct.pack("<HH", 0, 1),
-            b"\0" + _oem(rf"\\SERVER\{share}") + b"?????\0")
+            b"\0" + _oem(rf"\\{self.server}\{share}") + b"?????\0")
         self._tree = reply.tree
+
+    def drive(self, share):
+        """The same client with another share: a second drive letter."""
+        other = copy.copy(self)
+        other._connect_tree(share)
+        return other
 
     @property
     def address(self):

@@ -5,9 +5,10 @@
         with smb1.Client(server.port, SHARE) as client:
             ...
 
-What runs is mount-examples/smb.conf: paths, user and port are put in, every
-other setting is the one that administrators copy. All of its state is in a
-directory of its own, so that it neither sees nor disturbs another smbd.
+What runs is mount-examples/smb.conf and what it includes: paths, user and port
+are put in, every other setting is the one that administrators copy. All of its
+state is in a directory of its own, so that it neither sees nor disturbs another
+smbd.
 """
 
 import contextlib
@@ -54,7 +55,10 @@ def _free_port():
 
 def _split_example():
     """The example as its settings of [global] and those of its share."""
-    text = EXAMPLE.read_text().replace("= pofs\n", f"= {SHARE_USER}\n")
+    text = re.sub(r"^\tinclude = /etc/samba/(\S+)\n",
+                  lambda line: (EXAMPLE.parent / line[1]).read_text(),
+                  EXAMPLE.read_text(), flags=re.MULTILINE)
+    text = text.replace("= pofs\n", f"= {SHARE_USER}\n")
     everything, share = text.split(f"[{SHARE}]\n")
     return everything, share
 
@@ -96,6 +100,15 @@ class Smbd:
 
     def _write_config(self, shares, settings):
         everything, share = _split_example()
+        text = everything + self._own_settings(*settings)
+        for name, path in shares.items():
+            text += "\n" + _share_section(name, path, share)
+            if self._bridge:
+                text += BRIDGE.read_text()
+        self.config.write_text(text)
+
+    def _own_settings(self, *settings):
+        """What keeps it to itself, and more lines for [global]."""
         lines = ["interfaces = lo", "bind interfaces only = yes",
                  f"smb ports = {self.port}", f"log file = {self.log}",
                  "max log size = 0", "private dir = {0}/private",
@@ -104,13 +117,8 @@ class Smbd:
                  "ncalrpc dir = {0}/ncalrpc", *settings]
         for name in ("private", "lock", "state", "cache", "pid", "ncalrpc"):
             (self.directory / name).mkdir(mode=0o755)
-        text = everything + "".join(
-            "\t" + line.format(self.directory) + "\n" for line in lines)
-        for name, path in shares.items():
-            text += "\n" + _share_section(name, path, share)
-            if self._bridge:
-                text += BRIDGE.read_text()
-        self.config.write_text(text)
+        return "".join("\t" + line.format(self.directory) + "\n"
+                       for line in lines)
 
     def __enter__(self):
         return self

@@ -1,131 +1,323 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mount-examples/: each file is accepted by the program that it is for.
+"""mount-examples/smb*.conf: each is started, and does what it is for.
 
-Whether smb.conf also does what it says is what all the other tests here ask:
-their smbd runs with it.
+Whether the settings that they share do what they say is what all the other
+tests here ask: their smbd runs with smb.conf.
 """
 
 import configparser
-import os
-import pathlib
+import json
 import re
-import shutil
-import tempfile
+import struct
 
 import pytest
 
-import smbd
-from harness import Mount, Store, poctl, program, run, tool, wait_until
+import mail
+from deployed import EXAMPLES, SHARES, USER, Deployed, install_samba
+from harness import poctl, run, tool, wait_until
+from smb1 import Client, Deny, Disconnected, Error, Mode
 
-EXAMPLES = smbd.EXAMPLE.parent
+OFFICE = ["KEY", "MBG", "P1", "GLB"]
+
+ACCOUNT, PASSWORD = "daemon", "Ab1"
+"""A user and a group that every system has, for "postoffice"."""
+
+STRANGER = "games"
+"""One who is not in that group."""
 
 
-def test_samba_accepts_smb_conf():
-    done = run(tool("testparm"), "-s", EXAMPLES / "smb.conf")
+FIXED = {
+    "aio read size": "0", "aio write size": "0", "oplocks": "no",
+    "strict sync": "yes", "kernel share modes": "no", "locking": "yes",
+    "strict locking": "yes", "case sensitive": "yes", "default case": "upper",
+    "store dos attributes": "yes", "force user": USER,
+    "root preexec": "/usr/bin/mountpoint -q /srv/mail",
+}
+"""What all that pofs promises stands on."""
+
+
+def sections(tmp_path, example):
+    """What Samba reads from an example: {section: {parameter: value}}; what
+    a share does not say is what [global] says of all."""
+    install_samba(tmp_path / "samba")
+    done = run(tool("testparm"), "-s", "-v", tmp_path / "samba" / example)
+    found = configparser.RawConfigParser(delimiters="=", strict=False,
+                                         default_section="global")
+    found.read_string("\n".join(line.strip()
+                                for line in done.stdout.splitlines()))
+    return found
+
+
+def shares_of(example):
+    return re.findall(r"^\[((?!global)\w+)\]",
+                      (EXAMPLES / example).read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", SHARES)
+def test_samba_accepts_it(tmp_path, example):
+    install_samba(tmp_path / "samba")
+    done = run(tool("testparm"), "-s", tmp_path / "samba" / example)
     said = [line for line in done.stderr.splitlines()
-            if "WARNING" in line or "rror" in line or "Unknown" in line]
-    # It is what the oldest clients need, and marked so in smb.conf.
+            if "WARNING" in line or "rror" in line or "Unknown" in line
+            or "find include" in line]
+    # It is what the oldest clients need, and marked so in smb-global.conf.
     assert [line for line in said if "lanman auth" not in line] == []
 
 
-@pytest.mark.parametrize("setting, value", [
-    ("aio read size", "0"), ("aio write size", "0"), ("oplocks", "No"),
-    ("kernel share modes", "No"), ("strict sync", "Yes"), ("locking", "Yes"),
-    ("case sensitive", "Yes"),
-    ("default case", "upper"), ("store dos attributes", "Yes")])
-def test_what_must_not_change_in_smb_conf(setting, value):
-    done = run(tool("testparm"), "-s", "--section-name=mail",
-               f"--parameter-name={setting}", EXAMPLES / "smb.conf")
-    assert done.stdout.strip().lower() == value.lower()
+@pytest.mark.parametrize("example", SHARES)
+def test_what_must_not_change_in_a_share(tmp_path, example):
+    assert shares_of(example)
+    found = sections(tmp_path, example)
+    for share in shares_of(example):
+        assert {name: found[share][name].lower() for name in FIXED} == FIXED
 
 
-def test_smb_conf_has_no_comment_behind_a_value():
-    for line in (EXAMPLES / "smb.conf").read_text().splitlines():
-        if "=" in line and not line.lstrip().startswith("#"):
-            assert not re.search(r"\s[#;]", line), line
+def test_no_comment_stands_behind_a_value():
+    for file in EXAMPLES.glob("*.conf"):
+        for line in file.read_text().splitlines():
+            if "=" in line and not line.lstrip().startswith("#"):
+                assert not re.search(r"\s[#;]", line), line
 
 
-def test_the_shares_user_is_not_root():
-    done = run(tool("testparm"), "-s", "--section-name=mail",
-               "--parameter-name=force user", EXAMPLES / "smb.conf")
-    assert done.stdout.strip() not in ("", "root")
+def smbclient(site, share, *arguments, user="%", protocol="SMB3_11"):
+    """Runs smbclient: (exit code, what it says)."""
+    done = run(tool("smbclient"), f"//127.0.0.1/{share}", "-p",
+               site.server.port, "-s", "/dev/null", "-U", user,
+               f"--option=client min protocol={protocol}",
+               f"--option=client max protocol={protocol}",
+               "--option=client lanman auth=yes",
+               "--option=client ntlmv2 auth=no", *arguments, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
-def unit_text():
-    return (EXAMPLES / "pofs@.service").read_text()
+def make_bag(folder, bag, *records):
+    """A mailbag, from within the server."""
+    for name, content in ((f"MBG/{bag}.MBG", b"".join(records)),
+                          (f"KEY/{bag}.KEY", bytes(mail.KEY_SIZE))):
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o777)
 
 
-def test_systemd_accepts_the_unit_and_the_order_of_smbd(tmp_path):
-    # Our program is not installed where the unit looks for it, but built.
-    (tmp_path / "pofs@.service").write_text(
-        unit_text().replace("/usr/local/bin/pofs", program("fs/pofs")))
-    drop_in = tmp_path / "smbd.service.d" / "pofs.conf"
-    drop_in.parent.mkdir()
-    shutil.copy(EXAMPLES / "smbd-after-pofs.conf", drop_in)
-    done = run(tool("systemd-analyze"), "verify", "--man=no", "smbd.service",
-               "pofs@mail.service",
-               env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"})
-    assert done.stdout + done.stderr == ""
+def sessions(site):
+    """The processes that pofs takes for clients."""
+    rows = json.loads(
+        poctl("sessions", "--json", site.store.path).stdout)["sessions"]
+    return {row["pid"] for row in rows}
 
 
-def test_the_unit_makes_no_mount_namespace():
-    """In one, smbd would not see the mount."""
-    unit = configparser.ConfigParser(strict=False)
-    unit.optionxform = str
-    unit.read_string(unit_text())
-    allowed = {"Type", "NotifyAccess", "ExecStart", "ExecStartPost", "Restart",
-               "RestartSec", "TimeoutStopSec", "KillMode", "UMask",
-               "NoNewPrivileges", "LimitCORE", "LimitNOFILE"}
-    assert set(unit["Service"]) <= allowed
+# ---- smb.conf
+
+
+def test_old_and_new_clients_share_one_postoffice(tmp_path):
+    letter = tmp_path / "letter"
+    with Deployed("smb.conf") as site, \
+            Client(site.server.port, "MAIL", server="POSTOFFICE") as client:
+        client.write_file(r"GLB\A.GLB", b"old")
+        code, said = smbclient(site, "mail", "-c",
+                               f'get GLB/A.GLB "{letter}"; '
+                               f'put "{letter}" GLB/B.GLB')
+        assert code == 0, said
+        assert client.read_file(r"GLB\B.GLB") == b"old"
+
+
+def test_a_second_connection_of_a_machine_is_its_restart():
+    """What smb-aliases.conf has to be different for."""
+    with Deployed("smb.conf") as site:
+        before = Client(site.server.port, "mail", source="127.0.5.1")
+        before.create_new(r"P1\0000000E.0LK")
+        with Client(site.server.port, "mail", source="127.0.5.1") as client:
+            wait_until(lambda: is_cut(before), "the old connection ends")
+            client.create_new(r"P1\0000000E.0LK").close()
+
+
+def is_cut(client):
+    try:
+        client.echo()
+    except Disconnected:
+        return True
+    return False
+
+
+# ---- smb-hub.conf
+
+QUEUE, USERS_BAG = "00000014", "00000021"
+HERE, THERE = r"MAI\MA5\00000015.MAI", r"MAI\MA7\00000037.MAI"
+
+
+def move(hub, sales):
+    """One message from a queue of the hub to a mailbag of the other
+    postoffice, as an External does it; waits after each step."""
+    lock = hub.open(rf"P1\{QUEUE}.0LK", deny=Deny.ALL, mode=Mode.CREATE)
+    yield
+    message = hub.read_file(HERE)
+    sales.write_file(THERE, message)
+    yield
+    with sales.open(rf"KEY\{USERS_BAG}.KEY", deny=Deny.ALL) as key:
+        yield
+        with sales.open(rf"MBG\{USERS_BAG}.MBG") as bag:
+            bag.write(0, b"r" * mail.RECORD_SIZE)
+            yield
+        key.write(0, struct.pack("<H", 1))
+        yield
+    yield
+    with hub.open(rf"KEY\{QUEUE}.KEY", deny=Deny.ALL) as key:
+        key.write(48, b"\x01")
+        yield
+    yield
+    hub.delete(HERE)
+    yield
+    lock.close()
+    hub.delete(rf"P1\{QUEUE}.0LK")
+
+
+def state_of(top):
+    """What anybody else sees: whether it is here, and whether it is there."""
+    hub, sales = top / "HUB", top / "SALES"
+
+    def content(folder, name):
+        path = folder / name.replace("\\", "/")
+        return path.read_bytes() if path.exists() else None
+
+    return ((content(hub, HERE),
+             content(hub, f"KEY/{QUEUE}.KEY")[48] == 0),
+            (content(sales, THERE),
+             content(sales, f"KEY/{USERS_BAG}.KEY")[:2] != bytes(2),
+             len(content(sales, f"MBG/{USERS_BAG}.MBG"))))
+
+
+BEFORE = ((b"letter", True), (None, False, 0))
+AFTER = ((None, False), (b"letter", True, mail.RECORD_SIZE))
+
+
+@pytest.fixture(scope="module")
+def hub_site():
+    with Deployed("smb-hub.conf", "--postoffice=HUB",
+                  "--postoffice=SALES") as site:
+        yield site
+
+
+def prepare(top):
+    make_bag(top / "HUB", QUEUE, b"r" * mail.RECORD_SIZE)
+    make_bag(top / "SALES", USERS_BAG)
+    letter = top / "HUB" / HERE.replace("\\", "/")
+    letter.write_bytes(b"letter")
+    letter.chmod(0o777)
+
+
+def test_what_moves_from_k_to_m_is_in_one_of_them(hub_site):
+    """Wherever the External's machine is switched off, and seen from
+    wherever."""
+    top = hub_site.mount.path
+    prepare(top)
+    steps = 0
+    is_done = False
+    while not is_done:
+        hub = Client(hub_site.server.port, "hub", source="127.0.6.1")
+        work = move(hub, hub.drive("sales"))
+        for _ in range(steps):
+            is_done = next(work, "done") == "done"
+            assert state_of(top) == (AFTER if is_done else BEFORE)
+        steps += 1
+        served_by = hub_site.server.process_of(hub)
+        hub.reset()
+        wait_until(lambda: served_by not in sessions(hub_site),
+                   "pofs knows of its end")
+        assert state_of(top) == (AFTER if is_done else BEFORE)
+    assert steps > 9
+
+
+def test_smb3_clients_reach_hub_and_postoffice(hub_site):
+    for share in shares_of("smb-hub.conf"):
+        code, said = smbclient(hub_site, share, "-c", "ls *")
+        assert code == 0 and "KEY" in said, said
+
+
+# ---- smb-mixed.conf
+
+
+@pytest.fixture(scope="module")
+def mixed_site():
+    with Deployed("smb-mixed.conf",
+                  changes=[("@postoffice", f"@{ACCOUNT}")]) as site:
+        for name in (ACCOUNT, STRANGER):
+            run(tool("smbpasswd"), "-c", site.server.config, "-s", "-a", name,
+                input=f"{PASSWORD}\n{PASSWORD}\n")
+        yield site
+
+
+@pytest.mark.parametrize("protocol", ["LANMAN1", "LANMAN2", "NT1", "SMB2_02",
+                                      "SMB3_11"])
+def test_each_logs_on_by_name_and_works_as_one_user(mixed_site, protocol,
+                                                    tmp_path):
+    letter = tmp_path / "letter"
+    letter.write_text(protocol)
+    code, said = smbclient(mixed_site, "mail", "-c",
+                           f'put "{letter}" GLB/A.GLB',
+                           user=f"{ACCOUNT}%{PASSWORD}", protocol=protocol)
+    assert code == 0, said
+    stored = mixed_site.mount.path / "GLB" / "A.GLB"
+    assert stored.read_text() == protocol
+    assert stored.owner() == USER
+
+
+@pytest.mark.parametrize("user, reason", [
+    ("%", "ACCESS_DENIED"), ("nosuch%", "LOGON_FAILURE"),
+    (f"{ACCOUNT}%wrong", "LOGON_FAILURE"),
+    (f"{STRANGER}%{PASSWORD}", "ACCESS_DENIED")])
+def test_nobody_else_is_let_in(mixed_site, user, reason):
+    for protocol in ("NT1", "SMB3_11"):
+        code, said = smbclient(mixed_site, "mail", "-c", "ls", user=user,
+                               protocol=protocol)
+        assert code != 0 and reason in said
+
+
+# ---- smb-aliases.conf
+
+
+@pytest.fixture(scope="module")
+def alias_site():
+    with Deployed("smb-aliases.conf", options=["lock-wait-s=1"]) as site:
+        make_bag(site.mount.path, "INQUEUE3")
+        yield site
 
 
 @pytest.fixture
-def store():
-    with tempfile.TemporaryDirectory(prefix="store-") as directory:
-        path = pathlib.Path(directory)
-        path.chmod(0o711)
-        with Store(path / "store", f"--owner={smbd.SHARE_USER}") as made:
-            yield made
+def programs(alias_site):
+    """Two programs on one machine, which knows the server by two names."""
+    names = re.search(r"netbios aliases = (.*)",
+                      (EXAMPLES / "smb-aliases.conf").read_text())[1].split()
+    with Client(alias_site.server.port, "MAIL", source="127.0.7.1",
+                server="POSTOFFICE") as one, \
+            Client(alias_site.server.port, "MAIL", source="127.0.7.1",
+                   server=names[0]) as other:
+        yield one, other
 
 
-def test_the_units_command_mounts(store):
-    """With its own options, as its user; nobody stands in for pofs."""
-    command = re.search(r"^ExecStart=\S+ -f -o (\S+) ", unit_text(),
-                        re.MULTILINE)
-    options = command[1].replace("user=pofs", f"user={smbd.SHARE_USER}")
-    with Mount(store, "-o", options) as mount:
-        assert (mount.path / "KEY").is_dir()
-        run(tool("runuser"), "-u", smbd.SHARE_USER, "--", "touch",
-            mount.path / "KEY" / "A.KEY")
-        status = pathlib.Path(f"/proc/{mount.server_pid}/status").read_text()
-        uid, _ = smbd.share_ids()
-        assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}" in status
-        mount.unmount()
+def test_two_programs_on_one_machine_are_two_sessions(alias_site, programs,
+                                                      refused):
+    one, other = programs
+    one.open(r"P1\0000000E.0LK", deny=Deny.ALL, mode=Mode.CREATE)
+    with refused(Error.FILE_EXISTS):
+        other.create_new(r"P1\0000000E.0LK")
+    other.read_file(r"KEY\INQUEUE3.KEY")
+    served_by = {alias_site.server.process_of(it) for it in programs}
+    assert len(served_by) == 2
+    assert served_by <= sessions(alias_site)
 
 
-def test_fstabs_line_mounts(store, tmp_path):
-    line = [line for line in (EXAMPLES / "fstab").read_text().splitlines()
-            if not line.startswith("#")]
-    assert len(line) == 1
-    point = store.path.parent / "point"
-    point.mkdir()
-    table = tmp_path / "fstab"
-    table.write_text(line[0].replace("/var/lib/pofs/mail", str(store.path))
-                     .replace("/srv/mail", str(point))
-                     .replace("user=pofs", f"user={smbd.SHARE_USER}") + "\n")
-    done = run(tool("findmnt"), "--verify", "--tab-file", table, check=False)
-    said = done.stdout + done.stderr
-    assert "0 parse errors, 0 errors" in said, said
-    # mount(8) looks for pofs where it would be installed, so the build takes
-    # that place, in a mount namespace that ends with this command.
-    run(tool("unshare"), "--mount", "sh", "-euc", """
-        mount --bind "$1" /usr/local/sbin
-        mount -T "$2" "$3"
-        test -d "$3/KEY"
-        grep "^Uid:.$5" "/proc/$(cat "$4/writer")/status"
-        umount "$3"
-        """, "sh", pathlib.Path(program("fs/pofs")).parent, table, point,
-        store.path, smbd.share_ids()[0])
-    # The program behind it goes by itself, and leaves a clean store.
-    wait_until(lambda: poctl("check", store.path, check=False).returncode == 0,
-               "the store is closed and clean")
+def test_a_lock_file_of_one_keeps_the_other_from_the_key(programs, refused):
+    one, other = programs
+    lock = one.open(r"P1\INQUEUE3.0LK", deny=Deny.ALL, mode=Mode.CREATE)
+    with refused(Error.SHARING_VIOLATION):
+        other.open(r"KEY\INQUEUE3.KEY")
+    lock.close()
+    one.delete(r"P1\INQUEUE3.0LK")
+    other.open(r"KEY\INQUEUE3.KEY").close()
+
+
+def test_under_one_name_they_are_one_session(programs):
+    """Why the names are needed."""
+    one, _ = programs
+    other = one.drive("MAIL")
+    one.open(r"P1\INQUEUE3.0LK", deny=Deny.ALL, mode=Mode.CREATE)
+    other.open(r"KEY\INQUEUE3.KEY").close()
