@@ -49,6 +49,7 @@ class Command(enum.IntEnum):
     MAKE_NEW = 0x0F
     CHECK_DIRECTORY = 0x10
     LOCKING = 0x24
+    TRANSACTION = 0x25
     ECHO = 0x2B
     OPEN = 0x2D
     READ = 0x2E
@@ -473,6 +474,19 @@ class Client:
             count, is_end = struct.unpack_from("<HH", reply)
             found += _find_entries(data, count)
         return found
+
+    def remote_call(self, function, parameters, size):
+        """Calls the server as LAN Manager does (on the share IPC$); at most
+        `size` bytes of its answer. Packet layout: MS-RAP."""
+        name = b"\\PIPE\\LANMAN\0"
+        parameters = struct.pack("<H", function) + parameters
+        at = 33 + 2 * 14 + 2 + len(name)
+        words = struct.pack(
+            "<HHHHBBHIHHHHHBB", len(parameters), 0, 10, size, 0, 0, 0, 0, 0,
+            len(parameters), at, 0, at + len(parameters), 0, 0)
+        reply = self.request(Command.TRANSACTION, words, name + parameters)
+        count, start = struct.unpack_from("<HH", reply.words, 12)
+        return reply.packet[start:start + count]
 
     def _transaction2(self, function, parameters, data=b""):
         at = 33 + 2 * 15 + 2 + 3
