@@ -4,7 +4,9 @@
  * How an import works
  *
  * - The first walk over the source judges every name and file and writes
- *   nothing, so that a tree that cannot be imported changes nothing.
+ *   nothing, so that a tree that cannot be imported changes nothing. What can
+ *   be known of the place and its room by then is judged with it: a rehearsal
+ *   ends as the import would.
  * - The second walk copies it to a directory of the store that is no part of
  *   any postoffice (staging.h). The source must still be what the first walk
  *   found.
@@ -13,9 +15,12 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <glib.h>
 
@@ -342,6 +347,74 @@ check_report(const Import *import, GError **error)
 	                 count);
 }
 
+/* The directory in which a new store is made. */
+static char *
+place_of(const Import *import)
+{
+	return g_file_test(import->path, G_FILE_TEST_EXISTS)
+	               ? g_strdup(import->path)
+	               : g_path_get_dirname(import->path);
+}
+
+static int
+check_place(const Import *import, GError **error)
+{
+	g_autofree char *place = place_of(import);
+
+	if (import->store != NULL)
+		return 0;
+	if (import->owner_text != NULL && geteuid() != 0 &&
+	    import->owner.uid != geteuid())
+		return tool_fail(error, -EPERM,
+		                 "only root can make a store for another user");
+	if (faccessat(AT_FDCWD, place, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	return tool_fail(error, -errno, "cannot create %s: %s", import->path,
+	                 g_strerror(errno));
+}
+
+/* How many bytes may be written where the store is, or will be. */
+static int
+find_room(const Import *import, uint64_t *ret_free)
+{
+	g_autofree char *place = place_of(import);
+	struct statvfs disk;
+	StoreRoom room;
+	int r;
+
+	if (import->store != NULL) {
+		r = store_room(import->store, &room);
+		if (r == 0)
+			*ret_free = room.free;
+		return r;
+	}
+	if (statvfs(place, &disk) < 0)
+		return -errno;
+	*ret_free = (uint64_t)disk.f_bavail * disk.f_frsize;
+	return 0;
+}
+
+/* Whether the content alone is too much. How much more than that a store takes
+ * is known when it is there. */
+static int
+check_room(const Import *import, GError **error)
+{
+	uint64_t room;
+	int r;
+
+	r = find_room(import, &room);
+	if (r < 0)
+		return tool_fail(error, r, "cannot read %s: %s", import->path,
+		                 g_strerror(-r));
+	if (import->report->stored <= room)
+		return 0;
+	return tool_fail(error, -ENOSPC,
+	                 "nothing was imported: %" G_GUINT64_FORMAT
+	                 " bytes are more than the %" G_GUINT64_FORMAT
+	                 " that are free",
+	                 import->report->stored, room);
+}
+
 static double
 seconds_since(gint64 start_us)
 {
@@ -408,6 +481,10 @@ import_tree(Import *import, GError **error)
 		r = judge(import, role, error);
 	if (r == 0)
 		r = check_report(import, error);
+	if (r == 0)
+		r = check_place(import, error);
+	if (r == 0)
+		r = check_room(import, error);
 	if (r < 0 || import->is_dry_run)
 		return r;
 

@@ -3,6 +3,9 @@
 
 #include "tools/tool.h"
 
+/* What st_blocks counts, in bytes. */
+#define BLOCK_SIZE 512
+
 /* A small file takes about as long as so many bytes of a big one. */
 #define FILE_WORK 16384
 
@@ -42,6 +45,8 @@ file(void *user_data, const ToolSourceItem *item)
 
 	report->files++;
 	report->bytes += (guint64)item->st.st_size;
+	report->stored += MIN((guint64)item->st.st_size,
+	                      (guint64)item->st.st_blocks * BLOCK_SIZE);
 	report->upper_cased += item->is_upper ? 1 : 0;
 	return 0;
 }

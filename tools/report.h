@@ -12,6 +12,7 @@ typedef struct ToolReport {
 	guint64 files;
 	guint64 directories; /* below the top */
 	guint64 bytes;       /* content of all files */
+	guint64 stored;      /* of that, what is no hole */
 	guint64 upper_cased; /* names */
 	GPtrArray *skipped;  /* owned paths */
 	GPtrArray *refused;  /* owned paths */

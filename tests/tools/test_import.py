@@ -263,10 +263,80 @@ def test_an_ordinary_user_may_import(public_path):
     poctl("check", public_path / "store", user=NOBODY)
 
 
+# ---- a rehearsal
+
+
 def test_a_dry_run_only_says_what_would_be(source, tmp_path):
     done = poctl("import", "--dry-run", tmp_path / "store", source)
     assert done.stdout.startswith("Would import 13 files and ")
     assert sorted(os.listdir(tmp_path)) == ["source"]
+
+
+def rehearse(*arguments, **options):
+    """An import and its rehearsal, which must end alike: the exit code."""
+    told = []
+    for dry_run in (["--dry-run"], []):
+        done = poctl("import", "--json", *dry_run, *arguments, check=False,
+                     **options)
+        result = json.loads(done.stdout) if done.stdout else {}
+        result.pop("seconds", None)
+        done_at_last = result.pop("imported", False)
+        assert done_at_last == (not dry_run and done.returncode == 0)
+        told.append((done.returncode, result, done.stderr))
+    assert told[0] == told[1]
+    return told[0][0]
+
+
+def test_a_rehearsal_ends_as_the_import_will(source, tmp_path):
+    """Where all is well it comes last: that import makes the store."""
+    store = tmp_path / "store"
+    trees.write(source / "P1" / "0000000E.0LK")
+    trees.write(source / "P1" / "0000000a.p1")
+    assert rehearse(store, tmp_path / "none") == FAILED
+    assert rehearse(source / "store", source) == USAGE
+    assert rehearse(tmp_path / "none" / "store", source) == FAILED
+    assert rehearse(source, source / "KEY") == FAILED
+    (source / "link").symlink_to("KEY")
+    assert rehearse(store, source) == FAILED
+    assert os.listdir(tmp_path) == ["source"]
+    assert rehearse("--skip-refused", store, source) == 0
+    assert rehearse("--skip-refused", store, source) == FAILED
+    assert rehearse("--skip-refused", "--postoffice", "N", store, source) == 0
+
+
+def test_a_rehearsal_foresees_what_an_ordinary_user_may_not(public_path):
+    source = public_path / "source"
+    trees.make_postoffice(source)
+    (public_path / "store").mkdir(mode=0o755)
+    user = {"user": NOBODY}
+    assert rehearse(public_path / "new", source, **user) == FAILED
+    assert rehearse(public_path / "store", source, **user) == FAILED
+    public_path.chmod(0o777)
+    assert rehearse("--owner", "root", public_path / "new", source,
+                    **user) == FAILED
+    assert rehearse(public_path / "new", source, **user) == 0
+
+
+def test_a_rehearsal_foresees_too_little_room(tmp_path):
+    trees.write(tmp_path / "source" / "BIG", os.urandom(20_000_000))
+    with open(tmp_path / "source" / "HOLE", "wb") as file:
+        file.truncate(1 << 31)
+    poctl("create", "--map-size-mib", "8", "--postoffice", "PO",
+          tmp_path / "store")
+    for dry_run in (["--dry-run"], []):
+        assert "20000000 bytes are more than" in refuses(
+            FAILED, "import", *dry_run, tmp_path / "store",
+            tmp_path / "source")
+    (tmp_path / "source" / "BIG").unlink()
+    assert rehearse(tmp_path / "store", tmp_path / "source") == 0
+
+
+def test_a_rehearsal_disturbs_nobody(source, tmp_path, holder):
+    poctl("create", "--postoffice", "PO", tmp_path / "store")
+    holder(tmp_path / "store")
+    before = exported(tmp_path / "store", tmp_path / "before")
+    poctl("import", "--dry-run", tmp_path / "store", source)
+    trees.assert_same(exported(tmp_path / "store", tmp_path / "after"), before)
 
 
 def test_a_second_postoffice_joins_the_first(source, tmp_path):
@@ -348,8 +418,10 @@ def test_something_else_is_no_store(source, tmp_path):
 
 
 def test_too_little_room_changes_nothing(tmp_path):
-    trees.write(tmp_path / "source" / "BIG", os.urandom(20_000_000))
-    poctl("create", "--map-size-mib", "8", "--postoffice", "PO",
+    # The content alone would fit, so it is known in the middle only.
+    for number in range(500):
+        trees.write(tmp_path / "source" / f"{number}", b"s" * 2500)
+    poctl("create", "--map-size-mib", "2", "--postoffice", "PO",
           tmp_path / "store")
     before = exported(tmp_path / "store", tmp_path / "before")
 
