@@ -39,10 +39,10 @@ def install_samba(directory, mount_point="/srv/mail", changes=()):
         (directory / file.name).write_text(text)
 
 
-class _Samba(smbd.Smbd):
+class Samba(smbd.Smbd):
     """smbd with one of the examples as it is."""
 
-    def __init__(self, example, mount_point, changes):
+    def __init__(self, example, mount_point, changes=()):
         self._example = example
         self._mount_point = mount_point
         self._changes = changes
@@ -74,7 +74,7 @@ class Deployed:
                 ",".join([f"user={USER}", "umask=000", *options]),
                 prefix=prefix))
             self.server = self._undo.enter_context(
-                _Samba(example, self.mount.path, changes))
+                Samba(example, self.mount.path, changes))
             self._undo = self._undo.pop_all()
 
     def __enter__(self):
