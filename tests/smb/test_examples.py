@@ -303,6 +303,11 @@ def test_two_programs_on_one_machine_are_two_sessions(alias_site, programs,
     served_by = {alias_site.server.process_of(it) for it in programs}
     assert len(served_by) == 2
     assert served_by <= sessions(alias_site)
+    # Which machine that is smbd knows.
+    told = run(tool("smbstatus"), "-p", "-s", alias_site.server.config).stdout
+    machines = dict(re.findall(r"^(\d+) .*\(ipv4:([\d.]+):", told,
+                               re.MULTILINE))
+    assert {machines[str(pid)] for pid in served_by} == {"127.0.7.1"}
 
 
 def test_a_lock_file_of_one_keeps_the_other_from_the_key(programs, refused):
