@@ -9,12 +9,14 @@ import configparser
 import json
 import re
 import struct
+import subprocess
 
 import pytest
 
 import mail
 from deployed import EXAMPLES, SHARES, USER, Deployed, install_samba
-from harness import poctl, run, tool, wait_until
+from harness import DEADLINE_S, end_with_parent, poctl, run, tool, \
+    wait_until
 from smb1 import Client, Deny, Disconnected, Error, Mode
 
 OFFICE = ["KEY", "MBG", "P1", "GLB"]
@@ -281,15 +283,17 @@ def alias_site():
         yield site
 
 
+ALIASES = re.search(r"netbios aliases = (.*)", (
+    EXAMPLES / "smb-aliases.conf").read_text())[1].split()
+
+
 @pytest.fixture
 def programs(alias_site):
     """Two programs on one machine, which knows the server by two names."""
-    names = re.search(r"netbios aliases = (.*)",
-                      (EXAMPLES / "smb-aliases.conf").read_text())[1].split()
     with Client(alias_site.server.port, "MAIL", source="127.0.7.1",
                 server="POSTOFFICE") as one, \
             Client(alias_site.server.port, "MAIL", source="127.0.7.1",
-                   server=names[0]) as other:
+                   server=ALIASES[0]) as other:
         yield one, other
 
 
@@ -326,3 +330,40 @@ def test_under_one_name_they_are_one_session(programs):
     other = one.drive("MAIL")
     one.open(r"P1\INQUEUE3.0LK", deny=Deny.ALL, mode=Mode.CREATE)
     other.open(r"KEY\INQUEUE3.KEY").close()
+
+
+@pytest.fixture
+def name_server(alias_site):
+    """nmbd, on a network of its own; nsenter's arguments to come there."""
+    private = alias_site.server.directory
+    config = private / "nmb.conf"
+    # It wants an interface that others could be on.
+    config.write_text(alias_site.server.config.read_text().replace(
+        "interfaces = lo", "interfaces = 192.0.2.10/24"))
+    process = subprocess.Popen(
+        [tool("unshare"), "--net", "sh", "-euc", """
+         ip link set lo up
+         ip link add one type veth peer name other
+         ip address add 192.0.2.10/24 broadcast 192.0.2.255 dev one
+         ip link set one up
+         ip link set other up
+         exec nmbd --foreground --no-process-group -s "$1"
+         """, "sh", config], stdout=subprocess.DEVNULL,
+        preexec_fn=end_with_parent)
+    try:
+        yield [f"--net=/proc/{process.pid}/ns/net", "nmblookup", "-s", config,
+               "-U", "192.0.2.10"]
+    finally:
+        process.terminate()
+        process.wait(DEADLINE_S)
+
+
+def test_the_name_server_answers_to_every_name(name_server):
+    def ask(name):
+        return run(tool("nsenter"), *name_server, name, check=False).stdout
+
+    for name in ("POSTOFFICE", *ALIASES):
+        wait_until(lambda wanted=name:
+                   f"192.0.2.10 {wanted}<20>" in ask(f"{wanted}#20"),
+                   f"somebody is called {name}")
+    assert "failed to find" in ask("NOBODY#20")
