@@ -92,12 +92,46 @@ flush_end(const FsCall *call, FsHandle *handle, FsSession *session, int r)
 	fs_commit_reply(call, session, r);
 }
 
-/* A close that may be the last thing its process does. */
+/* A process that did not open the file closes it. */
+static void
+flush_foreign(const FsCall *call, const FsHandle *handle)
+{
+	fs_hold_ranges(call->mount, handle);
+	fs_reply_status(call, 0);
+	(void)fs_commit_settle(call->mount, handle->session);
+}
+
+/* A close that may be the last thing a process does. */
 typedef struct Flush {
 	FsCall call;
-	FsHandle *handle;   /* borrowed: it is not released while we look */
-	FsSession *session; /* a reference */
+	FsHandle *handle; /* borrowed: it is not released while we look */
+	bool is_foreign;
+	GPtrArray *users; /* owned, of references: whose end counts, too */
 } Flush;
+
+/* Whether one of the users dies, or has died; those that ended otherwise are
+ * forgotten. */
+static FsReason
+users_look(GPtrArray *users, const FsMount *mount, const FsSession *session)
+{
+	FsReason fault = { .why = FS_UNDONE_NOT };
+
+	for (guint i = 0; i < users->len && fault.why == FS_UNDONE_NOT; i++) {
+		FsTransaction *transaction;
+		bool is_over;
+
+		fault = fs_undo_look_user(users->pdata[i], &is_over);
+		if (!is_over)
+			continue;
+		g_mutex_lock(mount->turn);
+		transaction = fs_transaction_find(mount->transactions, session);
+		if (transaction != NULL)
+			fs_transaction_remove_user(transaction,
+			                           users->pdata[i]);
+		g_mutex_unlock(mount->turn);
+	}
+	return fault;
+}
 
 /* On the main thread. */
 static void
@@ -105,29 +139,59 @@ flush_look(void *user_data)
 {
 	Flush *flush = user_data;
 	const FsMount *mount = flush->call.mount;
-	FsReason fault = fs_undo_look(&flush->call, flush->session);
+	g_autoptr(FsSession) session = fs_session_ref(flush->handle->session);
+	FsReason fault = { .why = FS_UNDONE_NOT };
 	FsTransaction *transaction;
 
+	if (!flush->is_foreign)
+		fault = fs_undo_look(&flush->call, session);
+	if (fault.why == FS_UNDONE_NOT)
+		fault = users_look(flush->users, mount, session);
+
 	g_mutex_lock(mount->turn);
-	transaction = fs_transaction_find(mount->transactions, flush->session);
+	transaction = fs_transaction_find(mount->transactions, session);
 	if (fault.why != FS_UNDONE_NOT && transaction != NULL)
-		fs_undo(mount, transaction, fault, true);
-	flush_end(&flush->call, flush->handle, flush->session,
-	          fault.why != FS_UNDONE_NOT ? -EIO : 0);
+		fs_undo(mount, transaction, fault, !flush->is_foreign);
+	if (flush->is_foreign)
+		flush_foreign(&flush->call, flush->handle);
+	else
+		flush_end(&flush->call, flush->handle, session,
+		          fault.why != FS_UNDONE_NOT ? -EIO : 0);
 	fs_turn_end(mount);
 	g_mutex_unlock(mount->turn);
 
-	fs_session_unref(flush->session);
+	g_ptr_array_unref(flush->users);
 	g_free(flush);
 }
 
-/* A process that inherited the file closes it. */
 static void
-flush_foreign(const FsCall *call, const FsHandle *handle)
+user_unref(void *user)
 {
-	fs_hold_ranges(call->mount, handle);
-	fs_reply_status(call, 0);
-	(void)fs_commit_settle(call->mount, handle->session);
+	fs_session_unref(user);
+}
+
+/* Looks before it answers: at all who use what the session has open, or at
+ * @user alone, which does and closes it. */
+static void
+flush_begin(const FsCall *call, FsHandle *handle, FsSession *user)
+{
+	const FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, handle->session);
+	Flush *flush = g_new(Flush, 1);
+	GHashTableIter iter;
+	gpointer each;
+
+	*flush = (Flush){
+		.call = *call,
+		.handle = handle,
+		.is_foreign = user != NULL,
+		.users = g_ptr_array_new_with_free_func(user_unref),
+	};
+	g_hash_table_iter_init(&iter, transaction->users);
+	while (g_hash_table_iter_next(&iter, &each, NULL))
+		if (user == NULL || each == user)
+			g_ptr_array_add(flush->users, fs_session_ref(each));
+	fs_later_post(call->mount->later, flush_look, flush);
 }
 
 /* One close(2) of perhaps many. POSIX locks of the process end here, and what it
@@ -138,27 +202,24 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	FsCall call = fs_call_begin(req, "flush", ino);
 	FsHandle *handle = fs_call_handle(&call, fi);
 	g_autoptr(FsSession) session = NULL;
-	Flush *flush;
 
 	fs_range_lock_drop_owner(call.mount->locks, call.node, fi->lock_owner);
 	if (handle->key == NULL) {
 		fs_reply_status(&call, 0);
-	} else if (fs_call_session(&call, &session) < 0 ||
-	           session != handle->session) {
+	} else if (fs_call_session(&call, &session) < 0) {
 		flush_foreign(&call, handle);
+	} else if (session != handle->session) {
+		if (fs_undo_is_user(&call, handle->session, session))
+			flush_begin(&call, handle, session);
+		else
+			flush_foreign(&call, handle);
 	} else if (fs_hold_is_lost(handle)) {
 		fs_session_set_untold(session, false);
 		flush_end(&call, handle, session, -EIO);
 	} else if (!fs_undo_is_due(&call, session)) {
 		flush_end(&call, handle, session, 0);
 	} else {
-		flush = g_new(Flush, 1);
-		*flush = (Flush){
-			.call = call,
-			.handle = handle,
-			.session = fs_session_ref(session),
-		};
-		fs_later_post(call.mount->later, flush_look, flush);
+		flush_begin(&call, handle, NULL);
 	}
 }
 

@@ -15,6 +15,9 @@
  *   RELEASE comes later, or with a process that inherited the file much later.
  *   If the open file lives on in a copy, its next use takes the lock again,
  *   unless somebody else has changed the file.
+ * - An open file may be used by another process than the one that opened it: a
+ *   child, or a program whose files a server opens for it, as Wine's does. It
+ *   is remembered, for its death is to undo what it did; see op_undo.c.
  */
 
 /* Byte ranges from here on are not of the mail programs: dosemu2 keeps its
@@ -206,6 +209,25 @@ fs_hold_is_lost(const FsHandle *handle)
 	       (handle->kind != LAYOUT_PLAIN || handle->hold != FS_HOLD_NONE);
 }
 
+/* Remembers who uses @handle, if it is not who opened it. */
+static void
+user_note(const FsCall *call, const FsHandle *handle)
+{
+	FsSession *owner = handle->session;
+	pid_t tid = fuse_req_ctx(call->req)->pid;
+	g_autoptr(FsSession) user = NULL;
+	FsTransaction *transaction;
+
+	if (handle->key == NULL || tid == fs_session_pid(owner))
+		return;
+
+	transaction = fs_transaction_find(call->mount->transactions, owner);
+	if (transaction != NULL &&
+	    fs_session_find(call->mount->sessions, tid, &user) == 0 &&
+	    user != owner && fs_session_pid(user) != 0)
+		fs_transaction_add_user(transaction, user);
+}
+
 int
 fs_hold_use(const FsCall *call, FsHandle *handle)
 {
@@ -218,9 +240,12 @@ fs_hold_use(const FsCall *call, FsHandle *handle)
 
 	if (handle->hold == FS_HOLD_LEFT)
 		r = hold_renew(call, handle);
-	if (r == 0)
-		handle->is_closed = false;
-	return r;
+	if (r < 0)
+		return r;
+
+	handle->is_closed = false;
+	user_note(call, handle);
+	return 0;
 }
 
 void

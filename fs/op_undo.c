@@ -14,6 +14,9 @@
  * - The session's locks and lock files go with it, and what was open is of no
  *   use any more: to use or close it fails. A session that lives on and was
  *   told nothing yet is told by its next change, lest it goes on where it was.
+ * - The death of a process that used the session's files counts as that of the
+ *   session: under Wine, a server opens and closes them, and closes in order
+ *   what a killed program had open.
  */
 
 #define US_PER_MS 1000
@@ -228,6 +231,62 @@ fs_undo_look(const FsCall *call, FsSession *session)
 
 	r = fs_thread_group_read_end(fuse_req_ctx(call->req)->pid, &end);
 	return end_fault(session, r, end);
+}
+
+/* ---- who uses what others have opened ------------------------------------ */
+
+bool
+fs_undo_is_user(const FsCall *call, const FsSession *session, FsSession *user)
+{
+	const FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, session);
+
+	return fs_undo_is_due(call, session) &&
+	       g_hash_table_contains(transaction->users, user);
+}
+
+FsReason
+fs_undo_look_user(const FsSession *user, bool *ret_is_over)
+{
+	/* Asked first: from then on the number may be another process's. */
+	bool has_ended = fs_session_has_ended(user);
+	FsThreadEnd end = FS_THREAD_GOES_ON;
+	int r = fs_thread_group_read_end(fs_session_pid(user), &end);
+
+	*ret_is_over = r == 0 && end == FS_THREAD_EXITS;
+	if (r < 0 || (has_ended && end == FS_THREAD_GOES_ON))
+		return (FsReason){ FS_UNDONE_DEATH,
+			           "it is not known how a program that used "
+			           "its files ended" };
+	if (end == FS_THREAD_FAILS)
+		return (FsReason){ FS_UNDONE_DEATH,
+			           "a program that used its files was killed "
+			           "or failed" };
+	return NOT_UNDONE;
+}
+
+void
+fs_undo_user_ended(const FsMount *mount, const FsSession *user)
+{
+	g_autoptr(GArray) serials = fs_transaction_serials(mount->transactions);
+
+	for (guint i = 0; i < serials->len; i++) {
+		FsTransaction *transaction = fs_transaction_of_serial(
+			mount->transactions,
+			g_array_index(serials, uint64_t, i));
+		FsReason fault = NOT_UNDONE;
+		bool is_over;
+
+		if (transaction == NULL ||
+		    !g_hash_table_contains(transaction->users, user))
+			continue;
+		/* It has ended, so that this does not take long. */
+		if (fs_transaction_is_staged(transaction))
+			fault = fs_undo_look_user(user, &is_over);
+		fs_transaction_remove_user(transaction, user);
+		if (fault.why != FS_UNDONE_NOT)
+			fs_undo(mount, transaction, fault, false);
+	}
 }
 
 bool

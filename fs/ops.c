@@ -145,6 +145,7 @@ fs_turn_session_ended(const FsMount *mount, uint64_t serial)
 		fs_undo_session(
 			mount, session,
 			(FsReason){ FS_UNDONE_DEATH, "its process ended" });
+		fs_undo_user_ended(mount, session);
 		/* Its children may still have its files open. */
 		fs_session_next_epoch(session);
 	}

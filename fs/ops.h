@@ -224,6 +224,22 @@ bool fs_undo_is_due(const FsCall *call, const FsSession *session);
  */
 FsReason fs_undo_look(const FsCall *call, FsSession *session);
 
+/** Whether the process of @user uses what @session has open, and it matters how
+ * it ends. */
+bool fs_undo_is_user(const FsCall *call, const FsSession *session,
+                     FsSession *user);
+
+/**
+ * The same as fs_undo_look() of the process of @user, which uses what another
+ * one has open: whether that is to be undone because it has ended, or ends now.
+ * *@ret_is_over: it has, and that is no reason.
+ */
+FsReason fs_undo_look_user(const FsSession *user, bool *ret_is_over);
+
+/** The process of @user has ended: undoes what it did through files that others
+ * have opened. Called with the turn. */
+void fs_undo_user_ended(const FsMount *mount, const FsSession *user);
+
 /** Undoes it if the caller is an smbd that has lost its client; whether. */
 bool fs_undo_lost(const FsCall *call, FsSession *session);
 

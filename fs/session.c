@@ -384,6 +384,12 @@ fs_session_pid(const FsSession *session)
 	return session->tgid;
 }
 
+bool
+fs_session_has_ended(const FsSession *session)
+{
+	return session->pidfd >= 0 && !session_is_alive(session);
+}
+
 unsigned
 fs_session_epoch(const FsSession *session)
 {

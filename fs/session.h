@@ -64,6 +64,9 @@ uint64_t fs_session_serial(const FsSession *session);
 /** Its process; 0: of callers that cannot be told apart. */
 pid_t fs_session_pid(const FsSession *session);
 
+/** Whether its process has ended, though perhaps nobody has said so yet. */
+bool fs_session_has_ended(const FsSession *session);
+
 /**
  * Counts how often what the session had under way was undone. What was opened
  * in an earlier epoch is of no use any more.

@@ -75,6 +75,12 @@ fs_transaction_find(FsTransactionTable *table, const FsSession *session)
 	return fs_transaction_of_serial(table, fs_session_serial(session));
 }
 
+static void
+user_free(void *user)
+{
+	fs_session_unref(user);
+}
+
 FsTransaction *
 fs_transaction_obtain(FsTransactionTable *table, FsSession *session)
 {
@@ -88,6 +94,7 @@ fs_transaction_obtain(FsTransactionTable *table, FsSession *session)
 	*transaction = (FsTransaction){
 		.table = table,
 		.session = fs_session_ref(session),
+		.users = g_hash_table_new_full(NULL, NULL, user_free, NULL),
 		.locks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
 		                               lock_free),
 		.batch = 1,
@@ -142,6 +149,19 @@ fs_transaction_oldest_us(FsTransactionTable *table)
 	return oldest_us;
 }
 
+void
+fs_transaction_add_user(FsTransaction *transaction, FsSession *user)
+{
+	if (!g_hash_table_contains(transaction->users, user))
+		g_hash_table_add(transaction->users, fs_session_ref(user));
+}
+
+void
+fs_transaction_remove_user(FsTransaction *transaction, const FsSession *user)
+{
+	g_hash_table_remove(transaction->users, user);
+}
+
 static void
 transaction_free(FsTransaction *transaction)
 {
@@ -151,6 +171,7 @@ transaction_free(FsTransaction *transaction)
 	g_hash_table_unref(transaction->files);
 	g_hash_table_unref(transaction->dirs);
 	g_clear_pointer(&transaction->flying, g_hash_table_unref);
+	g_hash_table_unref(transaction->users);
 	fs_session_unref(transaction->session);
 	g_free(transaction);
 }

@@ -49,6 +49,8 @@ typedef struct FsTransactionFile {
 typedef struct FsTransaction {
 	FsTransactionTable *table; /* borrowed */
 	FsSession *session;        /* a reference */
+	GHashTable *users;         /* set of FsSession, references: others who
+	                            * use what it has open; see op_hold.c */
 	StoreTxn *txn;             /* owned; NULL: nothing was staged yet */
 	GHashTable *locks;         /* key -> owned FsTransactionLock */
 	unsigned forms;            /* of the locks of mailbags */
@@ -98,6 +100,13 @@ GArray *fs_transaction_serials(FsTransactionTable *table);
 
 /** When the oldest change was staged that is not on its way; or INT64_MAX. */
 int64_t fs_transaction_oldest_us(FsTransactionTable *table);
+
+/** Enters that the process of @user uses what the session has open. */
+void fs_transaction_add_user(FsTransaction *transaction, FsSession *user);
+
+/** That it will do so no more. */
+void fs_transaction_remove_user(FsTransaction *transaction,
+                                const FsSession *user);
 
 /** Ends @transaction if nothing of it is left. */
 void fs_transaction_tidy(FsTransaction *transaction);

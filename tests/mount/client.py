@@ -175,6 +175,18 @@ def close_in_child(fd):
     os.waitpid(child, 0)
 
 
+def write_in_child(fd, content, code=None):
+    """Lets a child write to what it inherited, and exit with this code, or be
+    killed."""
+    child = os.fork()
+    if child == 0:
+        os.pwrite(fd, content, 0)
+        if code is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(code)
+    os.waitpid(child, 0)
+
+
 def fork_and_stay():
     """A child that does nothing but keep what it inherited open."""
     child = os.fork()

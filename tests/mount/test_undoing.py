@@ -7,6 +7,8 @@ import errno
 import os
 import re
 
+import pytest
+
 from actor import Actor
 from harness import Mount, Store, fails_with, wait_until
 from postoffice import KEY, MESSAGE, Office, deliver, is_delivered, undone
@@ -56,6 +58,44 @@ def test_a_program_that_exits_with_an_error(store, b):
         reason, files = in_quarantine(store)
         assert "failed" in reason
         assert files == DELIVERED
+
+
+@pytest.mark.parametrize("code", [None, 3])
+def test_one_whose_files_were_used_by_a_process_that_failed(
+        store, a, b, code):
+    """As with Wine, whose server opens and closes what programs use."""
+    with mounted(store) as (_, office):
+        fd = deliver(a, office)
+        a.call("client.write_in_child", fd, b"\1", code)
+        with fails_with(errno.EIO):
+            a.call("os.close", fd)
+        b.call("os.open", office.key("A"), os.O_RDWR)
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "used its files" in reason
+        assert files == DELIVERED
+
+
+def test_one_whose_files_nobody_closes_after_the_death_of_their_user(
+        store, a, b):
+    lock_file = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    with mounted(store) as (_, office):
+        a.call("os.close", a.call("os.open", office.lock_file("B.0LK"),
+                                  lock_file))
+        a.call("client.write_in_child", deliver(a, office), b"\1")
+        b.call("client.create_soon", office.lock_file("B.0LK"))
+        assert is_delivered(b, office) is False
+        assert in_quarantine(store)[1] == DELIVERED
+
+
+def test_not_one_whose_files_were_used_by_a_process_that_exited(store, a, b):
+    with mounted(store) as (_, office):
+        fd = deliver(a, office)
+        a.call("client.write_in_child", fd, b"\1", 0)
+        assert is_delivered(b, office) is False
+        a.call("os.close", fd)
+        assert is_delivered(b, office)
+        assert undone(store) == []
 
 
 def test_a_lock_file_whose_program_is_killed(store, b):
