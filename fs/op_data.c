@@ -133,6 +133,30 @@ users_look(GPtrArray *users, const FsMount *mount, const FsSession *session)
 	return fault;
 }
 
+/* Answers a close that was looked at, and found to be good or not. */
+static void
+flush_answer(const Flush *flush, FsSession *session, FsReason fault)
+{
+	const FsMount *mount = flush->call.mount;
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
+	int r = 0;
+
+	if (fault.why != FS_UNDONE_NOT && transaction != NULL)
+		fs_undo(mount, transaction, fault, !flush->is_foreign);
+	if (flush->is_foreign) {
+		flush_foreign(&flush->call, flush->handle);
+		return;
+	}
+
+	/* Another one's look may have undone it meanwhile. */
+	if (fault.why != FS_UNDONE_NOT || fs_hold_is_lost(flush->handle)) {
+		fs_session_set_untold(session, false);
+		r = -EIO;
+	}
+	flush_end(&flush->call, flush->handle, session, r);
+}
+
 /* On the main thread. */
 static void
 flush_look(void *user_data)
@@ -141,7 +165,6 @@ flush_look(void *user_data)
 	const FsMount *mount = flush->call.mount;
 	g_autoptr(FsSession) session = fs_session_ref(flush->handle->session);
 	FsReason fault = { .why = FS_UNDONE_NOT };
-	FsTransaction *transaction;
 
 	if (!flush->is_foreign)
 		fault = fs_undo_look(&flush->call, session);
@@ -149,14 +172,7 @@ flush_look(void *user_data)
 		fault = users_look(flush->users, mount, session);
 
 	g_mutex_lock(mount->turn);
-	transaction = fs_transaction_find(mount->transactions, session);
-	if (fault.why != FS_UNDONE_NOT && transaction != NULL)
-		fs_undo(mount, transaction, fault, !flush->is_foreign);
-	if (flush->is_foreign)
-		flush_foreign(&flush->call, flush->handle);
-	else
-		flush_end(&flush->call, flush->handle, session,
-		          fault.why != FS_UNDONE_NOT ? -EIO : 0);
+	flush_answer(flush, session, fault);
 	fs_turn_end(mount);
 	g_mutex_unlock(mount->turn);
 

@@ -15,8 +15,9 @@
  *   use any more: to use or close it fails. A session that lives on and was
  *   told nothing yet is told by its next change, lest it goes on where it was.
  * - The death of a process that used the session's files counts as that of the
- *   session: under Wine, a server opens and closes them, and closes in order
- *   what a killed program had open.
+ *   session, if it was killed: under Wine, a server opens and closes them, and
+ *   closes in order what a killed program had open. One that exits may be seen
+ *   to do so before or after that close, so its exit code does not count.
  */
 
 #define US_PER_MS 1000
@@ -204,6 +205,7 @@ end_fault(FsSession *session, int r, FsThreadEnd end)
 			return NOT_UNDONE;
 		return (FsReason){ FS_UNDONE_DEATH, "its smbd ended" };
 	case FS_THREAD_FAILS:
+	case FS_THREAD_IS_KILLED:
 	default:
 		return (FsReason){ FS_UNDONE_DEATH,
 			           "its process was killed or failed" };
@@ -253,15 +255,16 @@ fs_undo_look_user(const FsSession *user, bool *ret_is_over)
 	FsThreadEnd end = FS_THREAD_GOES_ON;
 	int r = fs_thread_group_read_end(fs_session_pid(user), &end);
 
-	*ret_is_over = r == 0 && end == FS_THREAD_EXITS;
+	*ret_is_over =
+		r == 0 && (end == FS_THREAD_EXITS || end == FS_THREAD_FAILS);
 	if (r < 0 || (has_ended && end == FS_THREAD_GOES_ON))
 		return (FsReason){ FS_UNDONE_DEATH,
 			           "it is not known how a program that used "
 			           "its files ended" };
-	if (end == FS_THREAD_FAILS)
+	if (end == FS_THREAD_IS_KILLED)
 		return (FsReason){ FS_UNDONE_DEATH,
-			           "a program that used its files was killed "
-			           "or failed" };
+			           "a program that used its files was "
+			           "killed" };
 	return NOT_UNDONE;
 }
 

@@ -21,6 +21,9 @@
 #define STAT_EXIT_CODE     52
 #define STAT_FLAGS_EXITING 0x4
 
+/* Of an exit code: the signal that ended it, if one did. */
+#define EXIT_CODE_SIGNAL 0x7f
+
 /* From the kernel's pidfd.h; the C library of Debian 12 is older. */
 #define PIDFD_OF_THREAD O_EXCL
 
@@ -146,6 +149,16 @@ stat_field(const char *stat, unsigned number)
 	return field == NULL ? 0 : strtoul(field, NULL, 10);
 }
 
+static FsThreadEnd
+exit_end(unsigned long code)
+{
+	if (code == 0)
+		return FS_THREAD_EXITS;
+
+	return (code & EXIT_CODE_SIGNAL) == 0 ? FS_THREAD_FAILS
+	                                      : FS_THREAD_IS_KILLED;
+}
+
 static int
 end_look(pid_t tid, void *result)
 {
@@ -167,8 +180,7 @@ end_look(pid_t tid, void *result)
 	if (readlink(user_path, link, sizeof link) < 0)
 		return errno == EACCES ? -EACCES : -ESRCH;
 
-	*end = stat_field(stat, STAT_EXIT_CODE) == 0 ? FS_THREAD_EXITS
-	                                             : FS_THREAD_FAILS;
+	*end = exit_end(stat_field(stat, STAT_EXIT_CODE));
 	return 0;
 }
 

@@ -55,7 +55,8 @@ int fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
 typedef enum FsThreadEnd {
 	FS_THREAD_GOES_ON,
 	FS_THREAD_EXITS, /* with exit code 0, and by no signal */
-	FS_THREAD_FAILS, /* killed, or exits with another code */
+	FS_THREAD_FAILS, /* exits with another code */
+	FS_THREAD_IS_KILLED,
 } FsThreadEnd;
 
 /**

@@ -60,13 +60,11 @@ def test_a_program_that_exits_with_an_error(store, b):
         assert files == DELIVERED
 
 
-@pytest.mark.parametrize("code", [None, 3])
-def test_one_whose_files_were_used_by_a_process_that_failed(
-        store, a, b, code):
+def test_one_whose_files_were_used_by_a_process_that_was_killed(store, a, b):
     """As with Wine, whose server opens and closes what programs use."""
     with mounted(store) as (_, office):
         fd = deliver(a, office)
-        a.call("client.write_in_child", fd, b"\1", code)
+        a.call("client.write_in_child", fd, b"\1")
         with fails_with(errno.EIO):
             a.call("os.close", fd)
         b.call("os.open", office.key("A"), os.O_RDWR)
@@ -88,10 +86,12 @@ def test_one_whose_files_nobody_closes_after_the_death_of_their_user(
         assert in_quarantine(store)[1] == DELIVERED
 
 
-def test_not_one_whose_files_were_used_by_a_process_that_exited(store, a, b):
+@pytest.mark.parametrize("code", [0, 3])
+def test_not_one_whose_files_were_used_by_a_process_that_exited(
+        store, a, b, code):
     with mounted(store) as (_, office):
         fd = deliver(a, office)
-        a.call("client.write_in_child", fd, b"\1", 0)
+        a.call("client.write_in_child", fd, b"\1", code)
         assert is_delivered(b, office) is False
         a.call("os.close", fd)
         assert is_delivered(b, office)

@@ -55,7 +55,7 @@ an_end_is_told_from_another(void **state)
 	pid_t good = child_that_ends(0, 0);
 
 	(void)state;
-	assert_end(killed, FS_THREAD_FAILS);
+	assert_end(killed, FS_THREAD_IS_KILLED);
 	assert_end(failed, FS_THREAD_FAILS);
 	assert_end(good, FS_THREAD_EXITS);
 	assert_int_equal(waitpid(killed, NULL, 0), killed);
