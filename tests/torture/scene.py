@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A recorded store with postoffices in it, and mail programs at work there."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+import load
+from harness import Mount, end_with_parent, is_mounted, poctl, program, run
+
+SUBJECTS = ("PO", "P2")
+PROGRAM = pathlib.Path(load.__file__)
+
+
+class RecordedStore:
+    """A store on a Disk, as harness.Mount wants it."""
+
+    def __init__(self, disk):
+        self.path = disk.path / "store"
+
+    @property
+    def writer_pid(self):
+        """Who has the store open for writing, or wrote last."""
+        return int((self.path / "writer").read_text().split()[0])
+
+
+def audit():
+    """What the administrator's command says of a state."""
+    return f"{program('tools/poctl')} check --mail --quiet store"
+
+
+def make_ready(office):
+    """An empty mailbag and room for numbers in a postoffice."""
+    (office / load.KEY).write_bytes(bytes(560))
+    (office / load.MBG).write_bytes(b"")
+    (office / load.CONTROL).write_bytes(struct.pack("<II", 0x20, 0x10000))
+
+
+def make_plain(top):
+    """The postoffice of another store, as plain files."""
+    with tempfile.TemporaryDirectory() as name:
+        poctl("create", "--postoffice", "PO", f"{name}/store")
+        poctl("export", f"{name}/store", top)
+    make_ready(top / "PO")
+
+
+def make_store(disk, subjects=SUBJECTS):
+    """A store with a postoffice for each subject, on disk."""
+    with tempfile.TemporaryDirectory() as name:
+        tree = pathlib.Path(name) / "tree"
+        make_plain(tree)
+        for subject in subjects[1:]:
+            shutil.copytree(tree / "PO", tree / subject)
+        poctl("import", disk.path / "store", tree)
+    return RecordedStore(disk)
+
+
+@contextlib.contextmanager
+def mounted(disk, store, *options, **more):
+    """The store, mounted, and recorded from now on."""
+    with tempfile.TemporaryDirectory(prefix="mnt-") as name:
+        # A mount that a test has killed is gone by itself.
+        with Mount(store, *options, path=name, env=disk.env(), **more) as made:
+            yield made
+        assert not is_mounted(name)
+
+
+def start(top, subject, seed, count, log, *options, env=None):
+    """Sets a mail program to work in a postoffice below `top`."""
+    return subprocess.Popen(
+        [sys.executable, PROGRAM, *options, top / subject, subject, str(seed),
+         str(count), log], env={**os.environ, **(env or {})},
+        preexec_fn=end_with_parent)
+
+
+def work(top, disk, seed, count, *options, subjects=SUBJECTS):
+    """Lets a mail program work in each postoffice, all at once."""
+    programs = [start(top, subject, seed + number, count, disk.log_path,
+                      *options) for number, subject in enumerate(subjects)]
+    codes = [one.wait() for one in programs]
+    assert not any(codes), codes
+
+
+def recorded(disk, *command):
+    """Runs a program to its end, recorded."""
+    return run(*command, env={**os.environ, **disk.env()})

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The power is cut at any moment: what was acknowledged is there, each once,
+and nothing is half done.
+
+POFS_CUTS says how many states are judged of each recording, POFS_SEED repeats
+a recording's mail and its cuts, though not what ran at once with what.
+"""
+
+import os
+
+import pytest
+
+from scene import audit, make_plain, make_store, mounted, start, work
+
+CUTS = int(os.environ.get("POFS_CUTS", "100"))
+STEPS = 40
+
+pofs_names = pytest.mark.parametrize("names", [(), ("--strict",)],
+                                     ids=["journal", "strict"])
+
+
+def must_be_right(outcome):
+    """No state was wrong, and there were some."""
+    summary, faults = outcome
+    assert summary["states"] > 0
+    assert summary["right"] == summary["states"], "\n".join(
+        [str(summary), *faults[:20]])
+
+
+# ---- under load -------------------------------------------------------------
+
+
+@pofs_names
+def test_what_was_acknowledged_is_there(disk, seed, names):
+    store = make_store(disk)
+    with mounted(disk, store) as mount:
+        work(mount.path, disk, seed, STEPS)
+    must_be_right(disk.replay(3 * CUTS, seed, "--store", "store", *names))
+    must_be_right(disk.replay(max(CUTS // 5, 1), seed + 1, "--store", "store",
+                              "--audit", audit(), *names))
+
+
+def test_a_disk_that_lies_is_caught(disk, seed):
+    """The same where a sync does nothing: the judge must find losses."""
+    disk.control.is_lying = 1
+    store = make_store(disk)
+    with mounted(disk, store) as mount:
+        work(mount.path, disk, seed, STEPS)
+    summary, _ = disk.replay(CUTS, seed, "--store", "store")
+    assert summary["right"] < summary["states"] / 2, summary
+    assert summary["lost"] + summary["torn"] > 0
+    assert summary["refused"] > 0
+
+
+# ---- a plain directory ------------------------------------------------------
+
+
+def plain_outcome(disk, seed, *options):
+    """What a power cut leaves of the same work on plain files."""
+    make_plain(disk.path)
+    one = start(disk.path, "PO", seed, STEPS, disk.log_path, *options,
+                env=disk.env())
+    assert one.wait() == 0
+    return disk.replay(CUTS, seed)[0]
+
+
+def test_plain_files_lose_what_was_acknowledged(disk, seed):
+    assert plain_outcome(disk, seed)["right"] < CUTS / 4
+
+
+def test_plain_files_that_are_synced_are_torn(disk, seed):
+    """All that a program can do for itself is not enough."""
+    summary = plain_outcome(disk, seed, "--sync")
+    assert summary["torn"] > CUTS / 20, summary
