@@ -9,7 +9,8 @@ import time
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "demo")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "demo"),
+                str(HERE.parent / "tools")]
 
 from powercut import Disk  # noqa: E402
 

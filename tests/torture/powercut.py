@@ -104,11 +104,27 @@ class Disk:
     @contextlib.contextmanager
     def log(self):
         """The log, to append to."""
+        if not self.log_path.exists():
+            # Whoever is recorded first notes what is there.
+            run("true", env={**os.environ, **self.env()})
         log = Log(self.log_path)
         try:
             yield log
         finally:
             log.close()
+
+    def begun(self):
+        """All steps of the log: (subject, number, state)."""
+        log = self.log_path.read_bytes()
+        at = 0
+        while at < len(log):
+            kind, *_, size = _RECORD.unpack_from(log, at)
+            at += _RECORD.size
+            if kind == _BEGIN:
+                text = log[at:at + size].rstrip(b"\0").decode()
+                subject, number, state = text.split(" ")
+                yield subject, int(number), state
+            at += size + -size % 8
 
     def _replay(self, *arguments):
         with tempfile.TemporaryDirectory(dir=self._top) as scratch:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import load
-from harness import Mount, end_with_parent, is_mounted, poctl, program, run
+from harness import Mount, end_with_parent, is_mounted, poctl, program
 
 SUBJECTS = ("PO", "P2")
 PROGRAM = pathlib.Path(load.__file__)
@@ -86,6 +86,17 @@ def work(top, disk, seed, count, *options, subjects=SUBJECTS):
     assert not any(codes), codes
 
 
-def recorded(disk, *command):
-    """Runs a program to its end, recorded."""
-    return run(*command, env={**os.environ, **disk.env()})
+
+def state_of_store(path, subject="."):
+    """The word for all that is in a store, or in one directory of it."""
+    with tempfile.TemporaryDirectory() as name:
+        poctl("export", path, f"{name}/tree")
+        return load.state_of(load.read_tree(f"{name}/tree/{subject}"))
+
+
+def must_be_right(outcome):
+    """No state was wrong, and there were some."""
+    summary, faults = outcome
+    assert summary["states"] > 0
+    assert summary["right"] == summary["states"], "\n".join(
+        [str(summary), *faults[:20]])

@@ -10,21 +10,14 @@ import os
 
 import pytest
 
-from scene import audit, make_plain, make_store, mounted, start, work
+from scene import (audit, make_plain, make_store, mounted, must_be_right,
+                   start, work)
 
 CUTS = int(os.environ.get("POFS_CUTS", "100"))
 STEPS = 40
 
 pofs_names = pytest.mark.parametrize("names", [(), ("--strict",)],
                                      ids=["journal", "strict"])
-
-
-def must_be_right(outcome):
-    """No state was wrong, and there were some."""
-    summary, faults = outcome
-    assert summary["states"] > 0
-    assert summary["right"] == summary["states"], "\n".join(
-        [str(summary), *faults[:20]])
 
 
 # ---- under load -------------------------------------------------------------

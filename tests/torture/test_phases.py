@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The power is cut while a store is made, imported, restored, backed up,
+repaired or recovered: it is as it was or as it shall be, and works."""
+
+import os
+import shutil
+
+import pytest
+
+import load
+from harness import poctl, program, run
+from mailtree import MailTree
+from powercut import Disk
+from scene import (RecordedStore, make_store, mounted, must_be_right,
+                   state_of_store, work)
+
+CUTS = int(os.environ.get("POFS_CUTS", "100"))
+POCTL = program("tools/poctl")
+
+both_names = pytest.mark.parametrize("names", [(), ("--strict",)],
+                                     ids=["journal", "strict"])
+
+
+def recorded(disk, before, after, *arguments):
+    """Runs a command that takes the disk from one state to another."""
+    with disk.log() as log:
+        log.begin(".", 0, before)
+        log.acknowledge(".", 0)
+        log.begin(".", 1, after)
+        run(POCTL, *arguments, env={**os.environ, **disk.env()})
+        log.acknowledge(".", 1)
+
+
+@pytest.fixture(name="tree")
+def fixture_tree(tmp_path):
+    """A postoffice with mail in it."""
+    tree = MailTree(tmp_path)
+    for number in range(20):
+        tree.deliver("0000000A", f"NO {number}", stem=f"{number + 64:08X}")
+    return tree
+
+
+# ---- a new store ------------------------------------------------------------
+
+
+def works_from_here(disk, seed, *again):
+    """After a cut that left no store, or a whole one, the command works: the
+    first time, or not at all for there is one."""
+    made = 0
+    for number in range(5):
+        with Disk() as other:
+            disk.pick(seed + number, ".", other.path / "cut")
+            store = other.path / "cut" / "store"
+            if not (store / "data.mdb").exists():
+                poctl(*[word if word != "STORE" else store for word in again])
+                made += 1
+            poctl("check", store)
+    assert made > 0
+
+
+@both_names
+def test_the_first_start(disk, seed, names, tmp_path):
+    poctl("create", "--postoffice", "PO", tmp_path / "like")
+    recorded(disk, "absent", state_of_store(tmp_path / "like"), "create",
+             "--postoffice", "PO", disk.path / "store")
+    must_be_right(disk.replay(3 * CUTS, seed, "--store", "store", *names))
+    works_from_here(disk, seed, "create", "--postoffice", "PO", "STORE")
+
+
+@both_names
+def test_an_import_to_a_new_store(disk, seed, names, tree):
+    recorded(disk, "absent", load.state_of(load.read_tree(tree.office)),
+             "import", disk.path / "store", tree.office)
+    must_be_right(disk.replay(CUTS, seed, "--store", "store", *names))
+    works_from_here(disk, seed, "import", "STORE", tree.office)
+
+
+@both_names
+def test_a_restore(disk, seed, names, tree, tmp_path):
+    store = tree.store()
+    poctl("backup", store, tmp_path / "backup")
+    recorded(disk, "absent", state_of_store(store), "restore",
+             disk.path / "store", tmp_path / "backup")
+    must_be_right(disk.replay(CUTS, seed, "--store", "store", *names))
+    works_from_here(disk, seed, "restore", "STORE", tmp_path / "backup")
+
+
+# ---- a store that is there --------------------------------------------------
+
+
+def test_an_import_beside_other_mail(disk, seed, tree):
+    store = make_store(disk, ["PO"])
+    before = state_of_store(store.path)
+    with Disk() as other:
+        shutil.copytree(store.path, other.path / "store")
+        poctl("import", "--postoffice", "P2", other.path / "store",
+              tree.office)
+        after = state_of_store(other.path / "store")
+    with disk.log() as log:
+        log.begin("PO", 0, state_of_store(store.path, "PO"))
+        log.acknowledge("PO", 0)
+        log.begin("P2", 0, "absent")
+        log.acknowledge("P2", 0)
+        log.begin("P2", 1, load.state_of(load.read_tree(tree.office)))
+        run(POCTL, "import", "--postoffice", "P2", store.path, tree.office,
+            env={**os.environ, **disk.env()})
+        log.acknowledge("P2", 1)
+    assert before != state_of_store(store.path) == after
+    must_be_right(disk.replay(CUTS, seed, "--store", "store"))
+
+
+def test_a_repair(disk, seed, tree):
+    tree.message("00000063")  # of which no mailbag knows
+    shutil.copytree(tree.store(), disk.path / "store")
+    store = disk.path / "store"
+    before = state_of_store(store)
+    with Disk() as other:
+        shutil.copytree(store, other.path / "store")
+        poctl("repair", "--assumed", other.path / "store", "all")
+        after = state_of_store(other.path / "store")
+    assert before != after
+    recorded(disk, before, after, "repair", "--assumed", store, "all")
+    must_be_right(disk.replay(CUTS, seed, "--store", "store"))
+
+
+@both_names
+def test_a_backup_is_whole_once_it_has_its_name(disk, seed, names, tree,
+                                                tmp_path):
+    command = (f"sh -c 'if [ ! -e backup ]; then echo absent; "
+               f"elif {POCTL} verify --quiet backup >&2; then echo whole; "
+               f"else echo torn; fi'")
+    recorded(disk, "absent", "whole", "backup", tree.store(),
+             disk.path / "backup")
+    must_be_right(disk.replay(CUTS, seed, "--command", command, *names))
+
+
+# ---- recovery ---------------------------------------------------------------
+
+
+@both_names
+def test_a_cut_while_it_recovers_from_a_cut(disk, seed, names):
+    """And from that once more: what was promised before the first stays."""
+    steps = {}
+    store = make_store(disk)
+    with mounted(disk, store) as mount:
+        work(mount.path, disk, seed, 30)
+    for subject, number, state in disk.begun():
+        steps[subject, number] = state
+    for round_ in range(max(CUTS // 25, 2)):
+        with Disk() as other:
+            promised = disk.pick(seed + round_, "store", other.path / "store",
+                                 *names)
+            with other.log() as log:
+                for subject, (acked, begun) in promised.items():
+                    for number, at in enumerate(range(acked, begun + 1)):
+                        log.begin(subject, number, steps[subject, at])
+                    log.acknowledge(subject, 0)
+            again = RecordedStore(other)
+            with mounted(other, again):
+                pass
+            must_be_right(other.replay(max(CUTS // 4, 10), seed, "--store",
+                                       "store", *names))
