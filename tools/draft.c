@@ -2,6 +2,7 @@
 #include "tools/draft.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,21 +12,31 @@
 #include "tools/sync.h"
 #include "tools/tool.h"
 
+#define GROWING   ".new-"
+#define DATA_FILE "data.mdb"
+
 struct ToolDraft {
 	Store *store; /* owned */
 	char *path;   /* where it shall be */
-	char *dir;    /* where it grows; path itself if that was there */
+	char *dir;    /* where it grows: beside path, or in it */
 	bool is_beside;
 	bool is_created; /* there are files of ours in dir */
 	ToolOwner owner;
 };
 
+/* Whether there is nothing but what a power cut left of another draft. */
 static bool
 is_empty(const char *path)
 {
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
 
-	return dir != NULL && g_dir_read_name(dir) == NULL;
+	if (dir == NULL)
+		return false;
+	while ((name = g_dir_read_name(dir)) != NULL)
+		if (!g_str_has_prefix(name, GROWING))
+			return false;
+	return true;
 }
 
 bool
@@ -42,19 +53,14 @@ find_place(ToolDraft *draft, const ToolOwner *owner, GError **error)
 {
 	struct stat st;
 
-	/* A draft in a place that is taken is refused by store_create(). */
-	if (lstat(draft->path, &st) == 0) {
-		draft->dir = g_strdup(draft->path);
-		if (owner == NULL && geteuid() == 0)
-			draft->owner = (ToolOwner){ st.st_uid, st.st_gid };
-		return 0;
-	}
-
-	draft->dir = g_strconcat(draft->path, ".new-XXXXXX", NULL);
+	draft->is_beside = lstat(draft->path, &st) < 0;
+	if (!draft->is_beside && owner == NULL && geteuid() == 0)
+		draft->owner = (ToolOwner){ st.st_uid, st.st_gid };
+	draft->dir = g_strconcat(draft->path, draft->is_beside ? "" : "/",
+	                         GROWING "XXXXXX", NULL);
 	if (g_mkdtemp_full(draft->dir, 0700) == NULL)
 		return tool_fail(error, -errno, "cannot create %s: %s",
 		                 draft->path, g_strerror(errno));
-	draft->is_beside = true;
 	return 0;
 }
 
@@ -141,32 +147,6 @@ tool_draft_owner(const ToolDraft *draft)
 	return &draft->owner;
 }
 
-int
-tool_draft_publish(ToolDraft **draft, GError **error)
-{
-	g_autoptr(ToolDraft) d = g_steal_pointer(draft);
-	int r;
-
-	r = store_close(g_steal_pointer(&d->store));
-	if (r < 0)
-		return tool_fail(error, r, "%s was not saved: %s", d->path,
-		                 g_strerror(-r));
-	r = tool_owner_give(&d->owner, d->dir, error);
-	if (r < 0)
-		return r;
-	if (d->is_beside) {
-		if (rename(d->dir, d->path) < 0)
-			return tool_fail(error, -errno,
-			                 "cannot rename %s to %s: %s", d->dir,
-			                 d->path, g_strerror(errno));
-		r = tool_sync_parent(d->path, error);
-	}
-
-	/* It is the administrator's now. */
-	g_clear_pointer(&d->dir, g_free);
-	return r;
-}
-
 /* A store's files lie flat in their directory. */
 static void
 remove_files(const char *dir)
@@ -181,6 +161,51 @@ remove_files(const char *dir)
 	}
 }
 
+/* Moves what has grown to its place: the moment when the store is there. Never
+ * over another database: two may create at once. */
+static int
+move_up(const ToolDraft *draft, GError **error)
+{
+	g_autofree char *from = g_build_filename(draft->dir, DATA_FILE, NULL);
+	g_autofree char *to = g_build_filename(draft->path, DATA_FILE, NULL);
+	int r;
+
+	if (draft->is_beside)
+		r = rename(draft->dir, draft->path);
+	else
+		r = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+	if (r < 0)
+		return tool_fail(error, -errno, "cannot rename %s to %s: %s",
+		                 draft->dir, draft->path, g_strerror(errno));
+	return 0;
+}
+
+int
+tool_draft_publish(ToolDraft **draft, GError **error)
+{
+	g_autoptr(ToolDraft) d = g_steal_pointer(draft);
+	g_autofree char *file = g_build_filename(d->path, DATA_FILE, NULL);
+	int r;
+
+	r = store_close(g_steal_pointer(&d->store));
+	if (r < 0)
+		return tool_fail(error, r, "%s was not saved: %s", d->path,
+		                 g_strerror(-r));
+	r = tool_owner_give(&d->owner, d->dir, error);
+	if (r == 0 && !d->is_beside)
+		r = tool_owner_give(&d->owner, d->path, error);
+	if (r == 0)
+		r = move_up(d, error);
+	if (r < 0)
+		return r;
+
+	/* It is the administrator's now. In a directory that was there, what is
+	 * left of the draft is made anew when the store is opened. */
+	if (d->is_beside)
+		g_clear_pointer(&d->dir, g_free);
+	return tool_sync_parent(d->is_beside ? d->path : file, error);
+}
+
 void
 tool_draft_free(ToolDraft *draft)
 {
@@ -191,7 +216,7 @@ tool_draft_free(ToolDraft *draft)
 	(void)store_close(draft->store);
 	if (draft->dir != NULL && draft->is_created)
 		remove_files(draft->dir);
-	if (draft->dir != NULL && draft->is_beside)
+	if (draft->dir != NULL)
 		(void)rmdir(draft->dir);
 	g_free(draft->dir);
 	g_free(draft->path);

@@ -15,8 +15,9 @@
  *
  * Where nothing is at its path, it grows in a directory beside it (called
  * path.new-XXXXXX) and is renamed at the end. An empty directory may be a
- * mount point, or in a directory that the caller may not write: there it grows
- * in place, and a failure empties the directory again.
+ * mount point, or in a directory that the caller may not write: then it grows
+ * in that (called .new-XXXXXX), and its database is moved up at the end. What a
+ * power cut leaves of either is in nobody's way.
  */
 typedef struct ToolDraft ToolDraft;
 

@@ -102,7 +102,7 @@ state_of_directory(const char *dir)
 
 /* ---- a store -------------------------------------------------------------*/
 
-/* What store_create() would take for an empty directory. */
+/* What poctl would take for an empty directory. */
 static bool
 is_vacant(const char *dir)
 {
@@ -110,7 +110,7 @@ is_vacant(const char *dir)
 	const char *name;
 
 	while (entries != NULL && (name = g_dir_read_name(entries)) != NULL)
-		if (!g_str_equal(name, ".creating"))
+		if (!g_str_has_prefix(name, ".new-"))
 			return false;
 	return true;
 }

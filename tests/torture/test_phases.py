@@ -59,7 +59,10 @@ def works_from_here(disk, seed, *again):
 
 
 @both_names
-def test_the_first_start(disk, seed, names, tmp_path):
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "empty"])
+def test_the_first_start(disk, seed, names, is_there, tmp_path):
+    if is_there:
+        (disk.path / "store").mkdir()
     poctl("create", "--postoffice", "PO", tmp_path / "like")
     recorded(disk, "absent", state_of_store(tmp_path / "like"), "create",
              "--postoffice", "PO", disk.path / "store")
