@@ -12,6 +12,7 @@ rely on locks.
 """
 
 import argparse
+import contextlib
 import datetime
 import hashlib
 import os
@@ -68,9 +69,12 @@ class Program:
         self._is_careful = is_careful
         self.files = read_tree(top)
         self.number = -1
+        self.acknowledged = -1
         self._stem = FIRST
         self._slots = 0
         self._live = []  # (slot, stem), oldest first
+        self._fds = []
+        self._before = None
         self.begin()
         self.acknowledge()
 
@@ -81,14 +85,18 @@ class Program:
 
     def acknowledge(self):
         """The last step must be so from here on."""
+        self.acknowledged = self.number
         self._log.acknowledge(self._subject, self.number)
 
     def _open(self, path, flags):
-        return os.open(os.path.join(self._top, path), flags, 0o666)
+        fd = os.open(os.path.join(self._top, path), flags, 0o666)
+        self._fds.append(fd)
+        return fd
 
     def _close(self, fd):
         if self._is_careful:
             os.fsync(fd)
+        self._fds.remove(fd)
         os.close(fd)
 
     def _put(self, path):
@@ -187,7 +195,7 @@ class Program:
     def do_number(self):
         """A plain file: on disk when it is synced, or with what follows."""
         first, second = struct.unpack("<II", self.files[CONTROL])
-        second = max(second, self._stem) + 1
+        second += 1
         self.files[CONTROL] = struct.pack("<II", first, second)
         self.begin()
         fd = self._open(CONTROL, os.O_RDWR)
@@ -195,7 +203,7 @@ class Program:
         is_synced = self._random.random() < 0.5
         if is_synced:
             os.fsync(fd)
-        os.close(fd)
+        self._close(fd)
         if is_synced:
             self.acknowledge()
 
@@ -204,7 +212,31 @@ class Program:
         kind = self._random.choice(kinds)
         if len(self._live) > LIVE_MAX or (kind == "pickup" and not self._live):
             kind = "pickup" if self._live else "deliver"
+        self._before = (dict(self.files), list(self._live), self._slots)
         getattr(self, f"do_{kind}")()
+
+    def give_up(self):
+        """After a step that has failed: lets go of everything."""
+        for fd in self._fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._fds.clear()
+
+    def move_to(self, top):
+        """The same postoffice is somewhere else now."""
+        self._top = top
+
+    def resume(self):
+        """After that: goes on from what is there, which must be as before the
+        step or as after it. Returns whether it was done."""
+        self.give_up()
+        found = read_tree(self._top)
+        if found == self.files:
+            return True
+        self.files, self._live, self._slots = self._before
+        assert found == self.files, "a step was half done"
+        self.begin()
+        return False
 
 
 KINDS = ("deliver", "send", "pickup", "lock_file", "number")

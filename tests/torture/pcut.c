@@ -74,7 +74,7 @@ do_write(int fd, const struct iovec *iov, int count, off_t offset)
 	ssize_t size;
 	int code;
 
-	pcut_count_call();
+	pcut_count_call(file != NULL);
 	if (file == NULL)
 		return call_write(fd, iov, count, offset);
 	pthread_mutex_lock(&pcut_mutex);
@@ -120,7 +120,7 @@ do_sync(int fd, long number)
 	PcutRecord record = { .type = PCUT_SYNC };
 	int r = 0;
 
-	pcut_count_call();
+	pcut_count_call(file != NULL);
 	if (file == NULL)
 		return (int)syscall(number, fd);
 	pthread_mutex_lock(&pcut_mutex);
@@ -155,7 +155,7 @@ ftruncate(int fd, off_t size)
 	PcutRecord record = { .type = PCUT_TRUNCATE, .offset = (uint64_t)size };
 	int r;
 
-	pcut_count_call();
+	pcut_count_call(file != NULL);
 	if (file == NULL)
 		return (int)syscall(SYS_ftruncate, fd, size);
 	pthread_mutex_lock(&pcut_mutex);
@@ -234,7 +234,7 @@ do_open(int dir_fd, const char *path, int flags, mode_t mode)
 		pcut_set_file(fd, is_ours ? st.st_ino : 0, false);
 		return fd;
 	}
-	pcut_count_call();
+	pcut_count_call(true);
 	pthread_mutex_lock(&pcut_mutex);
 	is_new = fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0;
 	fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
@@ -292,7 +292,7 @@ mkdirat(int dir_fd, const char *path, mode_t mode)
 	int r;
 
 	record.parent = pcut_find_parent(dir_fd, path, &name);
-	pcut_count_call();
+	pcut_count_call(record.parent != 0);
 	pthread_mutex_lock(&pcut_mutex);
 	r = (int)syscall(SYS_mkdirat, dir_fd, path, mode);
 	if (r == 0 && record.parent != 0 &&
@@ -319,7 +319,7 @@ unlinkat(int dir_fd, const char *path, int flags)
 	int r;
 
 	record.parent = pcut_find_parent(dir_fd, path, &name);
-	pcut_count_call();
+	pcut_count_call(record.parent != 0);
 	pthread_mutex_lock(&pcut_mutex);
 	r = (int)syscall(SYS_unlinkat, dir_fd, path, flags);
 	if (r == 0 && record.parent != 0)
@@ -362,7 +362,7 @@ renameat2(int old_fd, const char *old, int new_fd, const char *new,
 	record.parent = pcut_find_parent(new_fd, new, &to);
 	if ((record.node == 0) != (record.parent == 0))
 		pcut_give_up("a name was moved across the border");
-	pcut_count_call();
+	pcut_count_call(record.parent != 0);
 	pthread_mutex_lock(&pcut_mutex);
 	r = (int)syscall(SYS_renameat2, old_fd, old, new_fd, new, flags);
 	names[0] = (struct iovec){ (void *)(uintptr_t)from, strlen(from) + 1 };

@@ -58,7 +58,8 @@ pcut_padding(uint64_t size)
  * directory; 0 in the others means never.
  */
 typedef struct PcutControl {
-	uint64_t calls;       /* that write, sync or rename anything */
+	uint64_t calls;       /* that change something below the directory */
+	uint64_t is_wide;     /* whether those that write anywhere count, too */
 	uint64_t kill_at;     /* the call before which the process dies */
 	uint64_t syncs;       /* of the directory's files */
 	uint64_t fail_at;     /* the one that fails with EIO */

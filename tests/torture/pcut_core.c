@@ -252,11 +252,11 @@ pcut_note_writer(void)
 	has_written = true;
 }
 
-/* Called before each call that may change something, anywhere. */
 void
-pcut_count_call(void)
+pcut_count_call(bool is_ours)
 {
-	if (control == NULL || !has_written)
+	if (control == NULL || !has_written ||
+	    (!is_ours && control->is_wide == 0))
 		return;
 	if (__atomic_add_fetch(&control->calls, 1, __ATOMIC_SEQ_CST) ==
 	    control->kill_at)

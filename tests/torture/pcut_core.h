@@ -50,8 +50,8 @@ const PcutFile *pcut_find_file(int fd);
 /** Notes that this process writes: its calls count, and it may be killed. */
 void pcut_note_writer(void);
 
-/** Called before each call that may change something, anywhere. */
-void pcut_count_call(void);
+/** Called before each call that may change something, ours or not. */
+void pcut_count_call(bool is_ours);
 
 /** Called once for each sync, or write, of our files. */
 bool pcut_is_sync_to_fail(void);

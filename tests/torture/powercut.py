@@ -24,8 +24,8 @@ from harness import program, run
 _MEMORY = "/dev/shm"
 _RECORD = struct.Struct("<IIQQQQ")
 _BEGIN, _ACK = 10, 11
-_CONTROLS = ("calls", "kill_at", "syncs", "fail_at", "is_sticky", "writes",
-             "short_every", "is_lying")
+_CONTROLS = ("calls", "is_wide", "kill_at", "syncs", "fail_at", "is_sticky",
+             "writes", "short_every", "is_lying")
 
 
 class Log:

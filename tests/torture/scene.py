@@ -100,3 +100,12 @@ def must_be_right(outcome):
     assert summary["states"] > 0
     assert summary["right"] == summary["states"], "\n".join(
         [str(summary), *faults[:20]])
+
+
+def sync(top):
+    """Waits until everything so far is on disk."""
+    fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The daemon is killed before each of the calls that a commit is made of: what
+was acknowledged is there, the rest wholly or not at all, and it goes on.
+
+With POFS_KILLS=all before each call that writes anything, the answers to
+clients included, and in each kind of step.
+"""
+
+import os
+import shutil
+
+import pytest
+
+import load
+from harness import poctl
+from powercut import Disk
+from scene import RecordedStore, make_store, mounted, sync
+
+IS_ALL = os.environ.get("POFS_KILLS") == "all"
+KINDS = load.KINDS if IS_ALL else ("deliver", "pickup", "lock_file")
+
+
+@pytest.fixture(scope="module", name="template")
+def fixture_template():
+    """A store to begin with."""
+    with Disk() as disk:
+        yield make_store(disk, ["PO"])
+
+
+def killed_at(number, kind, template, seed):
+    """One life; returns whether it ended before call `number` of a step."""
+    with Disk() as disk:
+        shutil.copytree(template.path, disk.path / "store")
+        store = RecordedStore(disk)
+        with disk.log() as log:
+            with mounted(disk, store) as mount:
+                program = load.Program(mount / "PO", "PO", seed, log)
+                program.step(["deliver"])
+                disk.control.is_wide = IS_ALL
+                disk.control.calls = 0
+                disk.control.kill_at = number
+                try:
+                    program.step([kind])
+                    sync(mount.path)
+                    disk.control.kill_at = 0
+                    sync(mount.path)
+                    is_killed = False
+                except OSError:
+                    is_killed = True
+                    program.give_up()
+                    mount.wait()
+                    disk.control.kill_at = 0
+            poctl("check", store.path)
+            with mounted(disk, store) as mount:
+                program.move_to(mount / "PO")
+                is_done = program.resume()
+                assert is_done or program.number > program.acknowledged
+                program.step(["deliver"])
+        poctl("check", "--mail", "--quiet", store.path)
+        return is_killed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_before_any_call(kind, template, seed):
+    number = 1
+    while killed_at(number, kind, template, seed):
+        number += 1
+    assert number > 4
