@@ -173,12 +173,14 @@ static KvResult
 recover(Store *store)
 {
 	uint64_t before = store->seq;
+	bool is_settled;
 
 	g_clear_pointer(&store->base, kv_snapshot_end);
-	if (kv_reopen(store->kv) < 0 || commit_take_base(store) < 0)
+	if (kv_reopen(store->kv, &is_settled) < 0 ||
+	    commit_take_base(store) < 0)
 		return KV_UNKNOWN;
 	if (store->seq == before + 1)
-		return KV_COMMITTED;
+		return is_settled ? KV_COMMITTED : KV_UNKNOWN;
 	return store->seq == before ? KV_IO : KV_REFUSED;
 }
 

@@ -76,7 +76,7 @@ typedef struct KvEngine {
 	void (*commit)(Kv *kv, const KvBatch *batch, KvDone *done,
 	               void *user_data);
 	int (*room)(Kv *kv, KvRoom *ret_room);
-	int (*reopen)(Kv *kv);
+	int (*reopen)(Kv *kv, bool *ret_is_settled);
 	void (*close)(Kv *kv);
 } KvEngine;
 
@@ -160,11 +160,14 @@ kv_room(Kv *kv, KvRoom *ret_room)
  * Closes the database and opens it again, after KV_IO or KV_UNKNOWN. All
  * snapshots must have ended. On failure the engine stays closed; every call
  * but this and kv_close() then fails with -EIO.
+ *
+ * *@ret_is_settled says whether what can be read now is certainly on disk. If
+ * not, each commit tries to settle that first.
  */
 static inline int
-kv_reopen(Kv *kv)
+kv_reopen(Kv *kv, bool *ret_is_settled)
 {
-	return kv->engine->reopen(kv);
+	return kv->engine->reopen(kv, ret_is_settled);
 }
 
 /** All snapshots must have ended. NULL is a no-op. */

@@ -8,7 +8,8 @@
  *   MDB_WRITEMAP turns a full disk into SIGBUS.
  * - LMDB reports a full disk as EIO (a short write), so statvfs is asked.
  * - After a failed write of its meta page LMDB is finished until it is closed
- *   and opened again; whether the commit is there is then to be looked up.
+ *   and opened again; whether the commit is there is then to be looked up. The
+ *   meta pages are settled before anything else is written.
  */
 
 #include <errno.h>
@@ -34,6 +35,7 @@ typedef struct KvLmdb {
 	MDB_env *env;      /* NULL while closed by a failed kv_reopen() */
 	char *dir;         /* owned */
 	int writer_fd;     /* -1 for a reader */
+	bool is_settled;   /* the meta pages are on disk as they are read */
 	uint64_t map_size; /* as asked for; 0 = as created */
 	unsigned commits;  /* since the last search for dead readers */
 } KvLmdb;
@@ -335,6 +337,12 @@ lmdb_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 		done(user_data, KV_IO);
 		return;
 	}
+	if (!lmdb->is_settled)
+		lmdb->is_settled = lmdb_env_settle(lmdb->env) == 0;
+	if (!lmdb->is_settled) {
+		done(user_data, commit_result(lmdb, -EIO));
+		return;
+	}
 	if (++lmdb->commits % REAPER_PERIOD == 0)
 		mdb_reader_check(lmdb->env, NULL);
 
@@ -354,18 +362,25 @@ open_env(KvLmdb *lmdb, bool is_judged)
 
 	r = lmdb_env_open(lmdb->dir, flags | MDB_NOTLS, lmdb->map_size,
 	                  is_judged, &lmdb->env);
-	if (r == 0)
-		mdb_reader_check(lmdb->env, NULL);
-	return r;
+	if (r < 0)
+		return r;
+	mdb_reader_check(lmdb->env, NULL);
+	lmdb->is_settled =
+		lmdb->writer_fd >= 0 && lmdb_env_settle(lmdb->env) == 0;
+	return 0;
 }
 
 static int
-lmdb_reopen(Kv *kv)
+lmdb_reopen(Kv *kv, bool *ret_is_settled)
 {
 	KvLmdb *lmdb = (KvLmdb *)kv;
+	int r;
 
 	lmdb_env_close(&lmdb->env);
-	return open_env(lmdb, false);
+	r = open_env(lmdb, false);
+	if (r == 0)
+		*ret_is_settled = lmdb->is_settled;
+	return r;
 }
 
 static void

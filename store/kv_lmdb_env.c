@@ -210,6 +210,20 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 }
 
 int
+lmdb_env_settle(MDB_env *env)
+{
+	size_t size = 2 * lmdb_page_size(env);
+	g_autofree uint8_t *metas = g_malloc(size);
+	int fd;
+
+	mdb_env_get_fd(env, &fd);
+	if (pread(fd, metas, size, 0) != (ssize_t)size ||
+	    pwrite(fd, metas, size, 0) != (ssize_t)size || fdatasync(fd) < 0)
+		return -EIO;
+	return 0;
+}
+
+int
 lmdb_env_create(const char *dir, uint64_t map_size)
 {
 	MDB_env *env = NULL;

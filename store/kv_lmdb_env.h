@@ -37,6 +37,16 @@ int lmdb_env_check_file(const char *dir);
 int lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
                   bool is_judged, MDB_env **ret_env);
 
+/**
+ * Writes the meta pages of @env, which is open for writing, again as they are,
+ * and syncs them. After a sync that failed, one may be on the disk that is not
+ * what is read, and the kernel takes that for clean; the next commit would
+ * write over pages that it names, and a power cut leave a damaged database.
+ *
+ * Errors: -EIO.
+ */
+int lmdb_env_settle(MDB_env *env);
+
 /** Closes and clears *@env. NULL is a no-op. */
 void lmdb_env_close(MDB_env **env);
 

@@ -31,6 +31,7 @@ WHEN = datetime.datetime(1994, 8, 6, 12, 0)
 BAG = "0000000A"
 KEY = f"KEY/{BAG}.KEY"
 MBG = f"MBG/{BAG}.MBG"
+LOCK = f"P1/{BAG}.0LK"
 CONTROL = "GLB/CONTROL.GLB"
 LIVE_MAX = 12
 FIRST = 0x63
@@ -49,7 +50,10 @@ def state_of(files):
 def read_tree(top):
     """path -> content of all files below `top`."""
     files = {}
-    for directory, _, names in os.walk(top):
+    def fail(error):
+        raise error
+
+    for directory, _, names in os.walk(top, onerror=fail):
         for name in names:
             path = os.path.join(directory, name)
             with open(path, "rb") as file:
@@ -75,6 +79,7 @@ class Program:
         self._live = []  # (slot, stem), oldest first
         self._fds = []
         self._before = None
+        self.before_commit = lambda: None
         self.begin()
         self.acknowledge()
 
@@ -149,6 +154,7 @@ class Program:
         key = self._open(KEY, os.O_RDWR)
         self._put(self._mai(stem))
         self._write_header(record, at, key)
+        self.before_commit()
         self._close(key)
         self.acknowledge()
 
@@ -161,6 +167,7 @@ class Program:
         self.begin()
         key = self._open(KEY, os.O_RDWR)
         self._write_header(record, at, key)
+        self.before_commit()
         self._close(key)
         self.acknowledge()
 
@@ -175,6 +182,7 @@ class Program:
         key = self._open(KEY, os.O_RDWR)
         self._remove(self._mai(stem))
         os.pwrite(key, self.files[KEY], 0)
+        self.before_commit()
         self._close(key)
         self.acknowledge()
 
@@ -183,13 +191,13 @@ class Program:
         stem = self._add_message()
         record, at = self._add_header(stem)
         self.begin()
-        lock = f"P1/{BAG}.0LK"
-        self._close(self._open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        self._close(self._open(LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         self._put(self._mai(stem))
         key = self._open(KEY, os.O_RDWR)
         self._write_header(record, at, key)
         self._close(key)
-        self._remove(lock)
+        self.before_commit()
+        self._remove(LOCK)
         self.acknowledge()
 
     def do_number(self):
@@ -221,6 +229,8 @@ class Program:
             with contextlib.suppress(OSError):
                 os.close(fd)
         self._fds.clear()
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self._top, LOCK))
 
     def move_to(self, top):
         """The same postoffice is somewhere else now."""

@@ -17,11 +17,11 @@ SUBJECTS = ("PO", "P2")
 PROGRAM = pathlib.Path(load.__file__)
 
 
-class RecordedStore:
-    """A store on a Disk, as harness.Mount wants it."""
+class StoreAt:
+    """A store that is there, as harness.Mount wants it."""
 
-    def __init__(self, disk):
-        self.path = disk.path / "store"
+    def __init__(self, path):
+        self.path = path
 
     @property
     def writer_pid(self):
@@ -57,15 +57,16 @@ def make_store(disk, subjects=SUBJECTS):
         for subject in subjects[1:]:
             shutil.copytree(tree / "PO", tree / subject)
         poctl("import", disk.path / "store", tree)
-    return RecordedStore(disk)
+    return StoreAt(disk.path / "store")
 
 
 @contextlib.contextmanager
 def mounted(disk, store, *options, **more):
-    """The store, mounted, and recorded from now on."""
+    """The store, mounted, and recorded from now on if there is a disk."""
     with tempfile.TemporaryDirectory(prefix="mnt-") as name:
         # A mount that a test has killed is gone by itself.
-        with Mount(store, *options, path=name, env=disk.env(), **more) as made:
+        env = disk.env() if disk is not None else None
+        with Mount(store, *options, path=name, env=env, **more) as made:
             yield made
         assert not is_mounted(name)
 

@@ -14,7 +14,7 @@ import pytest
 import load
 from harness import poctl
 from powercut import Disk
-from scene import RecordedStore, make_store, mounted, sync
+from scene import StoreAt, make_store, mounted, sync
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
 KINDS = load.KINDS if IS_ALL else ("deliver", "pickup", "lock_file")
@@ -31,7 +31,7 @@ def killed_at(number, kind, template, seed):
     """One life; returns whether it ended before call `number` of a step."""
     with Disk() as disk:
         shutil.copytree(template.path, disk.path / "store")
-        store = RecordedStore(disk)
+        store = StoreAt(disk.path / "store")
         with disk.log() as log:
             with mounted(disk, store) as mount:
                 program = load.Program(mount / "PO", "PO", seed, log)

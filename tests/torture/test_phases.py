@@ -11,7 +11,7 @@ import load
 from harness import poctl, program, run
 from mailtree import MailTree
 from powercut import Disk
-from scene import (RecordedStore, make_store, mounted, must_be_right,
+from scene import (StoreAt, make_store, mounted, must_be_right,
                    state_of_store, work)
 
 CUTS = int(os.environ.get("POFS_CUTS", "100"))
@@ -158,7 +158,7 @@ def test_a_cut_while_it_recovers_from_a_cut(disk, seed, names):
                     for number, at in enumerate(range(acked, begun + 1)):
                         log.begin(subject, number, steps[subject, at])
                     log.acknowledge(subject, 0)
-            again = RecordedStore(other)
+            again = StoreAt(other.path / "store")
             with mounted(other, again):
                 pass
             must_be_right(other.replay(max(CUTS // 4, 10), seed, "--store",

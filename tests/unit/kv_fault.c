@@ -376,7 +376,7 @@ fault_room(Kv *kv, KvRoom *ret_room)
 }
 
 static int
-fault_reopen(Kv *kv)
+fault_reopen(Kv *kv, bool *ret_is_settled)
 {
 	KvFault *fault = (KvFault *)kv;
 	KvFaultDisk *disk = fault->disk;
@@ -385,7 +385,10 @@ fault_reopen(Kv *kv)
 	                     next_fault(disk) == KV_FAULT_IO;
 	if (disk->bad_reopens > 0)
 		disk->bad_reopens--;
-	return fault->is_finished ? -EIO : 0;
+	if (fault->is_finished)
+		return -EIO;
+	*ret_is_settled = true;
+	return 0;
 }
 
 static void

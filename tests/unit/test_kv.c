@@ -230,9 +230,11 @@ static void
 what_is_committed_is_there_after_a_reopen(void **state)
 {
 	Kv *kv = ((Bench *)*state)->kv;
+	bool is_settled;
 
 	commit(kv, (KvChange[]){ put("a", "1") }, 1);
-	assert_int_equal(kv_reopen(kv), 0);
+	assert_int_equal(kv_reopen(kv, &is_settled), 0);
+	assert_true(is_settled);
 	assert_now(kv, "a", "1");
 	commit(kv, (KvChange[]){ put("a", "2") }, 1);
 	assert_now(kv, "a", "2");
