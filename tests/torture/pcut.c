@@ -234,7 +234,7 @@ do_open(int dir_fd, const char *path, int flags, mode_t mode)
 		pcut_set_file(fd, is_ours ? st.st_ino : 0, false);
 		return fd;
 	}
-	pcut_count_call(true);
+	pcut_count_call((flags & O_ACCMODE) != O_RDONLY);
 	pthread_mutex_lock(&pcut_mutex);
 	is_new = fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0;
 	fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);

@@ -13,8 +13,9 @@ import pytest
 
 import load
 from harness import poctl, run, tool, unmount_lazily, wait_until
-from powercut import Disk, Log
-from scene import StoreAt, make_store, mounted, must_be_right, sync
+from powercut import Disk, Log, tally
+from scene import (StoreAt, make_plain, make_store, mounted, must_be_right,
+                   sync)
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
 CUTS = int(os.environ.get("POFS_CUTS", "100"))
@@ -85,6 +86,7 @@ def fails_at(number, kind, template, seed):
             answer = answer or (0 if is_well(mount.path) else errno.EIO)
             is_reached = disk.control.syncs >= number
             disk.control.fail_at = 0
+            tally("failed syncs", int(is_reached))
             assert answer in ((0, errno.EIO) if is_reached else (0,))
             goes_on(mount, program)
         # What a failed write left on the disk is another with each seed.
@@ -138,13 +140,12 @@ def test_short_writes(disk, template, seed, every):
 
 
 @contextlib.contextmanager
-def small_disk(tmp_path, template):
-    """A copy of the store on a file system that can be filled."""
+def small_disk(tmp_path):
+    """A file system that can be filled."""
     top = tmp_path / "disk"
     top.mkdir()
     run(tool("mount"), "-t", "tmpfs", "-o", "size=8m", "tmpfs", top)
     try:
-        shutil.copytree(template.path, top / "store")
         yield top
     finally:
         unmount_lazily(top)
@@ -162,9 +163,9 @@ def leave(top, pages):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "number"])
 def test_a_full_disk(kind, template, seed, tmp_path):
     """Whatever little is left of it, to the page."""
-    with small_disk(tmp_path, template) as top, \
+    with small_disk(tmp_path) as top, \
             contextlib.closing(Log(tmp_path / "log")) as log:
-        store = StoreAt(top / "store")
+        store = StoreAt(shutil.copytree(template.path, top / "store"))
         with mounted(None, store) as mount:
             program = load.Program(mount / "PO", "PO", seed, log)
             program.step(["deliver"])
@@ -174,6 +175,7 @@ def test_a_full_disk(kind, template, seed, tmp_path):
                 # takes the room before the commit.
                 program.before_commit = lambda: leave(top, pages)
                 answers.append(attempt(program, kind))
+                tally("full disks")
                 program.before_commit = lambda: None
                 assert answers[-1] in (0, errno.ENOSPC)
                 assert program.resume() == (answers[-1] == 0)
@@ -186,9 +188,9 @@ def test_a_full_disk(kind, template, seed, tmp_path):
 
 
 def test_a_full_disk_to_a_daemon_that_starts(template, seed, tmp_path):
-    with small_disk(tmp_path, template) as top, \
+    with small_disk(tmp_path) as top, \
             contextlib.closing(Log(tmp_path / "log")) as log:
-        store = StoreAt(top / "store")
+        store = StoreAt(shutil.copytree(template.path, top / "store"))
         with mounted(None, store) as mount:
             program = load.Program(mount / "PO", "PO", seed, log)
             program.step(["deliver"])
@@ -204,3 +206,22 @@ def test_a_full_disk_to_a_daemon_that_starts(template, seed, tmp_path):
             program.step(["deliver"])
             mount.unmount()
         poctl("check", "--mail", "--quiet", store.path)
+
+
+def test_on_plain_files_a_full_disk_leaves_half_a_message(seed, tmp_path):
+    half_done = 0
+    make_plain(tmp_path / "plain")
+    with small_disk(tmp_path) as top, \
+            contextlib.closing(Log(tmp_path / "log")) as log:
+        for pages in range(PAGES_MAX):
+            shutil.copytree(tmp_path / "plain", top / "plain")
+            program = load.Program(top / "plain" / "PO", "PO", seed, log)
+            leave(top, pages)
+            assert attempt(program, "deliver") in (0, errno.ENOSPC)
+            os.unlink(top / "ballast")
+            try:
+                program.resume()
+            except AssertionError:
+                half_done += 1
+            shutil.rmtree(top / "plain")
+    assert half_done > 2

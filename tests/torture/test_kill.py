@@ -8,13 +8,14 @@ clients included, and in each kind of step.
 
 import os
 import shutil
+import signal
 
 import pytest
 
 import load
 from harness import poctl
-from powercut import Disk
-from scene import StoreAt, make_store, mounted, sync
+from powercut import Disk, tally
+from scene import StoreAt, make_plain, make_store, mounted, start, sync
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
 KINDS = load.KINDS if IS_ALL else ("deliver", "pickup", "lock_file")
@@ -57,6 +58,7 @@ def killed_at(number, kind, template, seed):
                 assert is_done or program.number > program.acknowledged
                 program.step(["deliver"])
         poctl("check", "--mail", "--quiet", store.path)
+        tally("kills", int(is_killed))
         return is_killed
 
 
@@ -66,3 +68,21 @@ def test_killed_before_any_call(kind, template, seed):
     while killed_at(number, kind, template, seed):
         number += 1
     assert number > 4
+
+
+def test_on_plain_files_the_same_is_half_done(seed, tmp_path):
+    """There, who is killed is the mail program."""
+    make_plain(tmp_path / "plain")
+    half_done, is_killed, number = 0, True, 0
+    while is_killed:
+        number += 1
+        with Disk() as disk:
+            shutil.copytree(tmp_path / "plain", disk.path / "plain")
+            disk.control.kill_at = number
+            one = start(disk.path / "plain", "PO", seed, 1, disk.log_path,
+                        "--kinds", "deliver", env=disk.env())
+            is_killed = one.wait() == -signal.SIGKILL
+            states = [state for _, _, state in disk.begun()]
+            found = load.read_tree(disk.path / "plain" / "PO")
+            half_done += load.state_of(found) not in states
+    assert half_done > 2
