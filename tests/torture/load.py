@@ -78,7 +78,7 @@ class Program:
         self._slots = 0
         self._live = []  # (slot, stem), oldest first
         self._fds = []
-        self._before = None
+        self._steps = []  # what may be there: (files, live, slots)
         self.before_commit = lambda: None
         self.begin()
         self.acknowledge()
@@ -86,11 +86,13 @@ class Program:
     def begin(self):
         """What .files holds now may be so from here on."""
         self.number += 1
+        self._steps.append((dict(self.files), list(self._live), self._slots))
         self._log.begin(self._subject, self.number, state_of(self.files))
 
     def acknowledge(self):
         """The last step must be so from here on."""
         self.acknowledged = self.number
+        del self._steps[:-1]
         self._log.acknowledge(self._subject, self.number)
 
     def _open(self, path, flags):
@@ -220,7 +222,6 @@ class Program:
         kind = self._random.choice(kinds)
         if len(self._live) > LIVE_MAX or (kind == "pickup" and not self._live):
             kind = "pickup" if self._live else "deliver"
-        self._before = (dict(self.files), list(self._live), self._slots)
         getattr(self, f"do_{kind}")()
 
     def give_up(self):
@@ -237,14 +238,16 @@ class Program:
         self._top = top
 
     def resume(self):
-        """After that: goes on from what is there, which must be as before the
-        step or as after it. Returns whether it was done."""
+        """After that: goes on from what is there, which must be as after some
+        step since the last acknowledged one. Returns whether all is done."""
         self.give_up()
         found = read_tree(self._top)
         if found == self.files:
             return True
-        self.files, self._live, self._slots = self._before
-        assert found == self.files, "a step was half done"
+        may_be = [step for step in self._steps if step[0] == found]
+        assert may_be, "a step was half done"
+        files, live, self._slots = may_be[-1]
+        self.files, self._live = dict(files), list(live)
         self.begin()
         return False
 

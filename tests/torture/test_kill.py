@@ -6,6 +6,7 @@ With POFS_KILLS=all before each call that writes anything, the answers to
 clients included, and in each kind of step.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -43,14 +44,15 @@ def killed_at(number, kind, template, seed):
                 try:
                     program.step([kind])
                     sync(mount.path)
-                    disk.control.kill_at = 0
-                    sync(mount.path)
                     is_killed = False
                 except OSError:
                     is_killed = True
-                    program.give_up()
-                    mount.wait()
-                    disk.control.kill_at = 0
+                program.give_up()
+                # In any case, for it may be about to reach that call.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(mount.server_pid, signal.SIGKILL)
+                mount.wait()
+                disk.control.kill_at = 0
             poctl("check", store.path)
             with mounted(disk, store) as mount:
                 program.move_to(mount / "PO")

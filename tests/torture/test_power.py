@@ -14,7 +14,7 @@ from scene import (audit, make_plain, make_store, mounted, must_be_right,
                    start, work)
 
 CUTS = int(os.environ.get("POFS_CUTS", "100"))
-STEPS = 40
+STEPS = int(os.environ.get("POFS_STEPS", "40"))
 
 pofs_names = pytest.mark.parametrize("names", [(), ("--strict",)],
                                      ids=["journal", "strict"])
