@@ -454,9 +454,12 @@ find_room(Store *store, uint64_t size)
 		/* What is staged stays pending, and makes no room. */
 		if (!soon && !has_more && (is_idle || rounds > 0))
 			has_more = journal_press(store);
-		if (is_idle && !soon && !has_more)
+		/* Two rounds have taken along what could be committed. */
+		if ((is_idle || rounds > 1) && !soon && !has_more)
 			return false;
-		if (store->health != STORE_HEALTHY && rounds > 0)
+		/* What is erased before it was written makes a full one go on. */
+		if (store->health != STORE_HEALTHY && rounds > 0 &&
+		    (store->health != STORE_FULL || !has_more))
 			return false;
 		commit_wait_round(store, is_idle || soon);
 	}

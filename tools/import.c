@@ -399,7 +399,7 @@ find_room(const Import *import, uint64_t *ret_free)
 static int
 check_room(const Import *import, GError **error)
 {
-	uint64_t room;
+	uint64_t room = 0;
 	int r;
 
 	r = find_room(import, &room);

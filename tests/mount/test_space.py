@@ -220,6 +220,23 @@ def test_a_full_store_mounts_and_keeps_what_was_acknowledged(small_store):
     small_store.check()
 
 
+def test_removing_makes_room_though_others_fill_the_disk(tmp_path):
+    """Even that needs some: what the commits before it have freed."""
+    with small_disk(tmp_path) as store:
+        with Mount(store) as mount:
+            done = [mount / f"FILL{number:04}.DAT" for number in range(80)]
+            for path in done:
+                path.write_bytes(bytes(100_000))
+            sync(mount.path)
+            fill_disk(store)
+            for path in done:
+                make_room([path])
+            (mount / "after").write_bytes(b"x" * MIB)
+            sync(mount.path)
+            mount.unmount()
+        store.check()
+
+
 # ---- transactions -----------------------------------------------------------
 
 
@@ -313,3 +330,35 @@ def test_what_is_too_large_is_told_and_the_store_is_well(tmp_path):
         one = events(mount, "write-refused", "store-full")[0]
         assert one["event"] == "write-refused" and int(one["room"]) > 0
         assert state(store) == "well"
+
+
+# ---- the journal ------------------------------------------------------------
+
+
+def pass_mail(office, count):
+    """Mail of 1 MiB each comes and goes, and the journal keeps it."""
+    for number in range(count):
+        office.att.write_bytes(bytes([number + 1]) * MIB)
+        assert office.att.stat().st_size == MIB
+        os.unlink(office.att)
+
+
+def test_what_was_gives_way_to_what_is(small_store):
+    """Three times the store's size."""
+    with Mount(small_store) as mount:
+        pass_mail(Office(mount / "PO"), 40)
+        mount.unmount()
+    small_store.check()
+
+
+def test_what_was_gives_way_though_others_fill_the_disk(tmp_path):
+    """What the store has already is enough for it."""
+    with small_disk(tmp_path) as store:
+        with Mount(store) as mount:
+            office = Office(mount / "PO")
+            pass_mail(office, 6)
+            sync(mount.path)
+            fill_disk(store)
+            pass_mail(office, 6)
+            mount.unmount()
+        store.check()
