@@ -40,12 +40,20 @@ typedef struct Walk {
 	unsigned step;
 
 	bool is_forgetful; /* the journal keeps little */
+	bool is_strict;    /* everything is done in transactions */
+	GArray *states;    /* Remembered, oldest first */
 
 	StoreTxn *txn;  /* NULL: steps are plain */
 	Model *outside; /* then what all others see */
 	GHashTable
 		*touched; /* StoreNode: what the transaction may have staged */
 } Walk;
+
+/* What there was before an entry of the journal. */
+typedef struct Remembered {
+	uint64_t id;
+	Model *model; /* owned */
+} Remembered;
 
 static StoreTxn *
 view(const Walk *w)
@@ -325,6 +333,65 @@ look_back(Walk *w, uint64_t id)
 	store_txn_abort(txn);
 }
 
+static void
+remember(Walk *w, uint64_t id)
+{
+	Remembered state = { id, model_copy(w->outside) };
+
+	g_array_append_val(w->states, state);
+}
+
+static void
+forget(void *data)
+{
+	model_free(((Remembered *)data)->model);
+}
+
+/* The states that were are still to be seen: some of them, for it takes time. */
+static void
+look_at_all(Walk *w)
+{
+	guint i;
+
+	for (i = 0; i < w->states->len; i += 5) {
+		const Remembered *state =
+			&g_array_index(w->states, Remembered, i);
+		g_autoptr(StoreTxn) past = NULL;
+
+		assert_int_equal(
+			store_past_before(w->test->store, state->id, &past), 0);
+		model_compare(state->model, past);
+	}
+}
+
+/* Goes back from entry to entry, as far as that can be: what was removed comes
+ * back as another file, and what was done to it before cannot be undone. */
+static void
+go_back(Walk *w)
+{
+	Store *store = w->test->store;
+	guint i = w->states->len;
+	int r = 0;
+
+	while (r == 0 && i-- > 0) {
+		const Remembered *state =
+			&g_array_index(w->states, Remembered, i);
+		g_autofree char *reason = NULL;
+		g_autoptr(StoreTxn) txn = NULL;
+
+		assert_int_equal(store_txn_begin(store, "undo", &txn), 0);
+		r = store_journal_undo(txn, state->id, &reason);
+		if (r < 0) {
+			/* Nothing can have happened after the last one. */
+			assert_true(r == -EBUSY && i + 1 < w->states->len);
+			break;
+		}
+		assert_int_equal(store_txn_commit_wait(&txn), 0);
+		model_compare_names(state->model, store_plain(store));
+	}
+	test_store_check(w->test);
+}
+
 /* A checkpoint, or an end; @want is how it ends unless it is an abort. */
 static void
 step_end(Walk *w, int want)
@@ -345,8 +412,11 @@ step_end(Walk *w, int want)
 	else if (choice == 3)
 		quarantine(w);
 	entry = last_entry(w);
-	if (entry.id > before && entry.outcome != STORE_UNDONE)
+	if (entry.id > before && entry.outcome != STORE_UNDONE) {
 		look_back(w, entry.id);
+		if (w->is_strict)
+			remember(w, entry.id);
+	}
 	settle(w, want == 0 && choice < 3);
 }
 
@@ -392,7 +462,7 @@ step_transaction(Walk *w)
 	} else if (choice == 0) {
 		model_compare(w->outside, store_plain(w->test->store));
 		model_compare(w->model, w->txn);
-	} else if (choice < 4) {
+	} else if (choice < 4 && !w->is_strict) {
 		step_meddle(w);
 	} else {
 		step_end(w, 0);
@@ -418,7 +488,9 @@ step(Walk *w)
 	ModelNode *file = model_any_file(w->model, w->rand);
 	int choice = g_rand_int_range(w->rand, 0, 100);
 
-	if (choice == 0)
+	if (w->is_strict && w->txn == NULL)
+		step_transaction(w);
+	else if (choice == 0)
 		step_reopen(w);
 	else if (choice < 3)
 		assert_int_equal(store_sync_wait(w->test->store), 0);
@@ -442,8 +514,9 @@ step(Walk *w)
 		step_xattr(w, g_rand_boolean(w->rand) ? file : dir);
 }
 
-/* Each other seed has transactions that spill whatever they can, and each third
- * one a journal that keeps little. */
+/* Each other seed has transactions that spill whatever they can; each third one
+ * a journal that keeps little, and each other third one nothing but
+ * transactions. */
 static TestStore *
 store_for(guint32 seed)
 {
@@ -470,6 +543,9 @@ the_store_behaves_like_a_plain_model(void **state)
 			   .model = model_new(),
 			   .rand = g_rand_new_with_seed(seed),
 			   .is_forgetful = seed % 3 == 1,
+			   .is_strict = seed % 3 == 2,
+			   .states = g_array_new(FALSE, FALSE,
+			                         sizeof(Remembered)),
 			   .touched = g_hash_table_new_full(
 				   g_int64_hash, g_int64_equal, g_free, NULL) };
 
@@ -477,6 +553,10 @@ the_store_behaves_like_a_plain_model(void **state)
 		for (w.step = 0; w.step < STEPS; w.step++)
 			step(&w);
 		step_reopen(&w);
+		look_at_all(&w);
+		go_back(&w);
+		g_array_set_clear_func(w.states, forget);
+		g_array_unref(w.states);
 		g_rand_free(w.rand);
 		g_hash_table_unref(w.touched);
 		model_free(w.model);
