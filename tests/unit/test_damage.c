@@ -130,6 +130,103 @@ a_part_of_a_damaged_chunk_cannot_be_replaced(void **state)
 	test_write_bytes(b->plain, file, 'b', 9000);
 }
 
+/* ---- an engine that fails ------------------------------------------------*/
+
+/* What is there: 'a' before the entry that is undone, 'b' after it. */
+static char
+state_of(Store *store)
+{
+	StoreTxn *plain = store_plain(store);
+	StoreEntry entry;
+	char bytes[2] = "";
+	size_t size;
+
+	assert_int_equal(store_name_find(plain, STORE_ROOT, "changed", &entry),
+	                 0);
+	assert_int_equal(store_file_read(plain, entry.node, 0, bytes, 1, &size),
+	                 0);
+	assert_int_equal(
+		store_file_read(plain, entry.node, 8999, bytes + 1, 1, &size),
+		0);
+	assert_int_equal(bytes[0], bytes[1]);
+	assert_int_equal(test_has(plain, STORE_ROOT, "created"),
+	                 bytes[0] == 'b');
+	assert_int_equal(test_has(plain, STORE_ROOT, "removed"),
+	                 bytes[0] == 'a');
+	return bytes[0];
+}
+
+/* One transaction of all kinds; returns the number of its entry. */
+static uint64_t
+change(TestTxn *b)
+{
+	StoreNode file = test_add_bytes(b, "changed", 'a', 9000);
+	StoreTxn *txn = test_begin(b);
+
+	test_add_bytes(b, "removed", 'a', 9000);
+	test_write_bytes(txn, file, 'b', 9000);
+	(void)test_stage_file(txn, STORE_ROOT, "created");
+	assert_int_equal(store_name_remove(txn, STORE_ROOT, "removed", S_IFREG),
+	                 0);
+	return test_commit(b, txn);
+}
+
+static int
+undo(Store *store, uint64_t id)
+{
+	g_autofree char *reason = NULL;
+	StoreTxn *txn = NULL;
+	int r;
+
+	r = store_txn_begin(store, "test", &txn);
+	if (r == 0)
+		r = store_journal_undo(txn, id, &reason);
+	if (r == 0)
+		return store_txn_commit_wait(&txn);
+	assert_non_null(reason);
+	store_txn_abort(txn);
+	return r;
+}
+
+/* Returns whether the fault was met. */
+static bool
+undo_with_fault(KvFaultKind kind, uint64_t at)
+{
+	TestTxn *b = test_txn_new(&STORE_OPTIONS_DEFAULT);
+	uint64_t id = change(b);
+	uint64_t calls;
+	char state;
+	int r;
+
+	kv_fault_plan(b->disk, kind, at);
+	r = undo(b->store, id);
+	calls = kv_fault_calls(b->disk);
+	kv_fault_plan(b->disk, KV_FAULT_NONE, 0);
+	/* The engine is well again: the store must be, too. */
+	assert_int_equal(store_sync_wait(b->store), 0);
+	state = state_of(b->store);
+	if (r == 0 || kind != KV_FAULT_UNKNOWN_DONE)
+		assert_int_equal(state, r == 0 ? 'a' : 'b');
+	test_txn_reopen(b);
+	assert_int_equal(state_of(b->store), state);
+	test_txn_free(b);
+	return calls >= at;
+}
+
+static void
+an_undoing_is_all_or_nothing_whatever_fails(void **state)
+{
+	int kind;
+
+	for (kind = KV_FAULT_IO; kind < KV_FAULT_KINDS; kind++) {
+		uint64_t at = 1;
+
+		while (undo_with_fault((KvFaultKind)kind, at))
+			at++;
+		assert_true(at > 10);
+	}
+}
+
 int
 main(void)
 {
@@ -138,6 +235,7 @@ main(void)
 		TXN_TEST(a_damaged_chunk_can_be_cut_off),
 		TXN_TEST(what_was_there_before_the_damage_is_known),
 		TXN_TEST(a_part_of_a_damaged_chunk_cannot_be_replaced),
+		cmocka_unit_test(an_undoing_is_all_or_nothing_whatever_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
