@@ -276,6 +276,8 @@ def test_a_client_is_traced_from_its_first_request_on(
         client.read_file(bag.key)
         # One that is new is a candidate until it is known.
         machines.new().read_file(bag.key)
+        wait_until(lambda: not list(desk.store.path.glob("trace-*.log")),
+                   "it is none")
         wanted = machines.new(source="127.0.77.7")
         with wanted.open(bag.key) as key:
             key.write(0, b"\1")
