@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/edit_attr.h"
 #include "store/internal.h"
 #include "store/name.h"
 
@@ -401,79 +402,17 @@ restore_content(Undo *undo, const UndoFile *file)
 
 /* ---- attributes ----------------------------------------------------------*/
 
-/* The names of the extended attributes that @txn sees at @node. */
-static int
-list_xattrs(StoreTxn *txn, StoreNode node, char **ret_names, size_t *ret_size)
-{
-	g_autofree char *names = NULL;
-	size_t size = 0;
-	int r;
-
-	r = store_xattr_list(txn, node, NULL, 0, &size);
-	names = g_malloc(size + 1);
-	if (r == 0 && size > 0)
-		r = store_xattr_list(txn, node, names, size, &size);
-	if (r < 0)
-		return r;
-	*ret_names = g_steal_pointer(&names);
-	*ret_size = size;
-	return 0;
-}
-
-static int
-copy_xattr(Undo *undo, const UndoFile *file, const char *name)
-{
-	g_autofree char *value = g_malloc(STORE_XATTR_SIZE_MAX);
-	size_t size = 0;
-	int r;
-
-	r = store_xattr_get(undo->past, file->line.node, name, value,
-	                    STORE_XATTR_SIZE_MAX, &size);
-	return r < 0 ? r
-	             : store_xattr_set(undo->txn, file->node, name, value, size,
-	                               0);
-}
-
-static int
-restore_xattrs(Undo *undo, const UndoFile *file)
-{
-	g_autofree char *is = NULL;
-	g_autofree char *was = NULL;
-	size_t is_size = 0;
-	size_t was_size = 0;
-	const char *name;
-	int r;
-
-	r = list_xattrs(undo->txn, file->node, &is, &is_size);
-	if (r == 0)
-		r = list_xattrs(undo->past, file->line.node, &was, &was_size);
-	if (r < 0)
-		return r;
-	for (name = is; r == 0 && name < is + is_size; name += strlen(name) + 1)
-		r = store_xattr_remove(undo->txn, file->node, name);
-	for (name = was; r == 0 && name < was + was_size;
-	     name += strlen(name) + 1)
-		r = copy_xattr(undo, file, name);
-	return r;
-}
-
 static int
 restore(Undo *undo, const UndoFile *file)
 {
-	StoreAttr attr;
+	g_autoptr(GBytes) attr = NULL;
 	int r = 0;
 
 	if (S_ISREG(file->line.mode))
 		r = restore_content(undo, file);
 	if (r == 0)
-		r = restore_xattrs(undo, file);
-	if (r == 0)
-		r = store_attr_set(undo->txn, file->node, &file->before.attr,
-		                   STORE_SET_MODE | STORE_SET_UID |
-		                           STORE_SET_GID | STORE_SET_ATIME |
-		                           STORE_SET_MTIME | STORE_SET_BTIME,
-		                   &attr);
-	return r;
+		r = store_edit_attr_encode(undo->past, file->line.node, &attr);
+	return r < 0 ? r : store_edit_attr_apply(undo->txn, file->node, attr);
 }
 
 /* ---- the whole -----------------------------------------------------------*/
