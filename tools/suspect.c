@@ -6,6 +6,7 @@
 #include "store/journal.h"
 #include "tools/fact.h"
 #include "tools/tool.h"
+#include "tools/undone.h"
 
 #define NS_PER_US 1000
 
@@ -98,28 +99,12 @@ touch_clear(void *data)
 	g_free(touch->path);
 }
 
-static const char *
-what_text(StoreUndoneWhat what)
-{
-	switch (what) {
-	case STORE_UNDONE_CREATED:
-		return "created";
-	case STORE_UNDONE_CHANGED:
-		return "changed";
-	case STORE_UNDONE_RENAMED:
-		return "renamed";
-	case STORE_UNDONE_REMOVED:
-		return "removed";
-	}
-	g_assert_not_reached();
-}
-
 static bool
 add_touch(void *user_data, const StoreJournalFile *file)
 {
 	const char *path =
 		file->new_path[0] != '\0' ? file->new_path : file->old_path;
-	Touch touch = { g_strdup(path), what_text(file->what) };
+	Touch touch = { g_strdup(path), tool_undone_what(file->what) };
 
 	g_array_append_val((GArray *)user_data, touch);
 	return true;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "store/backup.h"
-#include "store/backup_stream.h"
-#include "store/bytes.h"
-#include "store/record.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/stream.h"
 
 /* Gives a stream in small portions of different sizes. */
 static int
@@ -32,48 +29,14 @@ verify(const uint8_t *data, size_t size)
 
 /* ---- a stream that is right but for its records --------------------------*/
 
-static void
-put_header(GByteArray *stream)
-{
-	uint8_t header[BACKUP_HEADER_SIZE] = BACKUP_MAGIC;
-
-	bytes_put_u32(header + 8, STORE_BACKUP_VERSION);
-	bytes_put_u32(header + 12, STORE_FORMAT);
-	g_strlcpy((char *)header + 16, "0b5b2b3c-65a8-4a52-8b1a-0a4a8a0a4a8a",
-	          BACKUP_UUID_SIZE + 1);
-	record_seal(BACKUP_MAGIC_SLICE, header + BACKUP_MAGIC_SIZE,
-	            BACKUP_HEADER_SIZE - BACKUP_MAGIC_SIZE - RECORD_SEAL_SIZE);
-	g_byte_array_append(stream, header, sizeof(header));
-}
-
+/* Adds a record whose value of @size bytes comes of @input. */
 static void
 put_record(GByteArray *stream, KvSlice key, FuzzInput *input, size_t size)
 {
-	g_autofree uint8_t *value = g_malloc(size + RECORD_SEAL_SIZE);
-	uint8_t frame[BACKUP_FRAME_SIZE];
+	g_autofree uint8_t *value = g_malloc(size + 1);
 
 	fuzz_take(input, value, size);
-	record_seal(key, value, size);
-	bytes_put_u16(frame, (uint16_t)key.size);
-	bytes_put_u32(frame + 2, (uint32_t)(size + RECORD_SEAL_SIZE));
-	g_byte_array_append(stream, frame, sizeof(frame));
-	g_byte_array_append(stream, key.data, (guint)key.size);
-	g_byte_array_append(stream, value, (guint)size + RECORD_SEAL_SIZE);
-}
-
-static void
-put_trailer(GByteArray *stream, uint64_t count)
-{
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	uint8_t trailer[BACKUP_TRAILER_SIZE] = { 0 };
-	uint8_t digest[BACKUP_DIGEST_SIZE];
-	gsize size = sizeof(digest);
-
-	bytes_put_u64(trailer + 2, count);
-	g_byte_array_append(stream, trailer, sizeof(trailer));
-	g_checksum_update(sum, stream->data, stream->len);
-	g_checksum_get_digest(sum, digest, &size);
-	g_byte_array_append(stream, digest, sizeof(digest));
+	stream_record(stream, key, value, size);
 }
 
 /* Whether @b comes behind @a in the order of a database. */
@@ -95,7 +58,7 @@ check_records(FuzzInput input)
 	uint64_t count = 0;
 	bool is_whole = true;
 
-	put_header(stream);
+	stream_begin(stream, STORE_BACKUP_VERSION, STORE_FORMAT, 0);
 	while (input.size > 0) {
 		RecordKey key;
 		uint8_t sizes[2];
@@ -108,7 +71,7 @@ check_records(FuzzInput input)
 		last = key;
 		count++;
 	}
-	put_trailer(stream, count);
+	stream_end(stream, count);
 	g_assert((verify(stream->data, stream->len) == 0) == is_whole);
 }
 

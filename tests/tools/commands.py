@@ -3,7 +3,7 @@
 
 import subprocess
 
-from harness import DEADLINE_S, poctl, program
+from harness import DEADLINE_S, Store, poctl, program
 
 FAILED = 1
 USAGE = 2
@@ -46,6 +46,13 @@ COMMANDS = {
     "verify": 1,
 }
 """Every command, and how many arguments it needs."""
+
+
+class Existing(Store):
+    """A store that is there already."""
+
+    def __init__(self, path):
+        self.path = path
 
 
 def refuses(status, *arguments, **options):

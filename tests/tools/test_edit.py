@@ -8,10 +8,9 @@ import struct
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
+from commands import FAILED, USAGE, Existing, refuses
 from harness import Mount, Store, poctl, program, run, tool
 from mailtree import BAG, RECORD_SIZE, STEM, WHEN, MailTree, mail
-from test_undo import Existing
 
 KEY, MBG = f"KEY/{BAG}.KEY", f"MBG/{BAG}.MBG"
 CONTROL = "GLB/CONTROL.GLB"

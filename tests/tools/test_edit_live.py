@@ -7,10 +7,9 @@ import subprocess
 
 import pytest
 
-from commands import FAILED, refuses
+from commands import FAILED, Existing, refuses
 from harness import DEADLINE_S, Mount, poctl, program, wait_until
 from mailtree import BAG, STEM, MailTree, header_of
-from test_undo import Existing
 
 OTHER = "00000064"
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
+from commands import FAILED, USAGE, Existing, refuses
 from harness import (DEADLINE_S, Mount, Store, end_with_parent, poctl,
                      program, run)
 
@@ -21,13 +21,6 @@ def fixture_store(tmp_path, source):
     poctl("import", tmp_path / "store", source)
     with Existing(tmp_path / "store") as store:
         yield store
-
-
-class Existing(Store):
-    """A store that is there already."""
-
-    def __init__(self, path):
-        self.path = path
 
 
 def commit(store, *steps, who=WHO, reason=""):

@@ -8,8 +8,8 @@ import stat
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
-from harness import Mount, Store, poctl, program, run
+from commands import FAILED, USAGE, Existing, refuses
+from harness import Mount, poctl, program, run
 
 WHO = "smbd 4711 of 10.0.0.7"
 REASON = "the client went away"
@@ -21,13 +21,6 @@ def fixture_store(tmp_path, source):
     poctl("import", tmp_path / "store", source)
     with Existing(tmp_path / "store") as store:
         yield store
-
-
-class Existing(Store):
-    """A store that is there already."""
-
-    def __init__(self, path):
-        self.path = path
 
 
 def undo(store, *steps, who=WHO, reason=REASON):

@@ -5,18 +5,11 @@ import json
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
-from harness import Mount, Store, poctl
+from commands import FAILED, USAGE, Existing, refuses
+from harness import Mount, poctl
 from mailtree import BAG, RECORD_SIZE, STEM, WHEN, MailTree
 
 OTHER = "00000064"
-
-
-class Existing(Store):
-    """A store that is there already."""
-
-    def __init__(self, path):
-        self.path = path
 
 
 @pytest.fixture(name="tree")

@@ -6,12 +6,11 @@ import json
 
 import pytest
 
-from commands import FAILED, refuses
+from commands import FAILED, Existing, refuses
 from harness import Mount, poctl
 from mailtree import BAG, STEM, MailTree
 from test_check_mail import FAULTS, check, counter_behind_messages, \
     make_mail, no_counter, no_message
-from test_undo import Existing
 
 @pytest.fixture(name="tree")
 def fixture_tree(tmp_path):

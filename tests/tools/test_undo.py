@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
-from harness import (DEADLINE_S, Mount, Store, end_with_parent, poctl,
+from commands import FAILED, USAGE, Existing, refuses
+from harness import (DEADLINE_S, Mount, end_with_parent, poctl,
                      program, run, wait_until)
 from mailtree import BAG, STEM, MailTree, header_of
 
@@ -23,13 +23,6 @@ def fixture_store(tmp_path, source):
     poctl("import", tmp_path / "store", source)
     with Existing(tmp_path / "store") as store:
         yield store
-
-
-class Existing(Store):
-    """A store that is there already."""
-
-    def __init__(self, path):
-        self.path = path
 
 
 def commit(store, *steps):

@@ -15,10 +15,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "store/backup.h"
-#include "store/backup_stream.h"
-#include "store/bytes.h"
-#include "store/record.h"
+#include "tests/fuzz/stream.h"
 #include "tests/unit/backup_kit.h"
 #include "tests/unit/store_kit.h"
 
@@ -36,49 +33,9 @@ small_backup(void)
 /* ---- streams of a liar ---------------------------------------------------*/
 
 static void
-lie_begin(GByteArray *bytes, uint32_t version, uint32_t format,
-          uint64_t map_size)
-{
-	uint8_t header[BACKUP_HEADER_SIZE] = BACKUP_MAGIC;
-
-	bytes_put_u32(header + 8, version);
-	bytes_put_u32(header + 12, format);
-	g_strlcpy((char *)header + 16, "0b5b2b3c-65a8-4a52-8b1a-0a4a8a0a4a8a",
-	          BACKUP_UUID_SIZE + 1);
-	bytes_put_u64(header + 60, map_size);
-	record_seal(BACKUP_MAGIC_SLICE, header + 8, 80);
-	g_byte_array_append(bytes, header, sizeof(header));
-}
-
-static void
 lie_record(GByteArray *bytes, const char *key, const void *value, size_t size)
 {
-	g_autofree uint8_t *sealed = g_malloc(size + RECORD_SEAL_SIZE);
-	KvSlice slice = { key, strlen(key) };
-	uint8_t frame[BACKUP_FRAME_SIZE];
-
-	memcpy(sealed, value, size);
-	record_seal(slice, sealed, size);
-	bytes_put_u16(frame, (uint16_t)slice.size);
-	bytes_put_u32(frame + 2, (uint32_t)(size + RECORD_SEAL_SIZE));
-	g_byte_array_append(bytes, frame, sizeof(frame));
-	g_byte_array_append(bytes, slice.data, (guint)slice.size);
-	g_byte_array_append(bytes, sealed, (guint)size + RECORD_SEAL_SIZE);
-}
-
-static void
-lie_end(GByteArray *bytes, uint64_t count)
-{
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	uint8_t trailer[BACKUP_TRAILER_SIZE] = { 0 };
-	uint8_t digest[BACKUP_DIGEST_SIZE];
-	gsize size = sizeof(digest);
-
-	bytes_put_u64(trailer + 2, count);
-	g_byte_array_append(bytes, trailer, sizeof(trailer));
-	g_checksum_update(sum, bytes->data, bytes->len);
-	g_checksum_get_digest(sum, digest, &size);
-	g_byte_array_append(bytes, digest, sizeof(digest));
+	stream_record(bytes, (KvSlice){ key, strlen(key) }, value, size);
 }
 
 /* Restoring must fail and leave nothing; @reason is a part of why. */
@@ -117,10 +74,10 @@ an_order_that_no_database_has_is_refused(void **state)
 	for (i = 0; i < G_N_ELEMENTS(keys); i++) {
 		g_autoptr(GByteArray) bytes = g_byte_array_new();
 
-		lie_begin(bytes, 1, 1, 0);
+		stream_begin(bytes, 1, 1, 0);
 		lie_record(bytes, keys[i][0], "", 0);
 		lie_record(bytes, keys[i][1], "", 0);
-		lie_end(bytes, 2);
+		stream_end(bytes, 2);
 		assert_no_backup(bytes, -EUCLEAN, "the order of records");
 	}
 }
@@ -141,7 +98,7 @@ lengths_beyond_all_bounds_are_refused(void **state)
 		g_autoptr(GByteArray) bytes = g_byte_array_new();
 		uint8_t frame[BACKUP_FRAME_SIZE];
 
-		lie_begin(bytes, 1, 1, 0);
+		stream_begin(bytes, 1, 1, 0);
 		bytes_put_u16(frame, lengths[i].key);
 		bytes_put_u32(frame + 2, lengths[i].value);
 		g_byte_array_append(bytes, frame, sizeof(frame));
@@ -159,12 +116,12 @@ values_of_any_length_up_to_the_bound_are_read(void **state)
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
 	g_autofree char *reason = NULL;
 
-	lie_begin(bytes, 1, 1, 0);
+	stream_begin(bytes, 1, 1, 0);
 	lie_record(bytes, "a", value, most);
 	lie_record(bytes, "b", value, 0);
 	lie_record(bytes, "c", value, most);
 	lie_record(bytes, "d", value, most - 1);
-	lie_end(bytes, 4);
+	stream_end(bytes, 4);
 	assert_int_equal(test_verify(bytes->data, bytes->len, &reason), 0);
 }
 
@@ -173,9 +130,9 @@ a_wrong_count_is_refused(void **state)
 {
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
 
-	lie_begin(bytes, 1, 1, 0);
+	stream_begin(bytes, 1, 1, 0);
 	lie_record(bytes, "ma", "", 0);
-	lie_end(bytes, 2);
+	stream_end(bytes, 2);
 	assert_no_backup(bytes, -EUCLEAN, "the count of records");
 }
 
@@ -187,10 +144,10 @@ what_is_newer_is_refused_with_words(void **state)
 	g_autofree char *format =
 		g_strdup_printf("format %d, newer", STORE_FORMAT + 1);
 
-	lie_begin(newer, STORE_BACKUP_VERSION + 1, 1, 0);
+	stream_begin(newer, STORE_BACKUP_VERSION + 1, 1, 0);
 	assert_no_backup(newer, -EPROTO, "version 2, newer");
-	lie_begin(store, 1, STORE_FORMAT + 1, 0);
-	lie_end(store, 0);
+	stream_begin(store, 1, STORE_FORMAT + 1, 0);
+	stream_end(store, 0);
 	assert_no_backup(store, -EPROTO, format);
 }
 
@@ -201,10 +158,10 @@ room_that_is_too_small_leaves_nothing(void **state)
 	g_autoptr(GByteArray) bytes = g_byte_array_new();
 	char key[3] = "m?";
 
-	lie_begin(bytes, 1, 1, 4 << 20);
+	stream_begin(bytes, 1, 1, 4 << 20);
 	for (key[1] = 'A'; key[1] <= 'Z'; key[1]++)
 		lie_record(bytes, key, value, 512 << 10);
-	lie_end(bytes, 26);
+	stream_end(bytes, 26);
 	assert_refused(bytes, -ENOSPC, "no room");
 }
 
