@@ -67,7 +67,7 @@ tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
 		"purge-orphans%s --older-than %ud", option, days);
 
 	return tool_census_is_older(inquiry->census, file,
-	                            days * TOOL_CENSUS_DAY_S)
+	                            (int64_t)days * TOOL_CENSUS_DAY_S)
 	               ? tool_mend_office(inquiry, command)
 	               : NULL;
 }

@@ -49,7 +49,9 @@ _poctl_ids()
 	break | trace*) list=sessions ;;
 	queue | rebuild | requeue | reset)
 		poctl queue --json "$2" 2>/dev/null |
-			grep -Eo '"mailbag":"[^"]*"' | cut -d '"' -f 4
+			sed 's/},{/\n/g' | sed -nE \
+			's|.*"postoffice":"([^"]*)","mailbag":"([^"]*)".*|\1/\2|p' |
+			sed 's|^/||'
 		return
 		;;
 	show | undo) list=log ;;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tools/rule.h"
+#include "tools/tool.h"
 
 /* Tells of what is wrong with one message. */
 typedef void MessageCheck(const ToolInquiry *inquiry,
@@ -114,6 +115,9 @@ check_owners(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	ToolOwnership ownership =
 		tool_reference_compare(&message->count, message->owners);
 	unsigned live = message->count.owners;
+	g_autofree char *owners =
+		tool_count(message->owners, "owner", "owners");
+	g_autofree char *headers = NULL;
 
 	/* What is no message has no count, and one of no header is an orphan. */
 	if (!message->has_owners ||
@@ -121,21 +125,20 @@ check_owners(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	     message->report.verdict == FORMAT_MAI_FOREIGN) ||
 	    live + message->count.queued == 0)
 		return;
-	if (message->owners == 0 || ownership == TOOL_OWNERSHIP_LESS)
-		tool_finding_add(inquiry,
-		                 tool_finding_if_live(inquiry, TOOL_ERROR),
-		                 stem, NULL,
-		                 "it counts %u owners, but has %u live %s: %s",
-		                 message->owners, live + message->count.queued,
-		                 live + message->count.queued == 1 ? "header"
-		                                                   : "headers",
-		                 tool_ownership_text(TOOL_OWNERSHIP_LESS));
-	else if (ownership == TOOL_OWNERSHIP_MORE)
-		tool_finding_add(inquiry, TOOL_NOTE, stem, NULL,
-		                 "it counts %u owners, but has %u live %s: %s",
-		                 message->owners, live,
-		                 live == 1 ? "header" : "headers",
-		                 tool_ownership_text(ownership));
+	if (message->owners == 0)
+		ownership = TOOL_OWNERSHIP_LESS;
+	if (ownership == TOOL_OWNERSHIP_LESS)
+		live += message->count.queued;
+	headers = tool_count(live, "live header", "live headers");
+	if (ownership == TOOL_OWNERSHIP_LESS ||
+	    ownership == TOOL_OWNERSHIP_MORE)
+		tool_finding_add(
+			inquiry,
+			ownership == TOOL_OWNERSHIP_MORE
+				? TOOL_NOTE
+				: tool_finding_if_live(inquiry, TOOL_ERROR),
+			stem, NULL, "it counts %s, but has %s: %s", owners,
+			headers, tool_ownership_text(ownership));
 }
 
 int

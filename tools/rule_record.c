@@ -210,8 +210,8 @@ check_number(const ToolInquiry *inquiry, const ToolReference *references,
 			inquiry, tool_finding_if_live(inquiry, TOOL_ERROR),
 			stem, NULL,
 			"live headers of different subjects name this message: "
-			"its number was given out twice, and one text is lost: "
-			"its sender has to send it again");
+			"its number was given out twice; one text is lost, and "
+			"has to be sent again");
 		return;
 	}
 }

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The manual page and the completion say what the program does."""
 
+import os
 import pathlib
 import re
 
 import pytest
 
 from commands import COMMANDS
-from harness import poctl, run, tool
+from harness import build_dir, poctl, run, tool
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
 
@@ -37,7 +38,9 @@ def completions_of(*words):
     """What the shell offers for the last of these words."""
     script = (f'. "{TOOLS}/poctl.bash"; COMP_WORDS=(poctl "$@");'
               "COMP_CWORD=$#; _poctl; printf '%s\\n' \"${COMPREPLY[@]}\"")
-    return set(run(tool("bash"), "-c", script, "bash", *words).stdout.split())
+    path = f"{build_dir() / 'tools'}:{os.environ['PATH']}"
+    return set(run(tool("bash"), "-c", script, "bash", *words,
+                   env={**os.environ, "PATH": path}).stdout.split())
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -52,3 +55,12 @@ def test_the_completion_has_every_command():
         seconds = {command.split()[1] for command in COMMANDS
                    if command.startswith(f"{first} ")}
         assert not seconds or completions_of(first, "") == seconds
+
+
+def test_the_completion_knows_the_mailbags(tmp_path):
+    poctl("create", tmp_path / "one")
+    assert "INQUEUE3" in completions_of("reset", tmp_path / "one", "")
+    poctl("create", "--postoffice", "LAB", "--postoffice", "SALES",
+          tmp_path / "two")
+    assert {"LAB/INQUEUE3", "SALES/SYSTEM"} <= completions_of(
+        "queue", tmp_path / "two", "")
