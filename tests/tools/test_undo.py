@@ -148,6 +148,15 @@ def test_what_was_not_done_is_not_undone(store):
     refuses(USAGE, "undo", store.path, "--", "-1")
 
 
+def test_what_directories_were_changed_is_not_undone(store, tmp_path):
+    number = commit(store, "make", "P1/DIR", "-", "write", KEY, "changed")
+    after = contents(store, tmp_path / "after")
+    assert refuses(FAILED, "undo", store.path, number) == (
+        f"entry {number} changed directories: only what was done to files "
+        "can be undone")
+    assert contents(store, tmp_path / "same") == after
+
+
 def test_undo_beside_a_daemon(store):
     with Mount(store) as mount:
         key, mail = mount / KEY, mount / "P1" / "OLD.P1"

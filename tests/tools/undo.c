@@ -3,12 +3,13 @@
  * A transaction that was undone, in a store that nobody serves: does what it is
  * told, and leaves it in the quarantine; without a REASON ("") it commits it.
  *
- *   undo STORE WHO REASON [write PATH TEXT | move PATH PATH | remove PATH -]...
+ *   undo STORE WHO REASON [write PATH TEXT | move PATH PATH | remove PATH - |
+ *                          make PATH -]...
  *   undo STORE age DAYS
  *
  * The second makes the entries of the journal that much older.
  *
- * A PATH is DIRECTORY/NAME. What it writes replaces the beginning of a file that
+ * It makes a directory. A PATH is DIRECTORY/NAME. What it writes replaces the beginning of a file that
  * is there.
  */
 #include <errno.h>
@@ -79,6 +80,7 @@ move_file(StoreTxn *txn, const char *path, const char *new_path)
 static int
 do_step(StoreTxn *txn, char **step)
 {
+	StoreAttr attr = { .mode = S_IFDIR | 0755 };
 	const char *name;
 	StoreNode dir;
 	int r;
@@ -87,10 +89,14 @@ do_step(StoreTxn *txn, char **step)
 		return write_file(txn, step[1], step[2]);
 	if (strcmp(step[0], "move") == 0)
 		return move_file(txn, step[1], step[2]);
-	if (strcmp(step[0], "remove") != 0)
-		return -EINVAL;
 	r = find_dir(txn, step[1], &dir, &name);
-	return r < 0 ? r : store_name_remove(txn, dir, name, S_IFREG);
+	if (r < 0)
+		return r;
+	if (strcmp(step[0], "make") == 0)
+		return store_name_add(txn, dir, name, &attr, &attr);
+	return strcmp(step[0], "remove") == 0
+	               ? store_name_remove(txn, dir, name, S_IFREG)
+	               : -EINVAL;
 }
 
 static int
