@@ -483,8 +483,9 @@ server_run(Server *server, FsLaunch *launch)
 		return r;
 
 	server_listen(server);
-	fs_launch_serving(launch);
+	/* First the log, where whoever waits for the rest may look. */
 	ready_log(server);
+	fs_launch_serving(launch);
 
 	fs_liveness_run(server->liveness);
 	fs_launch_stopping(launch);
