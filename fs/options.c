@@ -173,10 +173,31 @@ flags_parse(FsOptions *options, int argc, char **argv, GError **error)
 	return true;
 }
 
+static int
+operands_wanted(FsCommand command)
+{
+	switch (command) {
+	case FS_COMMAND_MOUNT:
+	case FS_COMMAND_PRETEND:
+		return 2;
+	case FS_COMMAND_PRINT_CONFIG:
+		return 1;
+	case FS_COMMAND_PRINT_EVENTS:
+	case FS_COMMAND_HELP:
+	case FS_COMMAND_VERSION:
+		break;
+	}
+
+	return 0;
+}
+
 static bool
 operands_parse(FsOptions *options, int count, char **operands, GError **error)
 {
-	int wanted = options->command == FS_COMMAND_PRINT_CONFIG ? 1 : 2;
+	int wanted = operands_wanted(options->command);
+
+	if (wanted == 0)
+		return true;
 
 	if (count != wanted) {
 		g_set_error(error, FS_CONFIG_ERROR, FS_CONFIG_ERROR_VALUE,
@@ -205,14 +226,9 @@ fs_options_parse(int argc, char **argv, FsOptions **ret_options, GError **error)
 	parsed = argc > 0 && is_helper(argv[0])
 	                 ? helper_flags_parse(options, argc, argv, error)
 	                 : flags_parse(options, argc, argv, error);
-	if (!parsed)
+	if (!parsed ||
+	    !operands_parse(options, argc - optind, argv + optind, error))
 		return false;
-
-	if (options->command != FS_COMMAND_HELP &&
-	    options->command != FS_COMMAND_VERSION)
-		if (!operands_parse(options, argc - optind, argv + optind,
-		                    error))
-			return false;
 
 	*ret_options = g_steal_pointer(&options);
 	return true;

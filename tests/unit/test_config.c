@@ -256,6 +256,23 @@ options_may_follow_the_operands(void **state)
 }
 
 static void
+what_only_prints_needs_no_store(void **state)
+{
+	static const char *const LINES[] = {
+		"pofs --help",
+		"pofs --version",
+		"pofs --events",
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(LINES); i++) {
+		g_autoptr(FsOptions) options = NULL;
+
+		assert_true(parse(LINES[i], &options, NULL));
+		assert_null(options->store);
+	}
+}
+
+static void
 the_letters_of_mount_8_mean_something_else(void **state)
 {
 	static const char *const LINES[] = {
@@ -367,6 +384,7 @@ main(void)
 		FILE_TEST(bytes_that_are_no_text_are_refused),
 		FILE_TEST(what_is_printed_reads_back_the_same),
 		cmocka_unit_test(options_may_follow_the_operands),
+		cmocka_unit_test(what_only_prints_needs_no_store),
 		cmocka_unit_test(the_letters_of_mount_8_mean_something_else),
 		cmocka_unit_test(a_helper_may_be_told_to_pretend),
 		FILE_TEST(the_command_line_counts_more_than_the_file),
