@@ -75,6 +75,15 @@ def test_what_is_written_arrives_with_the_close(start, office):
     assert office.control.read_bytes()[4] == 5
 
 
+def test_a_file_that_stays_open_is_read_once(start, plain):
+    program = start.dos()
+    with program.open(PLAIN, Access.READ) as file:
+        assert file.read(0, 4) == bytes(4)
+        plain.write_bytes(b"x" * 122)
+        assert file.read(0, 4) == bytes(4)
+    assert program.read_file(PLAIN) == b"x" * 122
+
+
 def test_new_names_are_opened_but_not_found(start, office):
     program = start.dos()
     assert not program.search(PLAIN)
