@@ -69,7 +69,7 @@ static const Setting SETTINGS[] = {
 	  offsetof(FsConfig, dos_sharing), 0, 1, 1,
 	  "Files in use by others, or read-only, cannot be deleted." },
 	{ "mount", "sandbox", SETTING_BOOLEAN, offsetof(FsConfig, sandbox), 0,
-	  1, 1, "A system call that serving does not need ends the server." },
+	  1, 1, "The server has the system calls that serving needs only." },
 	{ "locks", "lock-wait-s", SETTING_NUMBER,
 	  offsetof(FsConfig, lock_wait_s), 0, 3600, 30,
 	  "Who opens what another has locked waits this long; 0 fails." },

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <fuse_lowlevel.h>
 #include <glib.h>
@@ -13,17 +12,12 @@
 #include "fs/launch.h"
 #include "fs/liveness.h"
 #include "fs/log.h"
+#include "fs/loop.h"
 #include "fs/ops.h"
 #include "fs/options.h"
 #include "fs/quarantine.h"
 #include "fs/status.h"
 #include "fs/survey.h"
-
-/* How often the request thread is woken until it has noticed the end. */
-#define WAKE_INTERVAL_NS 10000000L
-
-/* Threads that wait for requests; see loop_turn(). */
-#define LOOPS 2
 
 /* Everything that a mount is made of. */
 typedef struct Server {
@@ -35,8 +29,6 @@ typedef struct Server {
 	FsStatus status;
 	FsSurvey survey;
 	struct fuse_session *fuse;
-	pthread_t loops[LOOPS];
-	GMutex receive; /* held while waiting for a request */
 	GMutex turn;    /* see ops.h */
 	FsLater *later; /* the mount's */
 	FsHealth health;
@@ -280,107 +272,6 @@ server_close(Server *server)
 	return r;
 }
 
-static void
-loop_woken(int signal)
-{
-	(void)signal;
-}
-
-/*
- * Takes one request and serves it. While one thread does so the other already
- * waits for the next, which halves the time that a lone client waits for us to
- * wake up. The turn is had before the next request is waited for: they are
- * served one at a time, in the order in which they came. Returns false when
- * the mount is over.
- */
-static bool
-loop_turn(Server *server, struct fuse_buf *request)
-{
-	int r = -ENODEV;
-
-	g_mutex_lock(&server->receive);
-	if (!fuse_session_exited(server->fuse))
-		r = fuse_session_receive_buf(server->fuse, request);
-	if (r > 0)
-		g_mutex_lock(&server->turn);
-	g_mutex_unlock(&server->receive);
-	if (r <= 0)
-		return r == -EINTR;
-
-	fuse_session_process_buf(server->fuse, request);
-	fs_turn_end(&server->mount);
-	g_mutex_unlock(&server->turn);
-	return true;
-}
-
-static void *
-loop_run(void *user_data)
-{
-	Server *server = user_data;
-	struct fuse_buf request = { .mem = NULL };
-	sigset_t wake;
-
-	sigemptyset(&wake);
-	sigaddset(&wake, SIGUSR1);
-	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
-
-	while (loop_turn(server, &request))
-		continue;
-
-	free(request.mem);
-	fs_liveness_stop(server->liveness);
-	return NULL;
-}
-
-/* Waits a moment for @thread to end. */
-static bool
-loop_ends(pthread_t thread)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAKE_INTERVAL_NS;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	return pthread_timedjoin_np(thread, NULL, &until) == 0;
-}
-
-/* A thread may be about to read, past its look at the end and before the
- * signal could interrupt it: so all are woken until they are gone. */
-static void
-loop_stop(Server *server, unsigned count)
-{
-	unsigned gone = 0;
-	unsigned i;
-
-	fuse_session_exit(server->fuse);
-	while (gone < count) {
-		for (i = gone; i < count; i++)
-			pthread_kill(server->loops[i], SIGUSR1);
-		if (loop_ends(server->loops[gone]))
-			gone++;
-	}
-}
-
-/* Starts the threads that serve requests. */
-static int
-loop_start(Server *server)
-{
-	unsigned i;
-	int r = 0;
-
-	for (i = 0; r == 0 && i < LOOPS; i++)
-		r = pthread_create(&server->loops[i], NULL, loop_run, server);
-	if (r == 0)
-		return 0;
-
-	fs_log_failed("thread: %s", g_strerror(r));
-	loop_stop(server, i - 1);
-	return -r;
-}
-
 /* What clients still had open when the mount ended. */
 static void
 handles_close(const FsMount *mount)
@@ -471,6 +362,7 @@ server_run(Server *server, FsLaunch *launch)
 {
 	const char *mount_point = server->options->mount_point;
 	g_autofree char *device = fs_launch_mount(launch);
+	FsLoop *loop;
 	int r;
 
 	if (device == NULL || fuse_session_mount(server->fuse, device) < 0)
@@ -478,7 +370,8 @@ server_run(Server *server, FsLaunch *launch)
 
 	r = server->config.sandbox ? fs_launch_confine(launch) : 0;
 	if (r == 0)
-		r = loop_start(server);
+		r = fs_loop_start(server->fuse, &server->mount,
+		                  server->liveness, &loop);
 	if (r < 0)
 		return r;
 
@@ -494,7 +387,7 @@ server_run(Server *server, FsLaunch *launch)
 
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
-	loop_stop(server, LOOPS);
+	fs_loop_stop(loop);
 	edits_stop(&server->mount);
 	/* Closes that are still looked at; their handles are closed below. */
 	fs_later_run(server->mount.later);
@@ -513,7 +406,6 @@ serve(void *user_data, FsLaunch *launch)
 	int r;
 
 	g_mutex_init(&server->turn);
-	g_mutex_init(&server->receive);
 	r = server_open(server);
 	if (r == 0)
 		r = server_run(server, launch);
@@ -524,17 +416,15 @@ serve(void *user_data, FsLaunch *launch)
 		       FS_LOG_TEXT("mountpoint", server->options->mount_point));
 	fs_log_flush();
 	g_mutex_clear(&server->turn);
-	g_mutex_clear(&server->receive);
 	return r < 0 || closed < 0 ? 1 : 0;
 }
 
 /* ---- the program --------------------------------------------------------- */
 
-/* Signals are waited for (liveness.h), not caught; SIGUSR1 only wakes. */
+/* Signals are waited for (liveness.h), not caught; SIGUSR1 wakes (loop.h). */
 static void
 signals_block(void)
 {
-	struct sigaction wake = { .sa_handler = loop_woken };
 	sigset_t signals;
 
 	sigemptyset(&signals);
@@ -544,7 +434,6 @@ signals_block(void)
 	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	sigaction(SIGUSR1, &wake, NULL);
 }
 
 static int

@@ -198,14 +198,11 @@ forms_allow(scmp_filter_ctx filter)
 		                     1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 
 	/* Threads, but no processes. Of clone3() a filter sees no flags; the C
-	 * library goes back to clone() when a kernel has none. */
+	 * library goes back to clone(). */
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 		                     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD,
 		                             CLONE_THREAD));
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
-		                     SCMP_SYS(clone3), 0);
 	return r;
 }
 
@@ -230,7 +227,7 @@ int
 fs_sandbox_enter(void)
 {
 #ifndef FS_SANITIZED
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	int r;
 
 	if (filter == NULL)

@@ -3,9 +3,9 @@
 
 /**
  * Gives up every system call that serving a mount has no need of, for all
- * threads, those to come included, and for good. Whatever makes the process try
- * one all the same has taken it over: the kernel ends it, which undoes what was
- * under way and loses nothing that was acknowledged.
+ * threads, those to come included, and for good: from then on the kernel has
+ * none of the others, ENOSYS. A library that would rather have one than another
+ * finds its way, as on an elder kernel, and mail goes on.
  *
  * No program can be started from then on, no file system mounted, no other
  * process looked into, and no network reached.
