@@ -192,10 +192,12 @@ class Smbd:
             self._process.kill()
             self._process.wait()
         self._process = None
-        # The children end when they see that their parent has; those that
-        # cannot are killed.
+        # The children end when they see that their parent has, a second or two
+        # later, or are told; those that cannot are killed.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGTERM)
         with contextlib.suppress(HarnessError):
-            wait_until(lambda: not _is_group(group), "smbd's children", 10)
+            wait_until(lambda: not _lives(group), "smbd's children", 10)
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
@@ -237,9 +239,13 @@ def _target_of(link):
         return None
 
 
-def _is_group(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _lives(group):
+    """Whether a process of the group has yet to end. Whoever adopts a child
+    may take its time to hear of that."""
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getpgid(int(entry.name)) == group:
+                state = (entry / "stat").read_text().rpartition(") ")[2][0]
+                if state not in "ZX":
+                    return True
+    return False
