@@ -38,11 +38,10 @@ FIXED = {
 """What all that pofs promises stands on."""
 
 
-def sections(tmp_path, example):
+def sections(samba, example):
     """What Samba reads from an example: {section: {parameter: value}}; what
     a share does not say is what [global] says of all."""
-    install_samba(tmp_path / "samba")
-    done = run(tool("testparm"), "-s", "-v", tmp_path / "samba" / example)
+    done = run(tool("testparm"), "-s", "-v", samba / example)
     found = configparser.RawConfigParser(delimiters="=", strict=False,
                                          default_section="global")
     found.read_string("\n".join(line.strip()
@@ -69,9 +68,24 @@ def test_samba_accepts_it(tmp_path, example):
 @pytest.mark.parametrize("example", SHARES)
 def test_what_must_not_change_in_a_share(tmp_path, example):
     assert shares_of(example)
-    found = sections(tmp_path, example)
+    install_samba(tmp_path / "samba")
+    found = sections(tmp_path / "samba", example)
     for share in shares_of(example):
         assert {name: found[share][name].lower() for name in FIXED} == FIXED
+
+
+@pytest.mark.parametrize("example", SHARES)
+def test_the_bridge_is_added_as_the_guide_says(tmp_path, example):
+    guide = (EXAMPLES / "README.md").read_text()
+    install_samba(tmp_path / "samba")
+    command, = re.findall(r"^    (printf .*smb-bridge.*)$", guide,
+                          re.MULTILINE)
+    run("/bin/sh", "-euc",
+        command.replace("/etc/samba", str(tmp_path / "samba")))
+    found = sections(tmp_path / "samba", example)
+    for share in shares_of(example):
+        assert found[share]["vfs objects"] == "gpfs"
+        assert found[share]["kernel share modes"].lower() == "yes"
 
 
 def test_no_comment_stands_behind_a_value():
@@ -110,26 +124,31 @@ def sessions(site):
 # ---- smb.conf
 
 
-def test_old_and_new_clients_share_one_postoffice(tmp_path):
+@pytest.fixture(scope="module")
+def plain_site():
+    with Deployed("smb.conf") as site:
+        yield site
+
+
+def test_old_and_new_clients_share_one_postoffice(plain_site, tmp_path):
     letter = tmp_path / "letter"
-    with Deployed("smb.conf") as site, \
-            Client(site.server.port, "MAIL", server="POSTOFFICE") as client:
+    with Client(plain_site.server.port, "MAIL", server="POSTOFFICE") as client:
         client.write_file(r"GLB\A.GLB", b"old")
-        code, said = smbclient(site, "mail", "-c",
+        code, said = smbclient(plain_site, "mail", "-c",
                                f'get GLB/A.GLB "{letter}"; '
                                f'put "{letter}" GLB/B.GLB')
         assert code == 0, said
         assert client.read_file(r"GLB\B.GLB") == b"old"
 
 
-def test_a_second_connection_of_a_machine_is_its_restart():
+def test_a_second_connection_of_a_machine_is_its_restart(plain_site):
     """What smb-aliases.conf has to be different for."""
-    with Deployed("smb.conf") as site:
-        before = Client(site.server.port, "mail", source="127.0.5.1")
-        before.create_new(r"P1\0000000E.0LK")
-        with Client(site.server.port, "mail", source="127.0.5.1") as client:
-            wait_until(lambda: is_cut(before), "the old connection ends")
-            client.create_new(r"P1\0000000E.0LK").close()
+    port = plain_site.server.port
+    before = Client(port, "mail", source="127.0.5.1")
+    before.create_new(r"P1\0000000E.0LK")
+    with Client(port, "mail", source="127.0.5.1") as client:
+        wait_until(lambda: is_cut(before), "the old connection ends")
+        client.create_new(r"P1\0000000E.0LK").close()
 
 
 def is_cut(client):

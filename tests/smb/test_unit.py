@@ -58,10 +58,11 @@ def units(tmp_path):
     (tmp_path / UNIT.name).write_text(UNIT.read_text().replace(
         "/usr/local/bin/pofs", program("fs/pofs")))
     for unit, example in (("smbd", "smbd-after-pofs.conf"),
+                          ("smbd", "smbd-with-bridge.conf"),
                           ("pofs@mail", "pofs-hub.conf")):
-        drop_in = tmp_path / f"{unit}.service.d" / "pofs.conf"
-        drop_in.parent.mkdir()
-        shutil.copy(EXAMPLES / example, drop_in)
+        drop_ins = tmp_path / f"{unit}.service.d"
+        drop_ins.mkdir(exist_ok=True)
+        shutil.copy(EXAMPLES / example, drop_ins)
     return tmp_path
 
 
