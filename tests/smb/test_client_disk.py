@@ -101,11 +101,11 @@ def test_a_client_finds_the_server_by_lmhosts(site, tmp_path):
 
 def test_each_test_that_the_notes_name_is_there():
     text = (EXAMPLES / "clients.md").read_text()
-    named = set(re.findall(r"`smb_(\w+)`", text))
-    here = pathlib.Path(__file__).parent
+    named = set(re.findall(r"`(smb|local)_(\w+)`", text))
+    tests = pathlib.Path(__file__).parents[1]
     assert named
-    for name in named:
-        assert (here / f"test_{name}.py").is_file(), name
+    for suite, name in named:
+        assert (tests / suite / f"test_{name}.py").is_file(), name
 
 
 def test_each_client_is_said_to_be_tested_or_not():
@@ -113,4 +113,4 @@ def test_each_client_is_said_to_be_tested_or_not():
     rows = [line.split("|")[1:-1] for line in lines if line.startswith("|")]
     assert len(rows) > 5
     for client, _, tested in rows[2:]:
-        assert "`smb_" in tested or "untested" in tested, client
+        assert re.search(r"`(smb|local)_|untested", tested), client
