@@ -12,6 +12,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / part) for part in ("demo", "smb", "mail", "mount")]
 
 from dosbox import DosBox, compile_for_dos  # noqa: E402
+from harness import Mount  # noqa: E402
 from history import History  # noqa: E402
 from postoffice import Office  # noqa: E402
 from solo import Solo  # noqa: E402
@@ -31,10 +32,33 @@ def dos_program(tmp_path_factory):
 
 
 @pytest.fixture
+def lock_wait_s():
+    """How long pofs lets a program wait for a lock, unless a test says
+    otherwise: @pytest.mark.parametrize("lock_wait_s", [1])."""
+    return 30
+
+
+@pytest.fixture
+def mount(store, lock_wait_s):
+    """The store, mounted. However slow the machine is, no open mailbag is taken
+    for idle."""
+    with Mount(store, "-o", "idle-open-s=3600",
+               "-o", f"lock-wait-s={lock_wait_s}") as made:
+        yield made
+
+
+@pytest.fixture
 def office(mount):
-    """A postoffice with the mailbags A and B; closed in the end by whoever
-    has it open."""
+    """A postoffice with the mailbags A and B."""
     return Office(mount.path / "PO")
+
+
+@pytest.fixture
+def plain(office):
+    """The path of a plain file."""
+    path = office.path / "GLB/NETWORK.GLB"
+    path.write_bytes(bytes(122))
+    return path
 
 
 class Starter:

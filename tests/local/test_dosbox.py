@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from harness import Mount, wait_until
+from harness import wait_until
 from local_client import CallError, refused
 from smb1 import Access, Deny, Error, Mode
 
@@ -20,21 +20,7 @@ LOCK_FILE = r"PO\P1\0000000E.0LK"
 INVALID_FUNCTION = 1
 
 
-@pytest.fixture
-def mount(store):
-    """Whoever waits for a lock does not wait long."""
-    with Mount(store, "-o", "lock-wait-s=1") as made:
-        yield made
-
-
-@pytest.fixture
-def plain(office):
-    """The path of a plain file."""
-    path = office.path / "GLB/NETWORK.GLB"
-    path.write_bytes(bytes(122))
-    return path
-
-
+@pytest.mark.parametrize("lock_wait_s", [1])
 def test_what_is_in_use_is_refused_with_other_errors(start, office, plain):
     program = start.dos()
     lock_file = os.open(office.lock_file("0000000E.0LK"),

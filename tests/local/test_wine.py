@@ -11,7 +11,7 @@ import signal
 
 import pytest
 
-from harness import Mount, run, wait_until
+from harness import run, wait_until
 from local_client import CallError, refused
 from postoffice import HEADER, MESSAGE, undone
 from smb1 import Access, Deny, Error, Mode
@@ -20,21 +20,6 @@ from wine import WINE
 KEY, MBG = r"PO\KEY\A.KEY", r"PO\MBG\A.MBG"
 PLAIN = r"PO\GLB\NETWORK.GLB"
 LOCK_FILE = r"PO\P1\0000000E.0LK"
-
-
-@pytest.fixture
-def mount(store):
-    """Whoever waits for a lock does not wait long."""
-    with Mount(store, "-o", "lock-wait-s=1") as made:
-        yield made
-
-
-@pytest.fixture
-def plain(office):
-    """The path of a plain file."""
-    path = office.path / "GLB/NETWORK.GLB"
-    path.write_bytes(bytes(122))
-    return path
 
 
 # ---- locks ------------------------------------------------------------------
@@ -83,6 +68,7 @@ def test_deny_modes_of_plain_files_do_not_reach_other_prefixes(start):
         start.windows().open(PLAIN, deny=Deny.ALL).close()
 
 
+@pytest.mark.parametrize("lock_wait_s", [1])
 @pytest.mark.usefixtures("office")
 def test_a_mailbag_in_use_is_a_sharing_violation_in_the_end(start):
     with start.windows().open(KEY, deny=Deny.NONE), \
@@ -90,6 +76,7 @@ def test_a_mailbag_in_use_is_a_sharing_violation_in_the_end(start):
         start.windows().open(MBG)
 
 
+@pytest.mark.parametrize("lock_wait_s", [1])
 @pytest.mark.usefixtures("office")
 def test_one_process_files_are_one_programs(start):
     with start.windows().open(r"PO\GLB\CONTROL.GLB", deny=Deny.NONE), \
