@@ -179,8 +179,14 @@ recover(Store *store)
 	if (kv_reopen(store->kv, &is_settled) < 0 ||
 	    commit_take_base(store) < 0)
 		return KV_UNKNOWN;
+	if (store->seq == before + 1 && !is_settled) {
+		/* It is there, but a power cut might take it away again. */
+		g_clear_pointer(&store->base, kv_snapshot_end);
+		store->seq = before;
+		return KV_UNKNOWN;
+	}
 	if (store->seq == before + 1)
-		return is_settled ? KV_COMMITTED : KV_UNKNOWN;
+		return KV_COMMITTED;
 	return store->seq == before ? KV_IO : KV_REFUSED;
 }
 

@@ -18,6 +18,7 @@ struct KvFaultDisk {
 	uint64_t calls;
 	uint64_t commits;
 	unsigned bad_reopens;
+	bool is_unsettled; /* what the next reopen tells */
 	bool is_broken;
 	bool is_hidden;
 	GCond cond;    /* is_held or held has changed */
@@ -94,6 +95,7 @@ kv_fault_plan(KvFaultDisk *disk, KvFaultKind kind, uint64_t at)
 	disk->kind = kind;
 	disk->at = at;
 	disk->calls = 0;
+	disk->is_unsettled = false;
 	g_mutex_unlock(&disk->lock);
 }
 
@@ -349,6 +351,7 @@ commit(KvFault *fault, const KvBatch *batch)
 	if (kind != KV_FAULT_UNKNOWN_LOST)
 		apply(disk, batch);
 	fault->is_finished = kind != KV_FAULT_NONE;
+	disk->is_unsettled = kind == KV_FAULT_UNSETTLED;
 	return kind == KV_FAULT_NONE ? KV_COMMITTED : KV_UNKNOWN;
 }
 
@@ -387,7 +390,8 @@ fault_reopen(Kv *kv, bool *ret_is_settled)
 		disk->bad_reopens--;
 	if (fault->is_finished)
 		return -EIO;
-	*ret_is_settled = true;
+	*ret_is_settled = !disk->is_unsettled;
+	disk->is_unsettled = false;
 	return 0;
 }
 

@@ -21,6 +21,8 @@ typedef enum KvFaultKind {
 	KV_FAULT_NOSPACE, /* a commit finds no room; other calls are well */
 	KV_FAULT_UNKNOWN_DONE, /* a commit fails, but is there after a reopen */
 	KV_FAULT_UNKNOWN_LOST, /* a commit fails, and is not */
+	KV_FAULT_UNSETTLED,    /* a commit fails, is there after a reopen, and
+	                     * nobody knows whether it is on disk */
 	KV_FAULT_KINDS,
 } KvFaultKind;
 

@@ -207,7 +207,7 @@ judge(Store *store, const Told *told, KvFaultKind kind)
 	assert_int_equal(has(store, "one"), has(store, "two"));
 	if (told->commit == 0)
 		assert_true(has(store, "one"));
-	else if (kind != KV_FAULT_UNKNOWN_DONE)
+	else if (kind != KV_FAULT_UNKNOWN_DONE && kind != KV_FAULT_UNSETTLED)
 		assert_false(has(store, "one"));
 	if (told->checkpoint == 0)
 		assert_true(has(store, "checkpointed"));
@@ -308,6 +308,38 @@ a_dead_disk_acknowledges_nothing_and_comes_back(void **state)
 	assert_false(has(store, "transaction"));
 	assert_int_equal(add(store_plain(store), "after"), 0);
 	assert_int_equal(store_close(store), 0);
+}
+
+/* Whether call number @at was a commit. That may turn out to be there. */
+static bool
+is_not_acknowledged(uint64_t at)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	Store *store = NULL;
+	StoreTxn *txn = NULL;
+	int r;
+
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open(disk, &store), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
+	assert_int_equal(add(txn, "transaction"), 0);
+	kv_fault_plan(disk, KV_FAULT_UNSETTLED, at);
+	r = store_txn_commit_wait(&txn);
+	assert_true(r == 0 || r == -EIO);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_true(has(store, "transaction"));
+	assert_int_equal(store_close(store), 0);
+	return r < 0;
+}
+
+static void
+what_may_not_be_on_disk_is_not_acknowledged(void **state)
+{
+	uint64_t at = 1;
+
+	while (!is_not_acknowledged(at))
+		assert_true(++at < 100);
 }
 
 static void
@@ -431,6 +463,7 @@ main(void)
 		cmocka_unit_test(every_call_may_fail_in_every_way),
 		cmocka_unit_test(
 			a_dead_disk_acknowledges_nothing_and_comes_back),
+		cmocka_unit_test(what_may_not_be_on_disk_is_not_acknowledged),
 		cmocka_unit_test(a_disk_that_comes_back_is_noticed_unasked),
 		cmocka_unit_test(what_room_there_is_may_be_unknown),
 		cmocka_unit_test(who_opened_it_is_told_when_it_begins_to_ail),
