@@ -109,6 +109,9 @@ disk_close(Disk *disk)
 	g_hash_table_unref(disk->nodes);
 	g_tree_unref(disk->names);
 	g_array_unref(disk->name_changes);
+	/* A state that is still shown stays. */
+	for (guint i = 0; i < disk->undo->len; i++)
+		g_free(g_array_index(disk->undo, DiskUndo, i).bytes);
 	g_array_unref(disk->undo);
 	g_free(disk->scratch);
 	g_free(disk);

@@ -157,6 +157,8 @@ def test_a_cut_while_it_recovers_from_a_cut(disk, seed, names):
                 for subject, (acked, begun) in promised.items():
                     for number, at in enumerate(range(acked, begun + 1)):
                         log.begin(subject, number, steps[subject, at])
+                # From here on it is judged.
+                for subject in promised:
                     log.acknowledge(subject, 0)
             again = StoreAt(other.path / "store")
             with mounted(other, again):
