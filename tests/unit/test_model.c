@@ -488,13 +488,11 @@ step(Walk *w)
 	ModelNode *file = model_any_file(w->model, w->rand);
 	int choice = g_rand_int_range(w->rand, 0, 100);
 
-	if (w->is_strict && w->txn == NULL)
-		step_transaction(w);
-	else if (choice == 0)
+	if (choice == 0)
 		step_reopen(w);
 	else if (choice < 3)
 		assert_int_equal(store_sync_wait(w->test->store), 0);
-	else if (choice < 8)
+	else if (choice < 8 || (w->is_strict && w->txn == NULL))
 		step_transaction(w);
 	else if (choice < 30 || (choice >= 52 && file == NULL))
 		step_add(w, dir);
