@@ -35,6 +35,7 @@ _poctl_options()
 	"trace start") echo "--peer $common" ;;
 	"trace show") echo "--follow $common" ;;
 	"quarantine list" | "quarantine show") echo "--iso $common" ;;
+	set-owners) echo "--config --dry-run --snapshot $common" ;;
 	undo) echo "--config --dry-run --snapshot $common" ;;
 	*) echo "$common" ;;
 	esac
@@ -81,7 +82,7 @@ _poctl()
 	if ((COMP_CWORD == 1)); then
 		words="backup break check create diff explain export import learn locks
 			log message metrics purge-orphans quarantine queue rebuild
-			repair requeue reset restore sessions set-counter show stat status
+			repair requeue reset restore sessions set-counter set-owners show stat status
 			top trace undo verify --help --version"
 	elif ((COMP_CWORD < store)); then
 		words="discard list restore show"

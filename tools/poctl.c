@@ -56,6 +56,8 @@ static const ToolCommand commands[] = {
 	  tool_rebuild },
 	{ "requeue", "STORE MAILBAG RECORD", "Queue a deleted message again.",
 	  tool_requeue },
+	{ "set-owners", "STORE MESSAGE",
+	  "Have a message count an owner for each header.", tool_set_owners },
 	{ "set-counter", "STORE", "Set the numbers for new files.",
 	  tool_set_counter },
 	{ "purge-orphans", "STORE", "Remove messages in no mailbag.",

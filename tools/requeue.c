@@ -4,9 +4,9 @@
 
 #include <glib.h>
 
-#include "store/format/mai.h"
 #include "store/format/name.h"
 #include "tools/apply.h"
+#include "tools/owner_count.h"
 #include "tools/past.h"
 #include "tools/record_list.h"
 #include "tools/tool.h"
@@ -120,28 +120,17 @@ file_expect(const Requeue *requeue, FormatNameKind kind, StoreEdits *edits,
 static int
 owner_add(const Requeue *requeue, StoreEdits *edits, GError **error)
 {
-	g_autofree char *path =
-		format_name_path(FORMAT_NAME_MAI, requeue->stem);
-	g_autoptr(GBytes) head = NULL;
-	g_autoptr(GBytes) bytes = NULL;
-	uint8_t data[FORMAT_MAI_LIST_OFFSET] = { 0 };
+	const ToolOffice *office = requeue->from->office;
 	uint16_t owners;
-	gsize size;
 	int r;
 
-	r = tool_office_read(requeue->from->office, path, sizeof data, &head);
-	if (r < 0)
-		return tool_fail(error, r, "%s: %s", path, g_strerror(-r));
-	size = g_bytes_get_size(head);
-	memcpy(data, g_bytes_get_data(head, NULL), size);
-	if (format_mai_owners(data, size, &owners) < 0 || owners == UINT16_MAX)
-		return tool_fail(error, -EINVAL, "%s has no count of owners",
-		                 path);
-
-	(void)format_mai_set_owners(data, size, (uint16_t)(owners + 1));
-	bytes = g_bytes_new(data + FORMAT_MAI_OWNERS_OFFSET, sizeof owners);
-	return tool_apply_add(edits, requeue->from->office, STORE_EDIT_PATCH,
-	                      path, FORMAT_MAI_OWNERS_OFFSET, bytes, error);
+	r = tool_owner_count_read(office, requeue->stem, &owners, error);
+	if (r == 0 && owners == UINT16_MAX)
+		return tool_fail(error, -EINVAL, "%s has too many owners",
+		                 requeue->stem);
+	return r < 0 ? r
+	             : tool_owner_count_add(edits, office, requeue->stem,
+	                                    (uint16_t)(owners + 1), error);
 }
 
 /* Has @record of @mailbag be live. */

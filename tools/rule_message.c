@@ -137,8 +137,13 @@ check_owners(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 			ownership == TOOL_OWNERSHIP_MORE
 				? TOOL_NOTE
 				: tool_finding_if_live(inquiry, TOOL_ERROR),
-			stem, NULL, "it counts %s, but has %s: %s", owners,
-			headers, tool_ownership_text(ownership));
+			stem,
+			ownership == TOOL_OWNERSHIP_MORE
+				? NULL
+				: tool_mend_mailbag(inquiry, "set-owners",
+		                                    stem),
+			"it counts %s, but has %s: %s", owners, headers,
+			tool_ownership_text(ownership));
 }
 
 int

@@ -120,6 +120,7 @@ ToolExit tool_reset(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_rebuild(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_requeue(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_set_counter(const ToolCommand *self, char **argv, GError **error);
+ToolExit tool_set_owners(const ToolCommand *self, char **argv, GError **error);
 ToolExit tool_purge_orphans(const ToolCommand *self, char **argv,
                             GError **error);
 ToolExit tool_learn(const ToolCommand *self, char **argv, GError **error);

@@ -35,6 +35,7 @@ COMMANDS = {
     "restore": 2,
     "sessions": 1,
     "set-counter": 1,
+    "set-owners": 2,
     "show": 2,
     "stat": 1,
     "status": 1,

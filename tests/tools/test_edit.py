@@ -77,7 +77,8 @@ def refuses_and_keeps(store, status, *arguments):
 
 @pytest.mark.parametrize("arguments", [
     ("reset", "STORE", BAG), ("rebuild", "STORE", BAG),
-    ("requeue", "STORE", BAG, "0"), ("set-counter", "--auto", "STORE"),
+    ("requeue", "STORE", BAG, "0"), ("set-owners", "STORE", "00000066"),
+    ("set-counter", "--auto", "STORE"),
     ("purge-orphans", *AGE, "STORE")], ids=lambda words: words[0])
 def test_a_dry_run_changes_nothing(tree, arguments):
     tree.message()
@@ -85,6 +86,8 @@ def test_a_dry_run_changes_nothing(tree, arguments):
     tree.put(BAG, "two", "00000099")
     tree.delete(BAG, 1)
     tree.message("00000077")
+    tree.message("00000066", owners=0)
+    tree.put("SYSTEM", "three", "00000066")
     tree.write(CONTROL, bytes(8))
     store = tree.store()
     before = Files(store)
@@ -273,6 +276,29 @@ def test_set_counter_wants_a_number(tree):
         refuses(USAGE, "set-counter", "--letter", number, store)
         refuses(USAGE, "set-counter", "--mailbag", number, store)
     assert Files(store) == before
+
+
+# ---- set-owners -------------------------------------------------------------
+
+def test_a_message_counts_its_headers(tree):
+    tree.deliver(BAG, "one")
+    tree.put("SYSTEM", "two")
+    tree.delete("SYSTEM", tree.put("SYSTEM", "deleted"))
+    store = tree.store()
+    assert says("set-owners", store, STEM) == [
+        f"Message {STEM} counts 2 owners (it was 1; assumed)."]
+    assert Files(store)[tree.mai(STEM)][0x0B:0x0D] == b"\2\0"
+    assert not changes(store, "set-owners", store, STEM)
+
+
+def test_a_count_that_is_higher_stays(tree):
+    tree.deliver(BAG, "one", owners=7)
+    store = tree.store()
+    assert not changes(store, "set-owners", store, STEM)
+    assert "No such file" in refuses_and_keeps(
+        store, FAILED, "set-owners", store, OTHER)
+    assert "is no message's number" in refuses_and_keeps(
+        store, USAGE, "set-owners", store, "first")
 
 
 # ---- purge-orphans ----------------------------------------------------------
