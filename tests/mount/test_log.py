@@ -5,6 +5,8 @@ import errno
 import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ import pytest
 
 from actor import Actor
 from events import events, parse
-from harness import Mount, fails_with, program, run, tool, wait_until
+from harness import DEADLINE_S, Mount, fails_with, program, run, tool, wait_until
 from postoffice import Office, deliver, undone
 
 FS = pathlib.Path(__file__).resolve().parents[2] / "fs"
@@ -102,6 +104,32 @@ def test_the_journal_is_told_the_priority_and_a_person_the_reason(tmp_path):
     assert "no store" in parse(said[3:-1])["reason"]
     person = run(*command, check=False).stderr
     assert person == f"pofs: {parse(said[3:-1])['reason']}\n"
+
+
+BACKGROUND = """
+mount --bind /dev "$1/dev" && mount -t tmpfs -o mode=755 tmpfs /dev || exit
+for name in fuse null zero urandom; do
+	touch /dev/$name && mount --bind "$1/dev/$name" /dev/$name || exit
+done
+ln -s "$1/log" /dev/log && exec "$2" "$3" "$1/mount"
+"""
+"""Starts it where /dev has no log but the test's own."""
+
+
+def test_in_the_background_the_system_log_is_told(store, tmp_path):
+    for name in ("dev", "mount"):
+        (tmp_path / name).mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        log.settimeout(DEADLINE_S)
+        run(tool("unshare"), "--mount", tool("bash"), "-c", BACKGROUND, "bash",
+            tmp_path, program("fs/pofs"), store.path)
+        os.kill(store.writer_pid, signal.SIGTERM)
+        said = [log.recv(4096).decode() for _ in range(3)]
+    # The facility of daemons, and the priority of the event.
+    assert all(line.startswith("<29>") for line in said), said
+    assert [parse(line.split("]: ")[1])["event"] for line in said] == [
+        "ready", "stopping", "stopped"]
 
 
 # ---- clients ----------------------------------------------------------------
