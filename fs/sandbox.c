@@ -143,8 +143,11 @@ static const int ALLOWED[] = {
 	SCMP_SYS(rt_sigsuspend),
 	SCMP_SYS(rt_sigtimedwait),
 	SCMP_SYS(sched_getaffinity),
+	/* GLib's pools give their threads what their maker has. */
+	SCMP_SYS(sched_getattr),
 	SCMP_SYS(sched_getparam),
 	SCMP_SYS(sched_getscheduler),
+	SCMP_SYS(sched_setattr),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(set_robust_list),
 	SCMP_SYS(set_tid_address),
