@@ -159,6 +159,13 @@ def test_systemd_accepts_the_unit_where_it_is(prefix):
     assert "\nExecStart=/usr/local/bin/pofs " in unit
 
 
+def test_the_bridge_is_where_smbd_is_told_to_look(prefix):
+    drop_in = (prefix / "share/doc/pofs/examples/smbd-with-bridge.conf")
+    place = drop_in.read_text().split("LD_LIBRARY_PATH=")[1].strip()
+    bridge = prefix / os.path.relpath(place, "/usr/local") / "libgpfs.so"
+    assert bridge.is_file()
+
+
 # ---- mount(8) ---------------------------------------------------------------
 
 

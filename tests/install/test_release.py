@@ -106,10 +106,11 @@ def options_of(build):
 
 
 def programs_of(build):
-    """Every program of a build, by its name there."""
+    """Every program and module of a build, by its name there."""
     return {os.path.relpath(name, build): name
             for target in introspect(build, "--targets")
-            if target["type"] == "executable" for name in target["filename"]}
+            if target["type"] in ("executable", "shared module")
+            for name in target["filename"]}
 
 
 def compiler_of(build):
@@ -133,11 +134,13 @@ def test_a_tarball_builds_and_passes_its_tests(tarball, tmp_path):
     # tarball's, too; what is left are those that look at sources.
     ours, theirs = programs_of(build_dir()), programs_of(build)
     assert set(ours) == set(theirs)
-    assert {"fs/pofs", "tools/poctl", "tests/unit/test_store"} <= set(ours)
+    assert {"fs/pofs", "fs/bridge/libgpfs.so", "tools/poctl",
+            "tests/unit/test_store"} <= set(ours)
     for name, path in ours.items():
         assert pathlib.Path(path).read_bytes() == \
             pathlib.Path(theirs[name]).read_bytes(), name
     run(tool("meson"), "test", "-C", build, "--no-rebuild",
         "--suite", "source", "--suite", "fuzz")
-    unit = (build / "fs/pofs@.service").read_text()
-    assert "\nExecStart=/usr/bin/pofs " in unit
+    for name in ("fs/pofs@.service", "fs/bridge/smbd-with-bridge.conf"):
+        text = (build / name).read_text()
+        assert "/usr/" in text and "/usr/local" not in text
