@@ -153,6 +153,25 @@ deed_thread(void)
 	       pthread_join(thread, &said) == 0 && said == &value;
 }
 
+static void
+note(void *data, void *user_data)
+{
+	(void)data;
+	*(bool *)user_data = true;
+}
+
+/* GLib gives its threads the priority of the one that asks for them. */
+static bool
+deed_pool(void)
+{
+	bool noted = false;
+	GThreadPool *pool = g_thread_pool_new(note, &noted, 1, FALSE, NULL);
+
+	g_thread_pool_push(pool, pool, NULL);
+	g_thread_pool_free(pool, FALSE, TRUE);
+	return noted;
+}
+
 static bool
 deed_file(void)
 {
@@ -176,6 +195,7 @@ static void
 what_serving_needs_is_there(void **state)
 {
 	assert_int_equal(fate_of(deed_thread), 0);
+	assert_int_equal(fate_of(deed_pool), 0);
 	assert_int_equal(fate_of(deed_file), 0);
 	assert_int_equal(fate_of(deed_words), 0);
 }
