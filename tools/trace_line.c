@@ -177,9 +177,9 @@ add_records(GString *text, GHashTable *words)
 static char *
 detail_text(GHashTable *words)
 {
-	static const char *const names[] = { "how",  "lock", "offset",
-		                             "size", "type", "waits",
-		                             "to",   "time", "mode" };
+	static const char *const names[] = { "how",  "lock",   "offset", "size",
+		                             "type", "waits",  "to",     "time",
+		                             "mode", "access", "deny" };
 	GString *text = g_string_new(NULL);
 	size_t i;
 

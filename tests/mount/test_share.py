@@ -139,15 +139,32 @@ def test_the_lock_is_kept_until_the_close(a, b, office):
     assert office.mbg("A").read_bytes() == b""
 
 
+def session_of(actor, store):
+    """Its number, as the administrator is told."""
+    told = poctl("sessions", "--json", store.path).stdout
+    number, = [row["id"] for row in json.loads(told)["sessions"]
+               if row["pid"] == actor.pid]
+    return number
+
+
+def test_a_declaration_is_traced(a, path, shared_mount):
+    store = shared_mount.store
+    fd = a.call("os.open", path, os.O_RDWR)
+    session = session_of(a, store)
+    poctl("trace", "start", store.path, session)
+    a.call("test_share.declare", fd, READ | WRITE, READ)
+    poctl("trace", "stop", store.path, session)
+    told = poctl("trace", "show", store.path, session).stdout
+    line, = [line for line in told.splitlines() if " share " in line]
+    assert path.name in line and "access=read+write deny=read " in line
+
+
 def test_breaking_a_session_ends_its_mode(a, office, shared_mount):
     fd = a.call("os.open", office.key("A"), os.O_RDONLY)
     a.call("test_share.declare", fd, READ, READ | WRITE)
     with fails_with(errno.ETXTBSY):
         os.open(office.key("A"), os.O_RDONLY)
-    told = poctl("sessions", "--json", shared_mount.store.path).stdout
-    session, = [row["id"] for row in json.loads(told)["sessions"]
-                if row["pid"] == a.pid]
-    poctl("break", shared_mount.store.path, session)
+    poctl("break", shared_mount.store.path, session_of(a, shared_mount.store))
     assert office.key("A").read_bytes() == bytes(560)
     with fails_with(errno.EIO):
         a.call("test_share.declare", fd, READ, READ | WRITE)
