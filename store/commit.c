@@ -539,24 +539,11 @@ reap(Store *store)
 	return orphan_reap(store, budget) && is_done;
 }
 
-/* Unlocks meanwhile. */
-static void
-tell_ailing(Store *store)
-{
-	if (store->options.ailing == NULL)
-		return;
-
-	g_mutex_unlock(&store->lock);
-	store->options.ailing(store->options.ailing_data);
-	g_mutex_lock(&store->lock);
-}
-
 /* One round: reap, take, freeze, write, thaw, answer. */
 void
 commit_round(Store *store)
 {
 	CommitGroup group = { .store = store };
-	bool was_well = store->health == STORE_HEALTHY;
 	bool is_reaped = true;
 	int r = -EIO;
 
@@ -582,8 +569,6 @@ commit_round(Store *store)
 	store->is_urgent = r == 0 && !is_reaped;
 	store->room = 0;
 	answer(&group);
-	if (was_well && store->health != STORE_HEALTHY)
-		tell_ailing(store);
 }
 
 void

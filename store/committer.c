@@ -30,6 +30,23 @@ wait_for_work(Store *store)
 	}
 }
 
+/* One round, and tells who opened the store when it begins to ail; unlocks
+ * meanwhile. */
+static void
+round_run(Store *store)
+{
+	bool was_well = store->health == STORE_HEALTHY;
+
+	commit_round(store);
+	if (!was_well || store->health == STORE_HEALTHY ||
+	    store->options.ailing == NULL)
+		return;
+
+	g_mutex_unlock(&store->lock);
+	store->options.ailing(store->options.ailing_data);
+	g_mutex_lock(&store->lock);
+}
+
 static void *
 committer_main(void *user_data)
 {
@@ -37,10 +54,10 @@ committer_main(void *user_data)
 
 	STORE_LOCK(store);
 	while (wait_for_work(store))
-		commit_round(store);
+		round_run(store);
 	/* What is still to be erased takes more than one. */
 	do
-		commit_round(store);
+		round_run(store);
 	while (store->is_urgent || store->waiters.length > 0);
 	return NULL;
 }
