@@ -102,7 +102,7 @@ tool_severity_text(ToolSeverity severity)
 		[TOOL_NOTE] = "note",
 		[TOOL_SUSPICIOUS] = "suspicious",
 		[TOOL_WARNING] = "warning",
-		[TOOL_ERROR] = "error",
+		[TOOL_FAULT] = "error",
 	};
 
 	return texts[severity];

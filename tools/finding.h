@@ -10,7 +10,7 @@ typedef enum ToolSeverity {
 	TOOL_NOTE,       /* worth knowing; nothing is wrong */
 	TOOL_SUSPICIOUS, /* wrong if what is assumed is right */
 	TOOL_WARNING,    /* mail may get stuck or stay behind */
-	TOOL_ERROR,      /* mail is damaged, or programs will fail */
+	TOOL_FAULT,      /* mail is damaged, or programs will fail */
 } ToolSeverity;
 
 /** Something that a rule found in a postoffice. */

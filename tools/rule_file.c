@@ -138,7 +138,7 @@ check_counters(const ToolInquiry *inquiry, const FormatControl *control)
 	print_counter(sentence, &letters, "messages");
 	if (sentence->len > 0)
 		tool_finding_add(
-			inquiry, TOOL_ERROR, "GLB/CONTROL.GLB",
+			inquiry, TOOL_FAULT, "GLB/CONTROL.GLB",
 			tool_mend_office(inquiry, "set-counter --auto"),
 			"%snumbers will be given out twice", sentence->str);
 }
@@ -158,7 +158,7 @@ tool_rule_file_control(const ToolInquiry *inquiry)
 	size = bytes != NULL ? g_bytes_get_size(bytes) : 0;
 	if (size < FORMAT_CONTROL_SIZE) {
 		tool_finding_add(
-			inquiry, TOOL_ERROR, "GLB/CONTROL.GLB",
+			inquiry, TOOL_FAULT, "GLB/CONTROL.GLB",
 			tool_mend_office(inquiry, "set-counter --auto"),
 			"the counters %s: no mail can be written",
 			bytes == NULL ? "are not there" : "are cut off");
@@ -181,7 +181,7 @@ tool_rule_file_place(const ToolInquiry *inquiry)
 		const ToolFile *file = &g_array_index(all, ToolFile, i);
 
 		if (file->is_misplaced)
-			tool_finding_add(inquiry, TOOL_ERROR, file->path, NULL,
+			tool_finding_add(inquiry, TOOL_FAULT, file->path, NULL,
 			                 "it is not in the directory of its "
 			                 "last digit, where programs look: "
 			                 "move it there");
@@ -211,7 +211,7 @@ check_size(const ToolInquiry *inquiry, const ToolFile *file)
 		return;
 	}
 	wanted = format_size_text(rule);
-	tool_finding_add(inquiry, TOOL_ERROR, file->path, NULL,
+	tool_finding_add(inquiry, TOOL_FAULT, file->path, NULL,
 	                 "it has %" G_GUINT64_FORMAT
 	                 " bytes, not %s; bring it back from a backup",
 	                 file->size, wanted);
@@ -239,7 +239,7 @@ check_access(const ToolInquiry *inquiry)
 	}
 	if (!format_size_access_agrees(attr[0].size, attr[1].size,
 	                               attr[2].size))
-		tool_finding_add(inquiry, TOOL_ERROR, paths[0], NULL,
+		tool_finding_add(inquiry, TOOL_FAULT, paths[0], NULL,
 		                 "ACCESS.GLB, ACCESS2.GLB and ACCESS3.GLB do "
 		                 "not have the same number of users");
 	return 0;
@@ -327,7 +327,7 @@ tool_rule_file_directory(const ToolInquiry *inquiry)
 		    !g_hash_table_contains(inquiry->census->files->directories,
 		                           item->path))
 			tool_finding_add(inquiry,
-			                 is_vital(item->path) ? TOOL_ERROR
+			                 is_vital(item->path) ? TOOL_FAULT
 			                                      : TOOL_WARNING,
 			                 item->path, NULL,
 			                 "the directory is not there: make it, "

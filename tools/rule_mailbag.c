@@ -29,7 +29,7 @@ check_size(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	if (attr->node == 0 || rule == NULL)
 		return true;
 	wanted = format_size_text(rule);
-	tool_finding_add(inquiry, TOOL_ERROR, mailbag->name,
+	tool_finding_add(inquiry, TOOL_FAULT, mailbag->name,
 	                 tool_mend_mailbag(inquiry, command, mailbag->name),
 	                 "%s has %" G_GUINT64_FORMAT " bytes, not %s", path,
 	                 attr->size, wanted);
@@ -64,7 +64,7 @@ check_pair(const ToolInquiry *inquiry, const ToolMailbag *mailbag)
 	if (has_key && mailbag->mbg.node != 0)
 		return;
 	tool_finding_add(
-		inquiry, TOOL_ERROR, mailbag->name,
+		inquiry, TOOL_FAULT, mailbag->name,
 		tool_mend_mailbag(inquiry, "reset --force", mailbag->name),
 		"%s is there, but not %s", has_key ? "the KEY" : "the MBG",
 		has_key ? "the MBG" : "the KEY");
@@ -75,7 +75,7 @@ static void
 check_presence(const ToolInquiry *inquiry, const char *name, const char *whose)
 {
 	if (tool_census_mailbag(inquiry->census, name) == NULL)
-		tool_finding_add(inquiry, TOOL_ERROR, name, NULL,
+		tool_finding_add(inquiry, TOOL_FAULT, name, NULL,
 		                 "the mailbag of %s is not there: bring it "
 		                 "back (restore --at, or a backup)",
 		                 whose);
@@ -185,7 +185,7 @@ tool_rule_mailbag_full(const ToolInquiry *inquiry)
 			tool_finding_if_live(
 				inquiry, mailbag->live < FORMAT_KEY_RECORDS_MAX
 						 ? TOOL_WARNING
-						 : TOOL_ERROR),
+						 : TOOL_FAULT),
 			mailbag->name, NULL,
 			"%u of %u records are live: the mailbag is %s; delete "
 			"some of its mail",

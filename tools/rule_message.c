@@ -64,7 +64,7 @@ check_torn(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	if (!message->is_checked || verdict == FORMAT_MAI_EMPTY ||
 	    verdict >= FORMAT_MAI_NO_TEXT)
 		return;
-	tool_finding_add(inquiry, is_certain ? TOOL_ERROR : TOOL_SUSPICIOUS,
+	tool_finding_add(inquiry, is_certain ? TOOL_FAULT : TOOL_SUSPICIOUS,
 	                 stem, NULL,
 	                 "the MAI is %s: it was not written as a whole; bring "
 	                 "it back (restore --at, or a backup), or delete it",
@@ -90,7 +90,7 @@ check_empty(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	                                        TOOL_CENSUS_CYCLE_S)))
 		return;
 	tool_finding_add(
-		inquiry, is_named ? TOOL_ERROR : TOOL_WARNING, stem,
+		inquiry, is_named ? TOOL_FAULT : TOOL_WARNING, stem,
 		is_named ? NULL
 			 : tool_mend_purge(inquiry, message->file, 30, ""),
 		"the MAI is empty: the disk was full, or its file had no "
@@ -136,7 +136,7 @@ check_owners(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 			inquiry,
 			ownership == TOOL_OWNERSHIP_MORE
 				? TOOL_NOTE
-				: tool_finding_if_live(inquiry, TOOL_ERROR),
+				: tool_finding_if_live(inquiry, TOOL_FAULT),
 			stem,
 			ownership == TOOL_OWNERSHIP_MORE
 				? NULL

@@ -93,7 +93,7 @@ check_envelope(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	    !read_number(record, &number) ||
 	    tool_file_find(inquiry->census->files->envelopes, number) != NULL)
 		return;
-	add_finding(inquiry, TOOL_ERROR, mailbag, record->number,
+	add_finding(inquiry, TOOL_FAULT, mailbag, record->number,
 	            "P1/%08X.P1 is missing: the header stays, and is reported "
 	            "as [021]; the mail may have been delivered",
 	            number);
@@ -116,7 +116,7 @@ check_message(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	if (!read_number(record, &number) ||
 	    tool_file_find(inquiry->census->files->messages, number) != NULL)
 		return;
-	add_finding(inquiry, TOOL_ERROR, mailbag, record->number,
+	add_finding(inquiry, TOOL_FAULT, mailbag, record->number,
 	            "its message %08X is missing: it cannot be read or sent "
 	            "([016])",
 	            number);
@@ -146,7 +146,7 @@ check_header(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 		                       format_mbg_fault_text(left));
 	add_finding(inquiry,
 	            faults == FORMAT_MBG_ODD_SUBJECT ? TOOL_SUSPICIOUS
-	                                             : TOOL_ERROR,
+	                                             : TOOL_FAULT,
 	            mailbag, record->number, "%s", sentence->str);
 }
 
@@ -207,7 +207,7 @@ check_number(const ToolInquiry *inquiry, const ToolReference *references,
 			continue;
 		format_stem_print(first->message, stem);
 		tool_finding_add(
-			inquiry, tool_finding_if_live(inquiry, TOOL_ERROR),
+			inquiry, tool_finding_if_live(inquiry, TOOL_FAULT),
 			stem, NULL,
 			"live headers of different subjects name this message: "
 			"its number was given out twice; one text is lost, and "
@@ -255,7 +255,7 @@ tool_rule_record_duplicate(const ToolInquiry *inquiry)
 			continue;
 		if (last != NULL && last->message == reference->message &&
 		    last->mailbag == reference->mailbag)
-			add_finding(inquiry, TOOL_ERROR, mailbag,
+			add_finding(inquiry, TOOL_FAULT, mailbag,
 			            reference->record,
 			            "message %08X is in this mailbag already, "
 			            "as record %u",
