@@ -22,6 +22,8 @@ def check(store, *arguments):
     result = json.loads(done.stdout)
     assert result["findings"] == []
     found = {row["id"]: row for row in result["mail"]}
+    assert {row["severity"] for row in found.values()} <= {
+        "note", "suspicious", "warning", "error"}
     wrong = {name: row for name, row in found.items()
              if row["severity"] != "note"}
     assert result["count"] == len(wrong)
