@@ -67,6 +67,11 @@ def test_a_plain_number_is_explained_for_all_who_use_it(store):
     assert kinds == {"mail error", "notice", "warning"}
 
 
+def test_a_number_of_one_kind_is_explained_for_that(store):
+    told = json.loads(poctl("explain", "--json", store.path, "[008]").stdout)
+    assert [row["code"] for row in told["codes"]] == ["[008]"]
+
+
 def test_what_nobody_explains_is_said_to_be_so(store):
     error, = explain(store.path, "[027]")["codes"]
     assert not error["explained"] and "cause" not in error
@@ -159,6 +164,9 @@ def test_an_error_leads_to_who_did_what(office):
     text = poctl("explain", store.path).stdout
     assert "first, changed /MBG/00000001.MBG; undone: it went away" in text
     assert "poctl show STORE" in text
+    # Advice is given once.
+    assert text.count("DOS error 32") == 3
+    assert text.count("Cause:  Another program") == 1
     refuses(USAGE, "explain", "--window", "-1", store.path)
 
 
