@@ -154,6 +154,8 @@ static const int ALLOWED[] = {
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(tgkill),
 	SCMP_SYS(time),
+	SCMP_SYS(wait4),
+	SCMP_SYS(waitid),
 	/* Who and where we are. */
 	SCMP_SYS(arch_prctl),
 	SCMP_SYS(getegid),
@@ -176,6 +178,11 @@ static const int ALLOWED[] = {
 	/* What was mounted, should the launcher be gone (launch.c). */
 	SCMP_SYS(umount2),
 };
+
+#define NAMESPACES                                                     \
+	((scmp_datum_t)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
+	                CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
+	                CLONE_NEWNET))
 
 /* The number and group of an ioctl, without the size of its argument. */
 #define IOCTL_WHICH 0xffffU
@@ -200,12 +207,13 @@ forms_allow(scmp_filter_ctx filter)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket),
 		                     1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 
-	/* Threads, but no processes. Of clone3() a filter sees no flags; the C
-	 * library goes back to clone(). */
+	/* Threads, and the child that reads a doubtful database (kv_lmdb_env.c),
+	 * but no namespaces. Of clone3() a filter sees no flags; the C library
+	 * goes back to clone(). */
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-		                     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD,
-		                             CLONE_THREAD));
+		r = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+			SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES, 0));
 	return r;
 }
 

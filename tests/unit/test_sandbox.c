@@ -67,9 +67,9 @@ deed_execute(void)
 }
 
 static bool
-deed_fork(void)
+deed_fork_namespace(void)
 {
-	return fork() >= 0;
+	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) >= 0;
 }
 
 static bool
@@ -125,7 +125,7 @@ static void
 what_an_intruder_would_need_is_not_there(void **state)
 {
 	assert_impossible("exec", deed_execute);
-	assert_impossible("fork", deed_fork);
+	assert_impossible("clone", deed_fork_namespace);
 	assert_impossible("ptrace", deed_trace);
 	assert_impossible("mount", deed_mount);
 	assert_impossible("network", deed_network);
@@ -134,6 +134,19 @@ what_an_intruder_would_need_is_not_there(void **state)
 	assert_impossible("dumpable", deed_dumpable);
 	assert_impossible("TIOCSTI", deed_type_for_another);
 	assert_impossible("process_vm_readv", deed_look_into_another);
+}
+
+/* A child is in it, too. */
+static bool
+deed_fork(void)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(deed_execute() ? 2 : 1);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 1;
 }
 
 static void *
@@ -196,6 +209,7 @@ what_serving_needs_is_there(void **state)
 {
 	assert_int_equal(fate_of(deed_thread), 0);
 	assert_int_equal(fate_of(deed_pool), 0);
+	assert_int_equal(fate_of(deed_fork), 0);
 	assert_int_equal(fate_of(deed_file), 0);
 	assert_int_equal(fate_of(deed_words), 0);
 }
