@@ -164,11 +164,9 @@ send_batch(CommitGroup *group)
 	return group->result;
 }
 
-/*
- * After a failure of the disk the database is opened anew, for what it has in
+/* After a failure of the disk the database is opened anew, for what it has in
  * memory may not be what is on the disk. Then seq says what became of the last
- * batch. If it cannot be opened there is no base, and each round tries again.
- */
+ * batch. Without an open one there is no base, and each round tries again. */
 static KvResult
 recover(Store *store)
 {
