@@ -17,24 +17,17 @@
  * - A failed group: its transactions end with the error; its plain changes,
  *   which everybody has seen, go back under the active layer, and are tried
  *   again with the next group. If there was no room for several transactions,
- *   each is tried alone, so that those that fit are committed. While the database cannot be opened, and so
- *   nobody knows whether the group is there, they stay frozen.
+ *   each is tried alone, so that those that fit are committed.
+ * - While the database cannot be opened nobody knows whether the group is there.
+ *   Who waits is told of the failure; but its plain changes stay frozen, and what
+ *   its transactions had staged is nobody else's, nor the quarantine's, until it
+ *   is known.
  */
 
 #include <errno.h>
 
 #include "store/internal.h"
-
-typedef struct CommitWaiter {
-	StoreDone *done;
-	void *user_data;
-	StoreTxn *txn;      /* a reference; NULL: waits for plain changes */
-	ChangeLayer *layer; /* of it, to be committed; owned */
-	StoreAccount
-		*account;    /* for its entry in the journal; owned; or NULL */
-	JournalEntry *entry; /* owned; or NULL */
-	int r;               /* how it ended; < 0: not in the batch */
-} CommitWaiter;
+#include "store/waiter.h"
 
 /* One group on its way. */
 typedef struct CommitGroup {
@@ -246,6 +239,7 @@ has_base(Store *store)
 		store->health =
 			result == KV_REFUSED ? STORE_LOST : STORE_HEALTHY;
 		thaw(store, result == KV_COMMITTED ? 0 : -EIO);
+		waiter_settle(store, result == KV_COMMITTED ? 0 : -EIO);
 	}
 	return store->health != STORE_LOST;
 }
@@ -350,26 +344,6 @@ has_something(const Store *store, const CommitGroup *group)
 	       count_layers(group) > 0;
 }
 
-/* Tells the transaction of @waiter how its changes ended. */
-static void
-land(Store *store, CommitWaiter *waiter)
-{
-	StoreTxn *txn = waiter->txn;
-
-	if (txn == NULL)
-		return;
-	txn_uncount(store, waiter->layer);
-	if (txn->flight == waiter->layer)
-		txn->flight = NULL;
-	if (waiter->r == 0) {
-		txn_reveal(store, waiter->layer);
-		if (waiter->entry != NULL)
-			journal_note(store, waiter->entry);
-	} else {
-		txn_fail(txn, &waiter->layer, waiter->r);
-	}
-}
-
 /* Lands the group's transactions, then answers, unlocked. */
 static void
 answer(CommitGroup *group)
@@ -379,19 +353,25 @@ answer(CommitGroup *group)
 	GList *l;
 
 	claim_drop_all(store);
-	for (l = group->waiters.head; l != NULL; l = l->next)
-		land(store, l->data);
+	for (l = group->waiters.head; l != NULL; l = l->next) {
+		waiter = l->data;
+		if (waiter->is_doubtful)
+			waiter_doubt(store, waiter);
+		else
+			waiter_land(store, waiter);
+	}
 	store->rounds++;
 	g_cond_broadcast(&store->done);
 
 	g_mutex_unlock(&store->lock);
 	while ((waiter = g_queue_pop_head(&group->waiters)) != NULL) {
-		change_layer_free(waiter->layer);
-		journal_entry_free(waiter->entry);
-		journal_account_free(waiter->account);
-		g_clear_pointer(&waiter->txn, txn_unref);
-		waiter->done(waiter->user_data, waiter->r);
-		g_free(waiter);
+		StoreDone *done = waiter->done;
+		void *user_data = waiter->user_data;
+		int r = waiter->r;
+
+		if (!waiter->is_doubtful)
+			waiter_free(waiter);
+		done(user_data, r);
 	}
 	g_mutex_lock(&store->lock);
 }
@@ -410,6 +390,19 @@ mark(CommitGroup *group)
 	put_meta(store->frozen, RECORD_META_NEXT, store->next_id);
 }
 
+/* Nobody knows whether what was sent is there. */
+static void
+doubt(CommitGroup *group)
+{
+	GList *l;
+
+	for (l = group->waiters.head; l != NULL; l = l->next) {
+		CommitWaiter *waiter = l->data;
+
+		waiter->is_doubtful = waiter->layer != NULL && waiter->r == 0;
+	}
+}
+
 /* Sends the frozen layer and the group's transactions. Where it stays in doubt
  * what became of them, the layer stays frozen. */
 static int
@@ -424,6 +417,8 @@ commit_frozen(CommitGroup *group)
 	g_array_unref(group->changes);
 	if (store->base != NULL)
 		thaw(store, r);
+	else if (r < 0)
+		doubt(group);
 	return r;
 }
 

@@ -116,6 +116,7 @@ struct Store {
 	GCond wake;         /* the committer has something to do */
 	GCond done;         /* a round has ended */
 	GQueue waiters;     /* CommitWaiter, owned, for the next round */
+	GQueue doubtful;    /* those of the batch in doubt, waiter.c's */
 	int64_t dirty_us;   /* monotonic time of the oldest plain change; 0 */
 	uint64_t rounds;    /* rounds ended */
 	uint64_t staged;    /* bytes in the layers of transactions */
@@ -387,6 +388,11 @@ bool claim_concerns(const StoreTxn *txn);
  * waits for its end, for the plain transaction. Returns whether it has waited.
  */
 bool claim_wait(StoreTxn *txn, KvSlice key);
+
+/* waiter.c ------------------------------------------------------------------*/
+
+/** The store closes, and it never was known what came of the batch in doubt. */
+void waiter_forget(Store *store);
 
 /* commit.c, committer.c -----------------------------------------------------*/
 

@@ -262,6 +262,7 @@ store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 	g_cond_init(&store->done);
 	g_queue_init(&store->orphans);
 	g_queue_init(&store->waiters);
+	g_queue_init(&store->doubtful);
 	store->access = access;
 	store->options = full_options(options);
 	store->dir = g_strdup(dir);
@@ -283,6 +284,7 @@ store_free(Store *store)
 	kv_close(store->kv);
 	change_layer_free(store->active);
 	change_layer_free(store->frozen);
+	waiter_forget(store);
 	g_queue_clear_full(&store->orphans, g_free);
 	g_hash_table_unref(store->holds);
 	g_hash_table_unref(store->roles);

@@ -267,6 +267,120 @@ a_failed_commit_keeps_what_was_spilled(void **state)
 	assert_kept(b, file);
 }
 
+static bool
+discard(void *user_data, const StoreUndone *undone)
+{
+	g_array_append_val((GArray *)user_data, undone->id);
+	return true;
+}
+
+/* Lets what the quarantine has go. */
+static void
+discard_all(TestTxn *b)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	guint i;
+
+	assert_int_equal(store_quarantine_list(b->store, discard, ids), 0);
+	for (i = 0; i < ids->len; i++)
+		assert_int_equal(
+			store_quarantine_discard(
+				b->store, g_array_index(ids, uint64_t, i)),
+			0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+}
+
+/* How a transaction ends. */
+typedef enum End {
+	COMMIT,
+	ABORT_AFTER_CHECKPOINT,
+	QUARANTINE_AFTER_CHECKPOINT,
+	ENDS,
+} End;
+
+static void
+end_txn(StoreTxn *txn, End how)
+{
+	static const StoreCause cause = { "broken", 1 };
+
+	if (how == COMMIT) {
+		(void)store_txn_commit_wait(&txn);
+		return;
+	}
+	(void)test_checkpoint(txn);
+	if (how == QUARANTINE_AFTER_CHECKPOINT)
+		(void)store_txn_quarantine(&txn, &cause);
+	else
+		store_txn_abort(txn);
+}
+
+/* Whether the fault was met. A commit that has failed may turn out to be there:
+ * then nobody else has its content. */
+static bool
+end_with_fault(End how, KvFaultKind kind, uint64_t at)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	StoreNode file;
+	uint64_t calls;
+	TestTxn *b;
+	StoreTxn *txn;
+
+	options.staged_limit = LIMIT;
+	options.staged_max = 4 * LIMIT;
+	b = test_txn_new(&options);
+	txn = begin_large(b, &file);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	kv_fault_plan(b->disk, kind, at);
+	kv_fault_fail_reopens(b->disk, 1);
+	end_txn(txn, how);
+	calls = kv_fault_calls(b->disk);
+	kv_fault_plan(b->disk, KV_FAULT_NONE, 0);
+	kv_fault_fail_reopens(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	discard_all(b);
+	if (test_has(b->plain, STORE_ROOT, "large"))
+		assert_blocks(b->plain, file, LARGE);
+	else
+		assert_swept(b);
+	test_txn_free(b);
+	return calls >= at;
+}
+
+static void
+a_commit_in_doubt_has_its_content_or_is_not_there(void **state)
+{
+	int kind;
+	int how;
+
+	(void)state;
+	for (how = COMMIT; how < ENDS; how++)
+		for (kind = KV_FAULT_UNKNOWN_DONE; kind < KV_FAULT_KINDS;
+		     kind++) {
+			uint64_t at = 1;
+
+			while (end_with_fault((End)how, (KvFaultKind)kind, at))
+				at++;
+			assert_true(at > 2);
+		}
+}
+
+/* Nobody will know. */
+static void
+a_store_may_be_closed_in_doubt(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	kv_fault_break(b->disk, true);
+	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
+	assert_int_equal(store_close(g_steal_pointer(&b->store)), -EIO);
+	kv_fault_break(b->disk, false);
+	test_txn_reopen(b);
+	assert_false(test_has(b->plain, STORE_ROOT, "large"));
+	assert_swept(b);
+}
+
 static void
 a_draft_keeps_what_was_spilled_over_a_crash(void **state)
 {
@@ -349,6 +463,9 @@ main(void)
 		TEST(a_crash_leaves_nothing_of_what_was_spilled),
 		TEST(the_quarantine_takes_what_was_spilled),
 		TEST(a_failed_commit_keeps_what_was_spilled),
+		cmocka_unit_test(
+			a_commit_in_doubt_has_its_content_or_is_not_there),
+		TEST(a_store_may_be_closed_in_doubt),
 		TEST(a_draft_keeps_what_was_spilled_over_a_crash),
 		TEST(a_draft_of_what_was_spilled_goes_with_its_transaction),
 		TEST(too_much_in_place_has_no_room),

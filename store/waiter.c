@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "store/waiter.h"
+
+void
+waiter_free(CommitWaiter *waiter)
+{
+	change_layer_free(waiter->layer);
+	journal_entry_free(waiter->entry);
+	journal_account_free(waiter->account);
+	g_clear_pointer(&waiter->txn, txn_unref);
+	g_free(waiter);
+}
+
+void
+waiter_land(Store *store, CommitWaiter *waiter)
+{
+	StoreTxn *txn = waiter->txn;
+
+	if (txn == NULL)
+		return;
+	txn_uncount(store, waiter->layer);
+	if (txn->flight == waiter->layer)
+		txn->flight = NULL;
+	if (waiter->r == 0) {
+		txn_reveal(store, waiter->layer);
+		if (waiter->entry != NULL)
+			journal_note(store, waiter->entry);
+	} else {
+		txn_fail(txn, &waiter->layer, waiter->r);
+	}
+}
+
+void
+waiter_doubt(Store *store, CommitWaiter *waiter)
+{
+	if (waiter->txn->error == 0)
+		waiter->txn->error = waiter->r;
+	g_queue_push_tail(&store->doubtful, waiter);
+}
+
+void
+waiter_settle(Store *store, int r)
+{
+	CommitWaiter *waiter;
+
+	while ((waiter = g_queue_pop_head(&store->doubtful)) != NULL) {
+		waiter->r = r;
+		waiter_land(store, waiter);
+		waiter_free(waiter);
+	}
+}
+
+void
+waiter_forget(Store *store)
+{
+	CommitWaiter *waiter;
+
+	while ((waiter = g_queue_pop_head(&store->doubtful)) != NULL)
+		waiter_free(waiter);
+}
