@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A DOS program under DOSBox: what it can rely on, and what DOSBox changes.
 
-What a test shows that does not hold is in mount-examples/clients-local.md.
+What a test shows that does not hold is in mount-examples/clients.md.
 """
 
 import os

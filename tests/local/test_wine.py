@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Windows programs under Wine: what pofs and Wine's server make of each other.
 
-What a test shows that does not hold is in mount-examples/clients-local.md.
+What a test shows that does not hold is in mount-examples/clients.md.
 """
 
 import contextlib
