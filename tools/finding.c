@@ -61,10 +61,10 @@ tool_mend_office(const ToolInquiry *inquiry, const char *command)
 
 char **
 tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
-                const char *option)
+                const char *kind)
 {
 	g_autofree char *command = g_strdup_printf(
-		"purge-orphans%s --older-than %ud", option, days);
+		"purge-orphans --only %s --older-than %ud", kind, days);
 
 	return tool_census_is_older(inquiry->census, file,
 	                            (int64_t)days * TOOL_CENSUS_DAY_S)

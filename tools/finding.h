@@ -64,11 +64,11 @@ char **tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
 char **tool_mend_office(const ToolInquiry *inquiry, const char *command);
 
 /**
- * The command "purge-orphans @option --older-than @days d", which removes @file;
- * NULL as long as it is younger. Caller frees.
+ * The command "purge-orphans --only @kind --older-than @days d", which removes
+ * @file; NULL as long as it is younger. Caller frees.
  */
 char **tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file,
-                       unsigned days, const char *option);
+                       unsigned days, const char *kind);
 
 /** @mend as a line ("poctl reset STORE 0000000A"). Caller frees. */
 char *tool_mend_text(char **mend);

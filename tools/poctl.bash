@@ -24,7 +24,7 @@ _poctl_options()
 	set-counter) echo "--auto --config --dry-run --letter --mailbag
 		--postoffice --snapshot $common" ;;
 	purge-orphans) echo "--attachments --config --dry-run --leftovers
-		--older-than --postoffice --snapshot $common" ;;
+		--older-than --only --postoffice --snapshot $common" ;;
 	metrics) echo "--mailbags --output $common" ;;
 	top) echo "--batch --delay $common" ;;
 	log) echo "--follow --iso --mailbag --session --since --undone $common" ;;
@@ -92,6 +92,8 @@ _poctl()
 		return
 	elif [[ $before == --kind ]]; then
 		words="external gateway inqueue other system user"
+	elif [[ $before == --only ]]; then
+		words="attachments delivered envelopes leftovers messages"
 	elif [[ $before == --output || $before == --config ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return

@@ -27,6 +27,8 @@
  * - A program that stopped may have left its copies of envelopes (P1/<MAI>.Pxx,
  *   Q119642), and that of a mailbag that it compressed (COPY.MBG, Q103850): this
  *   may be the only one, so it stays while a mailbag lacks one of its files.
+ * - What is named with --only is what a check has found, and no other orphan:
+ *   one is beyond doubt where another is not.
  * - All only if it was neither made nor changed for as long as the
  *   administrator says: a program makes the files of a message before it enters
  *   the message in a mailbag. What a program can set is only one of a file's
@@ -42,11 +44,19 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
+/* What may be an orphan. */
+typedef enum Kind {
+	KIND_MESSAGES = 1 << 0,
+	KIND_ENVELOPES = 1 << 1, /* whose number is in no record at all */
+	KIND_DELIVERED = 1 << 2, /* envelopes whose number is in a mailbag */
+	KIND_LEFTOVERS = 1 << 3,
+	KIND_ATTACHMENTS = 1 << 4,
+} Kind;
+
 typedef struct Purge {
 	const char *age; /* of the command line */
 	int64_t age_s;
-	gboolean has_attachments;
-	gboolean has_leftovers;
+	unsigned kinds; /* of Kind, those that go */
 	bool is_quiet;
 	bool is_all;            /* list all, not only a batch */
 	ToolProgress *progress; /* borrowed */
@@ -140,25 +150,36 @@ note_stays(Purge *purge, const File *file)
 	g_hash_table_add(purge->stays, GUINT_TO_POINTER(file->name.number));
 }
 
-/* Whether @file, which is old, is an orphan. */
+static bool
+goes_of(const Purge *purge, Kind kind)
+{
+	return (purge->kinds & kind) != 0;
+}
+
+/* Whether @file, which is old, is an orphan that is to go. */
 static bool
 is_orphan(const Purge *purge, const File *file)
 {
 	const FormatName *name = &file->name;
+	bool is_named;
 
 	if (name->kind == FORMAT_NAME_ENVELOPE)
-		return purge->has_leftovers;
+		return goes_of(purge, KIND_LEFTOVERS);
 	if (name->kind == FORMAT_NAME_COPY)
-		return purge->has_leftovers && purge->has_pairs;
+		return goes_of(purge, KIND_LEFTOVERS) && purge->has_pairs;
 	if (!name->has_number)
 		return false;
+	is_named = g_hash_table_contains(purge->records, name->stem);
 	if (name->kind == FORMAT_NAME_P1)
-		return !g_hash_table_contains(purge->inqueue, name->stem);
+		return !g_hash_table_contains(purge->inqueue, name->stem) &&
+		       goes_of(purge,
+		               is_named ? KIND_DELIVERED : KIND_ENVELOPES);
 	if (name->kind == FORMAT_NAME_ATT)
-		return tool_file_touched(&file->attr) < purge->oldest_ns &&
+		return goes_of(purge, KIND_ATTACHMENTS) &&
+		       tool_file_touched(&file->attr) < purge->oldest_ns &&
 		       !has_neighbour(purge, name->number);
-	return name->kind == FORMAT_NAME_MAI &&
-	       !g_hash_table_contains(purge->records, name->stem);
+	return name->kind == FORMAT_NAME_MAI && !is_named &&
+	       goes_of(purge, KIND_MESSAGES);
 }
 
 static bool
@@ -214,7 +235,7 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 static unsigned
 dir_count(const Purge *purge)
 {
-	return purge->has_attachments ? DIRS_OF_ALL : DIRS_OF_MAIL;
+	return goes_of(purge, KIND_ATTACHMENTS) ? DIRS_OF_ALL : DIRS_OF_MAIL;
 }
 
 /* The directory that is looked at as number @i: whose messages stay must be
@@ -302,6 +323,36 @@ age_parse(Purge *purge, GError **error)
 	                   "(m, h, d or w)");
 }
 
+/* Which orphans go: @only those, or what is certain and what @others add. */
+static int
+kinds_parse(Purge *purge, const char *only, unsigned others, GError **error)
+{
+	static const struct {
+		const char *name;
+		Kind kind;
+	} kinds[] = {
+		{ "messages", KIND_MESSAGES },
+		{ "envelopes", KIND_ENVELOPES },
+		{ "delivered", KIND_DELIVERED },
+		{ "leftovers", KIND_LEFTOVERS },
+		{ "attachments", KIND_ATTACHMENTS },
+	};
+
+	purge->kinds = KIND_MESSAGES | KIND_ENVELOPES | KIND_DELIVERED | others;
+	if (only == NULL)
+		return 0;
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		if (strcmp(only, kinds[i].name) == 0) {
+			purge->kinds = kinds[i].kind;
+			return 0;
+		}
+	}
+	return tool_misuse(error,
+	                   "purge-orphans: --only messages, envelopes, "
+	                   "delivered, leftovers or attachments, not %s",
+	                   only);
+}
+
 /* Removes a batch after the other. */
 static int
 purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
@@ -351,6 +402,10 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	g_auto(ToolApply)
 		apply = { .what = "purge-orphans", .is_listed = true };
 	g_autofree char *age = NULL;
+	g_autofree char *only = NULL;
+	gboolean has_attachments = FALSE;
+	gboolean has_leftovers = FALSE;
+	unsigned others;
 	g_autofree char *files = NULL;
 	Purge orphans = { 0 };
 	size_t count;
@@ -360,10 +415,12 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 		  "NAME" },
 		{ "older-than", 0, 0, G_OPTION_ARG_STRING, &age,
 		  "Neither made nor changed for so long: 12h, 30d, 8w", "AGE" },
-		{ "attachments", 0, 0, G_OPTION_ARG_NONE,
-		  &orphans.has_attachments,
+		{ "attachments", 0, 0, G_OPTION_ARG_NONE, &has_attachments,
 		  "Attachments, too, that are older than any message", NULL },
-		{ "leftovers", 0, 0, G_OPTION_ARG_NONE, &orphans.has_leftovers,
+		{ "only", 0, 0, G_OPTION_ARG_STRING, &only,
+		  "Messages, envelopes, delivered, leftovers or attachments",
+		  "KIND" },
+		{ "leftovers", 0, 0, G_OPTION_ARG_NONE, &has_leftovers,
 		  "What programs that stopped have left in P1 and MBG, too",
 		  NULL },
 		{ NULL },
@@ -375,6 +432,10 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	if (options.done)
 		return TOOL_OK;
 
+	others = (has_attachments ? KIND_ATTACHMENTS : 0U) |
+	         (has_leftovers ? KIND_LEFTOVERS : 0U);
+	if (kinds_parse(&orphans, only, others, error) < 0)
+		return TOOL_USAGE;
 	orphans.age = age;
 	orphans.is_quiet = options.quiet;
 	if (age_parse(&orphans, error) < 0)

@@ -16,7 +16,8 @@
  *   administrator had typed it: it looks for itself, makes one transaction, and
  *   the journal has what was there before.
  * - "all" leaves alone what somebody has to decide on: what is suspicious only
- *   as long as assumptions are right, and commands that let headers go.
+ *   as long as assumptions are right, and commands that let headers go, or
+ *   messages that the postoffice does not know of, but a client may.
  * - Afterwards the mail is checked again: a finding is mended when it is not
  *   found any more.
  */
@@ -83,6 +84,8 @@ exception_of(const Repair *repair, const ToolFinding *finding)
 		return "it may be none: name it, or use --assumed";
 	if (g_strv_contains((const char *const *)finding->mend, "--force"))
 		return "headers would go: name it if they may";
+	if (g_strv_contains((const char *const *)finding->mend, "messages"))
+		return "a DOS client may have it in a folder: name it if not";
 	return NULL;
 }
 

@@ -6,10 +6,9 @@
 #include "store/format/size.h"
 #include "tools/rule.h"
 
-/* Tells of the files of @kind that are a cycle old, which @option of
- * purge-orphans removes. */
+/* Tells of the files of @kind that are a cycle old, which are leftovers. */
 static void
-check_left(const ToolInquiry *inquiry, FormatNameKind kind, const char *option,
+check_left(const ToolInquiry *inquiry, FormatNameKind kind,
            const char *sentence)
 {
 	const GArray *all = inquiry->census->files->all;
@@ -23,8 +22,8 @@ check_left(const ToolInquiry *inquiry, FormatNameKind kind, const char *option,
 		                         TOOL_CENSUS_CYCLE_S))
 			tool_finding_add(
 				inquiry, TOOL_WARNING, file->path,
-				tool_mend_purge(inquiry, file, 2, option), "%s",
-				sentence);
+				tool_mend_purge(inquiry, file, 2, "leftovers"),
+				"%s", sentence);
 	}
 }
 
@@ -35,7 +34,7 @@ check_left(const ToolInquiry *inquiry, FormatNameKind kind, const char *option,
 int
 tool_rule_file_lock(const ToolInquiry *inquiry)
 {
-	check_left(inquiry, FORMAT_NAME_ENVELOPE, " --leftovers",
+	check_left(inquiry, FORMAT_NAME_ENVELOPE,
 	           "a session's copy of an envelope, left by one that ended");
 	return 0;
 }
@@ -45,7 +44,7 @@ tool_rule_file_lock(const ToolInquiry *inquiry)
 int
 tool_rule_file_copy(const ToolInquiry *inquiry)
 {
-	check_left(inquiry, FORMAT_NAME_COPY, " --leftovers",
+	check_left(inquiry, FORMAT_NAME_COPY,
 	           "ADMIN Compress did not finish: compress again, while no "
 	           "External or gateway runs");
 	return 0;

@@ -38,7 +38,8 @@ check_orphan(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	tool_finding_add(
 		inquiry, is_named ? TOOL_SUSPICIOUS : TOOL_WARNING, stem,
 		is_named ? NULL
-			 : tool_mend_purge(inquiry, message->file, 30, ""),
+			 : tool_mend_purge(inquiry, message->file, 30,
+	                                   "messages"),
 		"no %sheader names this message: nobody can read it, unless it "
 		"is in a folder of a DOS client%s",
 		is_named ? "live " : "",
@@ -92,7 +93,8 @@ check_empty(const ToolInquiry *inquiry, const ToolCensusMessage *message,
 	tool_finding_add(
 		inquiry, is_named ? TOOL_FAULT : TOOL_WARNING, stem,
 		is_named ? NULL
-			 : tool_mend_purge(inquiry, message->file, 30, ""),
+			 : tool_mend_purge(inquiry, message->file, 30,
+	                                   "messages"),
 		"the MAI is empty: the disk was full, or its file had no "
 		"owner, when it was written%s",
 		is_named ? "; bring it back (restore --at, or a backup), or "
@@ -203,12 +205,14 @@ tool_rule_message_envelope(const ToolInquiry *inquiry)
 {
 	const ToolCensus *census = inquiry->census;
 	const GPtrArray *envelopes = census->files->envelopes;
+	bool is_certain = census->office->layout->is_confirmed;
 	guint i;
 
 	for (i = 0; i < envelopes->len; i++) {
 		const ToolFile *file = envelopes->pdata[i];
 		const ToolReference *first;
 		ToolReferenceCount count;
+		bool is_named;
 		guint all;
 
 		first = tool_reference_find(census->references, file->number,
@@ -217,9 +221,13 @@ tool_rule_message_envelope(const ToolInquiry *inquiry)
 		if (count.queued > 0 ||
 		    !tool_census_is_older(census, file, TOOL_CENSUS_CYCLE_S))
 			continue;
+		/* What is deleted is known for certain, or may be live. */
+		is_named = (is_certain ? count.owners : all) > 0;
 		tool_finding_add(
-			inquiry, all > 0 ? TOOL_SUSPICIOUS : TOOL_WARNING,
-			file->path, tool_mend_purge(inquiry, file, 2, ""),
+			inquiry, is_named ? TOOL_SUSPICIOUS : TOOL_WARNING,
+			file->path,
+			tool_mend_purge(inquiry, file, 2,
+		                        is_named ? "delivered" : "envelopes"),
 			"no live header in an inqueue names this envelope: its "
 			"recipients get nothing");
 	}

@@ -399,6 +399,25 @@ def test_what_programs_left_goes_if_it_is_asked_for(tree):
     assert changes(store, "purge-orphans", "--leftovers", *AGE, store) == left
 
 
+@pytest.mark.parametrize("kind, gone", [
+    ("messages", "/MAI/MA7/00000077.MAI"), ("envelopes", "/P1/00000078.P1"),
+    ("delivered", f"/P1/{STEM}.P1"), ("leftovers", f"/P1/{STEM}.PBB"),
+    ("attachments", "/ATT/AT0/00000010.ATT")])
+def test_orphans_of_one_kind_go(tree, kind, gone):
+    tree.deliver(BAG, "here")
+    tree.message("00000077")
+    for stem in (STEM, "00000078"):
+        tree.envelope(stem)
+    tree.write(f"P1/{STEM}.PBB", b"left")
+    tree.write("ATT/AT0/00000010.ATT", b"old",
+               WHEN - datetime.timedelta(days=1))
+    store = tree.store()
+    assert changes(store, "purge-orphans", "--only", kind, *AGE, store) == {
+        gone: "removed"}
+    assert "not all" in refuses(USAGE, "purge-orphans", "--only", "all", *AGE,
+                                store)
+
+
 def test_many_orphans_go_in_turns(tree):
     for number in range(700):
         tree.write(tree.mai(f"{number:08X}"), b"m")

@@ -76,6 +76,37 @@ def test_all_leaves_alone_what_somebody_has_to_decide(tree):
     assert check(store) == {}
 
 
+def test_all_takes_nothing_with_it_that_it_leaves_alone(tree):
+    """The commands that mend are for orphans of a kind, not for one of them."""
+    tree.deliver(BAG, "delivered", "00000090")
+    tree.envelope("00000090")
+    tree.envelope("00000091")
+    tree.message("00000092")
+    tree.write(f"P1/{STEM}.PBB", b"left")
+    store = tree.store()
+    left = {"P05 P1/00000090.P1", "P03 00000092"}
+    gone = {"P05 P1/00000091.P1", f"P11 P1/{STEM}.PBB"}
+    assert set(check(store)) == left | gone
+    lines = poctl("repair", store, "all").stdout.splitlines()
+    assert lines[-1] == "2 of 4 findings mended, 2 left."
+    assert set(check(store)) == left
+    for name in left:
+        poctl("repair", store, name)
+    assert check(store) == {}
+
+
+def test_an_envelope_of_a_deleted_header_goes_when_that_is_certain(tree):
+    tree.delete(BAG, tree.deliver(BAG, "deleted", "00000090"))
+    tree.envelope("00000090")
+    store = tree.store()
+    name = "P05 P1/00000090.P1"
+    poctl("repair", store, "all")
+    assert name in check(store)
+    (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    poctl("repair", store, "all")
+    assert name not in check(store)
+
+
 def test_a_rehearsal_changes_nothing(tree):
     name = no_counter(tree)
     store = tree.store()
