@@ -7,8 +7,7 @@
 
 #include "tools/tool.h"
 
-/* How many words "STORE [MAILBAG]" has, any number if it ends like "FILE...", and
- * how many of them must be given. */
+/* How many words "STORE [MAILBAG]" has, and how many of them must be given. */
 static unsigned
 word_count(const char *words, unsigned *ret_needed)
 {
@@ -19,7 +18,32 @@ word_count(const char *words, unsigned *ret_needed)
 	while (needed < count && list[needed][0] != '[')
 		needed++;
 	*ret_needed = needed;
-	return g_str_has_suffix(words, "...") ? G_MAXUINT : count;
+	return count;
+}
+
+/* Returns @argv with the store of the environment where none is given: where
+ * words are missing, or one may be and the first is no directory. Takes @argv. */
+static char **
+add_store(const ToolCommand *command, char **argv)
+{
+	const char *store = g_getenv("POFS_STORE");
+	unsigned given = g_strv_length(argv) - 1;
+	unsigned needed;
+	unsigned count = word_count(command->arguments, &needed);
+	g_autoptr(GStrvBuilder) words = NULL;
+
+	if (store == NULL || store[0] == '\0' ||
+	    !g_str_has_prefix(command->arguments, "STORE") || given >= count ||
+	    (given >= needed && g_file_test(argv[1], G_FILE_TEST_IS_DIR)))
+		return argv;
+
+	words = g_strv_builder_new();
+	g_strv_builder_add(words, argv[0]);
+	g_strv_builder_add(words, store);
+	for (unsigned i = 1; i <= given; i++)
+		g_strv_builder_add(words, argv[i]);
+	g_strfreev(argv);
+	return g_strv_builder_end(words);
 }
 
 /* GOption leaves in place the "--" after which nothing is an option. */
@@ -43,7 +67,9 @@ check_arguments(const ToolCommand *command, char **argv, GError **error)
 {
 	unsigned given = g_strv_length(argv) - 1;
 	unsigned needed;
-	unsigned most = word_count(command->arguments, &needed);
+	unsigned count = word_count(command->arguments, &needed);
+	unsigned most =
+		g_str_has_suffix(command->arguments, "...") ? G_MAXUINT : count;
 	unsigned i;
 
 	for (i = 1; i <= given; i++)
@@ -118,6 +144,7 @@ tool_options_read(const ToolCommand *command, const GOptionEntry *entries,
 		options.done = TRUE;
 	} else {
 		drop_terminator(rest);
+		rest = add_store(command, rest);
 		r = check_arguments(command, rest, error);
 		if (r < 0)
 			return r;

@@ -109,6 +109,8 @@ _poctl()
 		return
 	elif ((COMP_CWORD == store + 1)); then
 		words=$(_poctl_ids "$command" "$before")
+	elif ((COMP_CWORD == store)) && [[ -n $POFS_STORE ]]; then
+		words=$(_poctl_ids "$command" "$POFS_STORE")
 	fi
 
 	if [[ -n $words ]]; then

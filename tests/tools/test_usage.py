@@ -54,6 +54,25 @@ def test_a_store_may_be_called_like_an_option(tmp_path):
     assert os.listdir(tmp_path) == ["--quiet"]
 
 
+def test_the_store_may_be_in_the_environment(tmp_path):
+    store, other = tmp_path / "store", tmp_path / "other"
+    named = {**os.environ, "POFS_STORE": str(store)}
+    for command in (["create"], ["stat"], ["queue"], ["queue", "INQUEUE"],
+                    ["explain", "21"], ["log"], ["export", tmp_path / "tree"],
+                    ["diff", tmp_path / "tree"], ["backup", tmp_path / "file"],
+                    ["verify", tmp_path / "file"]):
+        poctl(*command, env=named)
+    assert os.listdir(store)
+    # What is on the command line counts more.
+    poctl("create", "--postoffice", "LAB", other, env=named)
+    assert "LAB" in poctl("queue", other, env=named).stdout
+    assert poctl("stat", other, env=named).stdout != \
+        poctl("stat", env=named).stdout
+    poctl("restore", tmp_path / "new", tmp_path / "file", env=named)
+    assert "needs FILE" in refuses(USAGE, "verify", env=named)
+    refuses(USAGE, "diff", env={**named, "POFS_STORE": ""})
+
+
 def test_names_in_messages_are_harmless(tmp_path):
     reason = refuses(FAILED, "export", tmp_path / "no\x1b[31mstore", "out")
     assert "\x1b" not in reason
