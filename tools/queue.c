@@ -111,6 +111,22 @@ check_sort(const Queue *queue, GError **error)
 	                   queue->sort, keys->str);
 }
 
+/* A kind that is misspelt would be one that there is no mailbag of. */
+static int
+check_kind(const Queue *queue, GError **error)
+{
+	int kind;
+
+	if (queue->filter.kind == NULL)
+		return 0;
+	for (kind = TOOL_MAILBAG_INQUEUE; kind <= TOOL_MAILBAG_OTHER; kind++)
+		if (strcmp(tool_mailbag_kind_text(kind), queue->filter.kind) ==
+		    0)
+			return 0;
+	return tool_misuse(error, "queue: no mailbag is of kind %s",
+	                   queue->filter.kind);
+}
+
 static int
 read_command(const ToolCommand *self, char **argv, Queue *queue, GError **error)
 {
@@ -144,7 +160,8 @@ read_command(const ToolCommand *self, char **argv, Queue *queue, GError **error)
 	queue->filter.iso |= queue->options.json;
 	queue->columns = queue->options.arguments[1] != NULL ? record_columns
 	                                                     : mailbag_columns;
-	return check_sort(queue, error);
+	r = check_kind(queue, error);
+	return r < 0 ? r : check_sort(queue, error);
 }
 
 /* ---- rows ---------------------------------------------------------------- */

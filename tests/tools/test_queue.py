@@ -102,6 +102,11 @@ def test_only_waiting_mailbags(tree):
     assert names(queue(tree.store(), "--waiting")) == [BAG]
 
 
+def test_a_kind_that_there_is_not_is_refused(tree):
+    assert refuses(USAGE, "queue", tree.store(), "--kind", "inqueues") == \
+        "queue: no mailbag is of kind inqueues"
+
+
 def test_any_column_sorts(tree):
     for _ in range(3):
         tree.put(BAG, "x")
