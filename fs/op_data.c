@@ -109,18 +109,21 @@ typedef struct Flush {
 	GPtrArray *users; /* owned, of references: whose end counts, too */
 } Flush;
 
-/* Whether one of the users dies, or has died; those that ended otherwise are
- * forgotten. */
+/* Whether one of the users dies, or has died; those that ended otherwise, or are
+ * done with it, are forgotten. */
 static FsReason
-users_look(GPtrArray *users, const FsMount *mount, const FsSession *session)
+users_look(const Flush *flush, const FsMount *mount, const FsSession *session)
 {
+	GPtrArray *users = flush->users;
 	FsReason fault = { .why = FS_UNDONE_NOT };
 
 	for (guint i = 0; i < users->len && fault.why == FS_UNDONE_NOT; i++) {
 		FsTransaction *transaction;
 		bool is_over;
 
-		fault = fs_undo_look_user(users->pdata[i], &is_over);
+		fault = fs_undo_look_user(users->pdata[i],
+		                          flush->is_foreign ? session : NULL,
+		                          &is_over);
 		if (!is_over)
 			continue;
 		g_mutex_lock(mount->turn);
@@ -169,7 +172,7 @@ flush_look(void *user_data)
 	if (!flush->is_foreign)
 		fault = fs_undo_look(&flush->call, session);
 	if (fault.why == FS_UNDONE_NOT)
-		fault = users_look(flush->users, mount, session);
+		fault = users_look(flush, mount, session);
 
 	g_mutex_lock(mount->turn);
 	flush_answer(flush, session, fault);

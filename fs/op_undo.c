@@ -18,6 +18,9 @@
  *   session, if it was killed: under Wine, a server opens and closes them, and
  *   closes in order what a killed program had open. One that exits may be seen
  *   to do so before or after that close, so its exit code does not count.
+ * - Nor does the end of a child that has closed what it inherited, for its
+ *   parent lives and waits for it; how it ended is known to that one alone, as
+ *   a rule, before we can look.
  */
 
 #define US_PER_MS 1000
@@ -247,17 +250,28 @@ fs_undo_is_user(const FsCall *call, const FsSession *session, FsSession *user)
 	       g_hash_table_contains(transaction->users, user);
 }
 
-FsReason
-fs_undo_look_user(const FsSession *user, bool *ret_is_over)
+static bool
+is_child(const FsSession *user, const FsSession *session)
 {
-	/* Asked first: from then on the number may be another process's. */
-	bool has_ended = fs_session_has_ended(user);
+	pid_t parent;
+
+	return fs_thread_group_read_parent(fs_session_pid(user), &parent) ==
+	               0 &&
+	       parent == fs_session_pid(session);
+}
+
+FsReason
+fs_undo_look_user(const FsSession *user, const FsSession *closes_of,
+                  bool *ret_is_over)
+{
 	FsThreadEnd end = FS_THREAD_GOES_ON;
-	int r = fs_thread_group_read_end(fs_session_pid(user), &end);
+	int r = fs_session_read_end(user, &end);
 
 	*ret_is_over =
-		r == 0 && (end == FS_THREAD_EXITS || end == FS_THREAD_FAILS);
-	if (r < 0 || (has_ended && end == FS_THREAD_GOES_ON))
+		r == 0 && (end == FS_THREAD_EXITS || end == FS_THREAD_FAILS ||
+	                   (end == FS_THREAD_GOES_ON && closes_of != NULL &&
+	                    is_child(user, closes_of)));
+	if (r < 0)
 		return (FsReason){ FS_UNDONE_DEATH,
 			           "it is not known how a program that used "
 			           "its files ended" };
@@ -285,7 +299,7 @@ fs_undo_user_ended(const FsMount *mount, const FsSession *user)
 			continue;
 		/* It has ended, so that this does not take long. */
 		if (fs_transaction_is_staged(transaction))
-			fault = fs_undo_look_user(user, &is_over);
+			fault = fs_undo_look_user(user, NULL, &is_over);
 		fs_transaction_remove_user(transaction, user);
 		if (fault.why != FS_UNDONE_NOT)
 			fs_undo(mount, transaction, fault, false);

@@ -232,9 +232,11 @@ bool fs_undo_is_user(const FsCall *call, const FsSession *session,
 /**
  * The same as fs_undo_look() of the process of @user, which uses what another
  * one has open: whether that is to be undone because it has ended, or ends now.
- * *@ret_is_over: it has, and that is no reason.
+ * *@ret_is_over: it has, and that is no reason; or it goes on, is a child of
+ * @closes_of, and closes a file of that one's now. NULL: it closes none.
  */
-FsReason fs_undo_look_user(const FsSession *user, bool *ret_is_over);
+FsReason fs_undo_look_user(const FsSession *user, const FsSession *closes_of,
+                           bool *ret_is_over);
 
 /** The process of @user has ended: undoes what it did through files that others
  * have opened. Called with the turn. */

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "fs/log.h"
-#include "fs/thread_group.h"
 #include "fs/view.h"
 
 /* Slot 0 is everybody's (view.h); this one is of callers without a process. */
@@ -384,10 +383,19 @@ fs_session_pid(const FsSession *session)
 	return session->tgid;
 }
 
-bool
-fs_session_has_ended(const FsSession *session)
+int
+fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end)
 {
-	return session->pidfd >= 0 && !session_is_alive(session);
+	/* Asked first: from then on the number may be another process's. */
+	bool has_ended = !session_is_alive(session);
+	FsThreadEnd end = FS_THREAD_GOES_ON;
+	int r = fs_thread_group_read_end(session->tgid, &end);
+
+	if (r < 0 || (has_ended && end == FS_THREAD_GOES_ON))
+		r = fs_thread_group_ask_end(session->pidfd, &end);
+	if (r == 0)
+		*ret_end = end;
+	return r;
 }
 
 unsigned

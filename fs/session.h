@@ -9,6 +9,7 @@
 
 #include "fs/liveness.h"
 #include "fs/peer.h"
+#include "fs/thread_group.h"
 
 /**
  * Sessions: one client each, which is one process. smbd runs one process for
@@ -64,8 +65,11 @@ uint64_t fs_session_serial(const FsSession *session);
 /** Its process; 0: of callers that cannot be told apart. */
 pid_t fs_session_pid(const FsSession *session);
 
-/** Whether its process has ended, though perhaps nobody has said so yet. */
-bool fs_session_has_ended(const FsSession *session);
+/**
+ * Finds whether its process, which is one, ends or has ended, and how, as
+ * fs_thread_group_read_end(). An error: that cannot be known.
+ */
+int fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end);
 
 /**
  * Counts how often what the session had under way was undone. What was opened

@@ -17,6 +17,7 @@
 #include "fs/proc_reader.h"
 
 /* Fields of /proc/TID/stat, and the kernel's PF_EXITING. */
+#define STAT_PARENT        4
 #define STAT_FLAGS         9
 #define STAT_EXIT_CODE     52
 #define STAT_FLAGS_EXITING 0x4
@@ -32,10 +33,12 @@ struct pidfd_answer {
 	uint64_t cgroupid;
 	uint32_t pid;
 	uint32_t tgid;
-	uint32_t rest[10];
+	uint32_t rest[9];
+	int32_t exit_code;
 };
 
-#define PIDFD_ASK _IOWR(0xFF, 11, struct pidfd_answer)
+#define PIDFD_ASK  _IOWR(0xFF, 11, struct pidfd_answer)
+#define PIDFD_EXIT 8 /* in its mask: the exit code, from Linux 6.15 on */
 
 int
 fs_thread_group_open(pid_t pid)
@@ -189,6 +192,40 @@ fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
 {
 	return fs_proc_read(end_look, tid, FS_PROC_LONG_US, ret_end,
 	                    sizeof *ret_end);
+}
+
+int
+fs_thread_group_ask_end(int pidfd, FsThreadEnd *ret_end)
+{
+	struct pidfd_answer answer = { .mask = PIDFD_EXIT };
+
+	if (ioctl(pidfd, PIDFD_ASK, &answer) < 0)
+		return -errno;
+	if ((answer.mask & PIDFD_EXIT) == 0)
+		return -ENODATA;
+
+	*ret_end = exit_end((unsigned long)answer.exit_code);
+	return 0;
+}
+
+static int
+parent_look(pid_t pid, void *result)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
+	g_autofree char *stat = NULL;
+
+	if (!g_file_get_contents(path, &stat, NULL, NULL))
+		return -ESRCH;
+
+	*(pid_t *)result = (pid_t)stat_field(stat, STAT_PARENT);
+	return 0;
+}
+
+int
+fs_thread_group_read_parent(pid_t pid, pid_t *ret_parent)
+{
+	return fs_proc_read(parent_look, pid, FS_PROC_LONG_US, ret_parent,
+	                    sizeof *ret_parent);
 }
 
 int

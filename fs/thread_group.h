@@ -69,3 +69,15 @@ typedef enum FsThreadEnd {
  * for it is another user's and we have not CAP_SYS_PTRACE; -ETIMEDOUT.
  */
 int fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end);
+
+/**
+ * Asks the kernel how the process of @pidfd ended, which has been waited for:
+ * /proc does not have it any more.
+ *
+ * Errors: -ENODATA if nobody has waited for it yet; others before Linux 6.15.
+ */
+int fs_thread_group_ask_end(int pidfd, FsThreadEnd *ret_end);
+
+/** Finds the parent of process @pid as fs_thread_group_read_end() does. Errors:
+ * -ESRCH, -ETIMEDOUT. */
+int fs_thread_group_read_parent(pid_t pid, pid_t *ret_parent);

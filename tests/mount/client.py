@@ -187,6 +187,18 @@ def write_in_child(fd, content, code=None):
     os.waitpid(child, 0)
 
 
+def write_in_child_that_closes(fd, content, code=None):
+    """The same, by a child that closes it before."""
+    child = os.fork()
+    if child == 0:
+        os.pwrite(fd, content, 0)
+        os.close(fd)
+        if code is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(code)
+    os.waitpid(child, 0)
+
+
 def fork_and_stay():
     """A child that does nothing but keep what it inherited open."""
     child = os.fork()

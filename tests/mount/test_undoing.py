@@ -98,6 +98,18 @@ def test_not_one_whose_files_were_used_by_a_process_that_exited(
         assert undone(store) == []
 
 
+@pytest.mark.parametrize("code", [0, None])
+def test_not_one_whose_files_were_closed_by_the_child_that_used_them(
+        store, a, b, code):
+    """As "cat" does. Who has waited for it alone knows how it ended."""
+    with mounted(store) as (_, office):
+        fd = deliver(a, office)
+        a.call("client.write_in_child_that_closes", fd, b"\1", code)
+        a.call("os.close", fd)
+        assert is_delivered(b, office)
+        assert undone(store) == []
+
+
 def test_a_lock_file_whose_program_is_killed(store, b):
     """There is no close then: only its end tells it."""
     lock_file = os.O_RDWR | os.O_CREAT | os.O_EXCL

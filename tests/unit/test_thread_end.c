@@ -63,6 +63,47 @@ an_end_is_told_from_another(void **state)
 	assert_int_equal(waitpid(good, NULL, 0), good);
 }
 
+/* A kernel that does not say how a process ended says nothing wrong. */
+static void
+an_end_is_known_after_the_wait(void **state)
+{
+	static const struct {
+		int signal;
+		int code;
+		FsThreadEnd end;
+	} ENDS[] = { { SIGKILL, 0, FS_THREAD_IS_KILLED },
+		     { 0, 3, FS_THREAD_FAILS },
+		     { 0, 0, FS_THREAD_EXITS } };
+
+	(void)state;
+	for (size_t i = 0; i < G_N_ELEMENTS(ENDS); i++) {
+		pid_t pid = child_that_ends(ENDS[i].signal, ENDS[i].code);
+		int pidfd = fs_thread_group_open(pid);
+		FsThreadEnd end = FS_THREAD_GOES_ON;
+
+		assert_true(pidfd >= 0);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		if (fs_thread_group_ask_end(pidfd, &end) == 0)
+			assert_int_equal(end, ENDS[i].end);
+		else
+			assert_int_equal(end, FS_THREAD_GOES_ON);
+		close(pidfd);
+	}
+}
+
+static void
+a_child_has_its_parent(void **state)
+{
+	pid_t child = child_that_ends(0, 0);
+	pid_t parent;
+
+	(void)state;
+	assert_int_equal(fs_thread_group_read_parent(child, &parent), 0);
+	assert_int_equal(parent, getpid());
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(fs_thread_group_read_parent(child, &parent), -ESRCH);
+}
+
 static void
 who_runs_goes_on(void **state)
 {
@@ -175,6 +216,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_end_is_told_from_another),
+		cmocka_unit_test(an_end_is_known_after_the_wait),
+		cmocka_unit_test(a_child_has_its_parent),
 		cmocka_unit_test(who_runs_goes_on),
 		cmocka_unit_test(nobody_there_is_told),
 		cmocka_unit_test(an_end_that_the_kernel_hides_is_not_guessed),
