@@ -11,7 +11,7 @@ fs_health_answered(FsHealth *health, const char *op, int r)
 {
 	StoreRoom room;
 
-	if (r != -ENOSPC && r != -EIO)
+	if ((r != -ENOSPC && r != -EIO) || health->store == NULL)
 		return;
 
 	health->is_suspect = true;

@@ -14,7 +14,7 @@
  * Threads: one at a time, the one that has the turn.
  */
 typedef struct FsHealth {
-	Store *store;           /* borrowed */
+	Store *store;           /* borrowed; NULL: it is closed */
 	const char *store_path; /* borrowed */
 	int error;              /* an errno, as last told of; 0: it is well */
 	bool is_suspect;        /* a client was told of an error */

@@ -245,7 +245,8 @@ server_close(Server *server)
 	fs_handle_table_free(mount->handles);
 	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);
 
-	/* It answers whoever still waits for an fsync. */
+	/* It ends what still waits for the disk, which is answered below. */
+	server->health.store = NULL;
 	r = store_close(g_steal_pointer(&server->store));
 	if (r < 0)
 		fs_log(FS_EVENT_LOST,

@@ -256,12 +256,40 @@ fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fs_commit_settle(call.mount, session);
 }
 
+/* A sync that is asked for. */
+typedef struct Fsync {
+	FsCall call;
+	int r;
+} Fsync;
+
+/* On the main thread. */
+static void
+fsync_failed(void *user_data)
+{
+	g_autofree Fsync *fsync = user_data;
+	const FsMount *mount = fsync->call.mount;
+
+	g_mutex_lock(mount->turn);
+	fs_reply_status(&fsync->call, fsync->r);
+	fs_turn_end(mount);
+	g_mutex_unlock(mount->turn);
+}
+
+/* Called on the committer's thread, which has no turn: an error, which tells of
+ * the store's health, takes one. */
 static void
 fsync_done(void *user_data, int r)
 {
-	g_autofree FsCall *call = user_data;
+	Fsync *fsync = user_data;
 
-	fs_reply_status(call, r);
+	fsync->r = r;
+	if (r < 0) {
+		fs_later_post(fsync->call.mount->later, fsync_failed, fsync);
+		return;
+	}
+
+	fs_reply_status(&fsync->call, 0);
+	g_free(fsync);
 }
 
 /* What is staged is not published by a sync, but found in the quarantine should
@@ -286,13 +314,18 @@ fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 {
 	FsCall call = fs_call_begin(req, "fsync", ino);
 	const FsHandle *handle = fs_call_handle(&call, fi);
+	Fsync *fsync;
 	int r;
 
 	r = staged_save(call.mount, handle->session);
-	if (r < 0)
+	if (r < 0) {
 		fs_reply_status(&call, r);
-	else
-		store_sync(call.mount->store, fsync_done, fs_call_keep(&call));
+		return;
+	}
+
+	fsync = g_new(Fsync, 1);
+	*fsync = (Fsync){ .call = call };
+	store_sync(call.mount->store, fsync_done, fsync);
 }
 
 static int
