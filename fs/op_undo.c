@@ -271,6 +271,9 @@ fs_undo_look_user(const FsSession *user, const FsSession *closes_of,
 		r == 0 && (end == FS_THREAD_EXITS || end == FS_THREAD_FAILS ||
 	                   (end == FS_THREAD_GOES_ON && closes_of != NULL &&
 	                    is_child(user, closes_of)));
+	/* It executes a program, and cannot be looked at. */
+	if (r == -ETIMEDOUT && closes_of != NULL)
+		return NOT_UNDONE;
 	if (r < 0)
 		return (FsReason){ FS_UNDONE_DEATH,
 			           "it is not known how a program that used "

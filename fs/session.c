@@ -391,7 +391,7 @@ fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end)
 	FsThreadEnd end = FS_THREAD_GOES_ON;
 	int r = fs_thread_group_read_end(session->tgid, &end);
 
-	if (r < 0 || (has_ended && end == FS_THREAD_GOES_ON))
+	if (r == -ESRCH || (has_ended && (r < 0 || end == FS_THREAD_GOES_ON)))
 		r = fs_thread_group_ask_end(session->pidfd, &end);
 	if (r == 0)
 		*ret_end = end;

@@ -199,6 +199,20 @@ def write_in_child_that_closes(fd, content, code=None):
     os.waitpid(child, 0)
 
 
+def write_in_child_that_becomes_sleeper(fd, content):
+    """The same, by a child that executes a program, which does not inherit it;
+    returns its process id when it is closed."""
+    mine, its = os.pipe()  # the last to be closed
+    child = os.fork()
+    if child == 0:
+        os.pwrite(fd, content, 0)
+        become_sleeper()
+    os.close(its)
+    os.read(mine, 1)
+    os.close(mine)
+    return child
+
+
 def fork_and_stay():
     """A child that does nothing but keep what it inherited open."""
     child = os.fork()

@@ -110,6 +110,19 @@ def test_not_one_whose_files_were_closed_by_the_child_that_used_them(
         assert undone(store) == []
 
 
+def test_not_one_whose_files_are_closed_by_an_exec(store, a, b):
+    """In the middle of which nobody may look at that process."""
+    with mounted(store) as (_, office):
+        fd = deliver(a, office)
+        child = a.call("client.write_in_child_that_becomes_sleeper", fd, b"\1")
+        try:
+            a.call("os.close", fd)
+        finally:
+            os.kill(child, 9)
+        assert is_delivered(b, office)
+        assert undone(store) == []
+
+
 def test_a_lock_file_whose_program_is_killed(store, b):
     """There is no close then: only its end tells it."""
     lock_file = os.O_RDWR | os.O_CREAT | os.O_EXCL
