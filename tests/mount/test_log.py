@@ -205,7 +205,7 @@ def test_a_lock_waited_for_in_vain_is_told_with_its_holder(store, a, b):
 
 
 def test_a_wait_that_could_never_end_is_told(store, a, b):
-    with Mount(store) as mount:
+    with Mount(store, "-o", "idle-open-s=3600") as mount:
         office = Office(mount / "PO")
         fd = a.call("os.open", office.key("A"), os.O_RDWR)
         b.call("os.open", office.key("B"), os.O_RDWR)
