@@ -37,6 +37,15 @@ is_rival(const FsHandle *handle, const FsSession *session)
 	       !fs_hold_is_lost(handle);
 }
 
+/* A local program that looks at mail sees what was committed, whatever becomes
+ * of the file, and keeps nobody from it. */
+static bool
+is_looking(const FsHandle *handle)
+{
+	return handle->kind != LAYOUT_PLAIN && !handle->share.is_declared &&
+	       handle->share.access == FS_SHARE_READ;
+}
+
 int
 fs_share_check(const FsCall *call, const FsSession *session, StoreNode node,
                const FsShareMode *mode)
@@ -50,7 +59,7 @@ fs_share_check(const FsCall *call, const FsSession *session, StoreNode node,
 	for (guint i = 0; handles != NULL && i < handles->len; i++) {
 		const FsHandle *handle = handles->pdata[i];
 
-		if (is_rival(handle, session) &&
+		if (is_rival(handle, session) && !is_looking(handle) &&
 		    fs_share_mode_collides(mode, &handle->share))
 			return -ETXTBSY;
 	}

@@ -127,6 +127,15 @@ def test_who_opens_a_declared_mailbag_to_write_waits(a, b, office):
     b.result()
 
 
+def test_who_looks_at_mail_keeps_nobody_from_it(a, office, path):
+    with open(office.key("A"), "rb"), open(path, "rb"):
+        fd = a.call("os.open", office.key("A"), os.O_RDWR)
+        a.call("test_share.declare", fd, READ | WRITE, READ | WRITE)
+        with fails_with(errno.ETXTBSY):
+            a.call("test_share.declare", a.call("os.open", path, os.O_RDWR),
+                   READ | WRITE, READ | WRITE)
+
+
 def test_the_lock_is_kept_until_the_close(a, b, office):
     """The bridge may clear a mode before; the close says what becomes of what
     was staged."""
