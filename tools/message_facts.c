@@ -94,7 +94,7 @@ read_content(const Search *search, GBytes **ret_content)
 
 static int
 reference_row(const ToolMailbag *mailbag, const ToolReference *reference,
-              GVariant **ret_row)
+              bool iso, GVariant **ret_row)
 {
 	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 	ToolRecord record;
@@ -106,7 +106,7 @@ reference_row(const ToolMailbag *mailbag, const ToolReference *reference,
 	tool_fact_text(&row, "mailbag", mailbag->name);
 	tool_fact_text(&row, "kind", tool_mailbag_kind_text(mailbag->kind));
 	tool_fact_text(&row, "owner", mailbag->owner);
-	tool_queue_add_header(&row, &record);
+	tool_queue_add_header(&row, &record, iso);
 	*ret_row = g_variant_builder_end(&row);
 	return 0;
 }
@@ -134,7 +134,7 @@ reference_rows(Search *search, GVariant **ret_rows)
 		GVariant *row = NULL;
 
 		r = reference_row(mailbags->pdata[first[i].mailbag], &first[i],
-		                  &row);
+		                  search->style->iso, &row);
 		if (r == 0)
 			g_variant_builder_add_value(&rows, row);
 	}

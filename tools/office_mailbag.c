@@ -250,12 +250,12 @@ tool_mailbag_kind_text(ToolMailbagKind kind)
 }
 
 char *
-tool_record_time(const ToolRecord *record)
+tool_record_time(const ToolRecord *record, bool iso)
 {
 	const FormatMbgRecord *h = &record->header;
 
 	if (format_mbg_faults(h) & FORMAT_MBG_BAD_TIME)
 		return NULL;
-	return g_strdup_printf("%04u-%02u-%02u %02u:%02u", h->year, h->month,
-	                       h->day, h->hour, h->minute);
+	return g_strdup_printf("%04u-%02u-%02u%c%02u:%02u", h->year, h->month,
+	                       h->day, iso ? 'T' : ' ', h->hour, h->minute);
 }

@@ -64,6 +64,7 @@ int tool_record_read(const ToolMailbag *mailbag, uint32_t number,
 /** "inqueue", "system", ... */
 const char *tool_mailbag_kind_text(ToolMailbagKind kind);
 
-/** The time in a record's header, "1993-10-08 16:25"; it has no zone. NULL if
- * it is none. Ownership: the caller frees it. */
-char *tool_record_time(const ToolRecord *record);
+/** The time in a record's header, "1993-10-08 16:25", or, if @iso, with a "T" in
+ * the middle; it has no zone. NULL if it is none. Ownership: the caller frees
+ * it. */
+char *tool_record_time(const ToolRecord *record, bool iso);

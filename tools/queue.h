@@ -32,5 +32,7 @@ int tool_queue_mailbags(const ToolOffice *office, GVariant *locks,
 int tool_queue_records(const ToolOffice *office, const char *name,
                        const ToolQueueFilter *filter, GPtrArray *rows);
 
-/** Enters a record's number, whether it is live, and what its header says. */
-void tool_queue_add_header(GVariantBuilder *row, const ToolRecord *record);
+/** Enters a record's number, whether it is live, and what its header says;
+ * @iso as for tool_record_time(). */
+void tool_queue_add_header(GVariantBuilder *row, const ToolRecord *record,
+                           bool iso);

@@ -10,6 +10,7 @@
 /* The times of the oldest and the newest live message, as texts, whose order
  * is that of time. */
 typedef struct Span {
+	bool iso;
 	char *oldest; /* owned; NULL: there is none */
 	char *newest; /* owned */
 } Span;
@@ -28,7 +29,7 @@ span_add(void *user_data, const ToolMailbag *mailbag, const ToolRecord *record)
 {
 	Span *span = user_data;
 	g_autofree char *time =
-		record->is_live ? tool_record_time(record) : NULL;
+		record->is_live ? tool_record_time(record, span->iso) : NULL;
 
 	(void)mailbag;
 	if (time == NULL)
@@ -45,9 +46,9 @@ span_add(void *user_data, const ToolMailbag *mailbag, const ToolRecord *record)
 }
 
 static int
-add_span(GVariantBuilder *row, const ToolMailbag *mailbag)
+add_span(GVariantBuilder *row, const ToolMailbag *mailbag, bool iso)
 {
-	g_auto(Span) span = { 0 };
+	g_auto(Span) span = { .iso = iso };
 	int r;
 
 	r = tool_mailbag_read(mailbag, span_add, &span);
@@ -141,7 +142,7 @@ mailbag_row(const ToolMailbag *mailbag, GVariant *locks,
 	tool_fact_number(&row, "records", mailbag->records);
 	if (mailbag->has_bits)
 		tool_fact_number(&row, "live", mailbag->live);
-	r = add_span(&row, mailbag);
+	r = add_span(&row, mailbag, filter->iso);
 	if (r < 0)
 		return r;
 	if (mailbag->mbg.node != 0)

@@ -73,11 +73,11 @@ state_text(Reading *reading, const ToolMailbag *mailbag,
 }
 
 void
-tool_queue_add_header(GVariantBuilder *row, const ToolRecord *record)
+tool_queue_add_header(GVariantBuilder *row, const ToolRecord *record, bool iso)
 {
 	g_autofree char *sender = format_mbg_sender(&record->header);
 	g_autofree char *subject = format_mbg_subject(&record->header);
-	g_autofree char *time = tool_record_time(record);
+	g_autofree char *time = tool_record_time(record, iso);
 
 	tool_fact_number(row, "record", record->number);
 	tool_fact_bool(row, "live", record->is_live);
@@ -106,7 +106,7 @@ add_record(void *user_data, const ToolMailbag *mailbag,
 	if (r < 0)
 		return r;
 
-	tool_queue_add_header(&row, record);
+	tool_queue_add_header(&row, record, reading->filter->iso);
 	if (stem != NULL)
 		tool_fact_text(&row, "message", stem);
 	if (message.mai.node != 0)

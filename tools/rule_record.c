@@ -170,7 +170,7 @@ check_date(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	if (format_mbg_time(&record->header, &time_us) < 0 ||
 	    time_us * US_PER_NS - mailbag->mbg.mtime_ns <= AHEAD_NS)
 		return;
-	date = tool_record_time(record);
+	date = tool_record_time(record, false);
 	tool_finding_add(inquiry, tool_finding_if_live(inquiry, TOOL_WARNING),
 	                 object, NULL,
 	                 "it is dated %s, after the mailbag was last written: "

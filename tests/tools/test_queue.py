@@ -67,8 +67,8 @@ def test_a_mailbag_is_counted_and_dated(tree):
     row = bag_of(tree.store(), BAG)
     assert (row["records"], row["live"]) == (4, 3)
     assert row["size"] == 4 * RECORD_SIZE
-    assert row["oldest"] == "1994-08-01 12:00"
-    assert row["newest"] == "1994-08-03 12:00"
+    assert row["oldest"] == "1994-08-01T12:00"
+    assert row["newest"] == "1994-08-03T12:00"
 
 
 def test_the_queues_have_their_owners(tree):
@@ -126,7 +126,7 @@ def test_a_record_is_described(tree):
     assert row["record"] == number == 0
     assert row["live"] is True
     assert (row["sender"], row["subject"]) == ("ANNA", "Ärger")
-    assert row["date"] == "1994-08-06 12:00"
+    assert row["date"] == "1994-08-06T12:00"
     assert row["message"] == STEM
     assert row["owners"] == 2
     assert row["size"] == len(tree.read(tree.mai(STEM)))
