@@ -272,9 +272,8 @@ def test_smbd_is_told_where_it_is_installed():
 @ONLY_POFS
 @pytest.mark.parametrize("suite", [
     "base.denydos", "base.deny1", "base.deny2", "base.deny3", "base.ntdeny1",
-    "base.ntdeny2", "base.lock.LOCK4", "base.lock.LOCK6", "base.lock.LOCK7"])
+    "base.ntdeny2", *[f"base.lock.LOCK{number}" for number in range(1, 8)]])
 def test_smbtorture(server, place, suite):
-    """The others of base.lock are as good, and slow."""
     torture(server, place, suite)
 
 
