@@ -95,18 +95,12 @@ fs_break_answer(void *user_data, const char *argument, char **ret_error)
 {
 	const FsMount *mount = user_data;
 	g_autoptr(FsSession) session = NULL;
-	guint64 serial;
 	bool is_broken;
 	Break broken;
 
-	if (g_ascii_string_to_unsigned(argument, 10, 1, G_MAXUINT64, &serial,
-	                               NULL))
-		session = fs_session_by_serial(mount->sessions, serial);
-	if (session == NULL) {
-		*ret_error =
-			g_strdup_printf("there is no session %s", argument);
+	session = fs_session_named(mount->sessions, argument, ret_error);
+	if (session == NULL)
 		return NULL;
-	}
 
 	g_mutex_lock(mount->turn);
 	is_broken = session_break(mount, session, &broken);

@@ -60,19 +60,13 @@ fs_trace_answer_start(void *user_data, const char *argument, char **ret_error)
 {
 	const FsMount *mount = user_data;
 	g_autoptr(FsSession) session = NULL;
-	guint64 serial;
 
-	if (g_ascii_string_to_unsigned(argument, 10, 1, G_MAXUINT64, &serial,
-	                               NULL))
-		session = fs_session_by_serial(mount->sessions, serial);
-	if (session == NULL) {
-		*ret_error =
-			g_strdup_printf("there is no session %s", argument);
+	session = fs_session_named(mount->sessions, argument, ret_error);
+	if (session == NULL)
 		return NULL;
-	}
 	return start(mount, session, ret_error) < 0
 	               ? NULL
-	               : g_variant_new_uint64(serial);
+	               : g_variant_new_uint64(fs_session_serial(session));
 }
 
 /* Keeps the trace of @serial if it is the client with @address; drops it if it

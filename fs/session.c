@@ -452,6 +452,19 @@ fs_session_by_serial(FsSessionTable *table, uint64_t serial)
 	return NULL;
 }
 
+FsSession *
+fs_session_named(FsSessionTable *table, const char *text, char **ret_error)
+{
+	FsSession *session = NULL;
+	guint64 serial;
+
+	if (g_ascii_string_to_unsigned(text, 10, 1, G_MAXUINT64, &serial, NULL))
+		session = fs_session_by_serial(table, serial);
+	if (session == NULL)
+		*ret_error = g_strdup_printf("there is no session %s", text);
+	return session;
+}
+
 static void
 session_let_go(void *session)
 {

@@ -94,6 +94,13 @@ FsSession *fs_session_by_slot(FsSessionTable *table, unsigned slot);
 /** As fs_session_by_slot(), for a serial. */
 FsSession *fs_session_by_serial(FsSessionTable *table, uint64_t serial);
 
+/**
+ * The one that an administrator calls @text, a serial; or NULL, and
+ * *@ret_error is a sentence, the caller's.
+ */
+FsSession *fs_session_named(FsSessionTable *table, const char *text,
+                            char **ret_error);
+
 /** All that there are. Ownership: the caller unrefs the array, which lets go. */
 GPtrArray *fs_session_list(FsSessionTable *table);
 
