@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A recorded store with postoffices in it, and mail programs at work there."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -87,7 +88,6 @@ def work(top, disk, seed, count, *options, subjects=SUBJECTS):
     assert not any(codes), codes
 
 
-
 def state_of_store(path, subject="."):
     """The word for all that is in a store, or in one directory of it."""
     with tempfile.TemporaryDirectory() as name:
@@ -101,6 +101,20 @@ def must_be_right(outcome):
     assert summary["states"] > 0
     assert summary["right"] == summary["states"], "\n".join(
         [str(summary), *faults[:20]])
+
+
+def must_be_wrong(disk, faults, seed, *arguments):
+    """Cuts the power until each of these faults has been seen, which a word
+    of replay's summary names, or several."""
+    seen = collections.Counter()
+    for round_ in range(50):
+        summary, _ = disk.replay(20, seed + round_, *arguments)
+        seen.update({word: summary[word] for word in ("lost", "torn",
+                                                      "refused")})
+        if all(any(seen[word] for word in fault.split(" or "))
+               for fault in faults):
+            return
+    raise AssertionError(f"nothing but {seen} in {20 * (round_ + 1)} states")
 
 
 def sync(top):
