@@ -22,10 +22,6 @@
 
 #define US_PER_S INT64_C(1000000)
 
-/* What is staged for longer is committed at the next safe point, though nobody
- * waits for a lock: there are also those who look. */
-#define SAFE_AGE_US (5 * US_PER_S)
-
 /* A batch on its way to the disk. */
 typedef struct Flight {
 	const FsMount *mount;
@@ -375,6 +371,16 @@ age_us(const FsTransaction *transaction)
 	               : 0;
 }
 
+/* What is staged for longer is committed at the next safe point, though nobody
+ * waits for a lock: there are also those who look. */
+static int64_t
+safe_age_us(const FsMount *mount)
+{
+	int64_t age_s = mount->config->commit_age_s;
+
+	return age_s > 0 ? age_s * US_PER_S : INT64_MAX;
+}
+
 static int
 transaction_step(const FsMount *mount, FsTransaction *transaction)
 {
@@ -383,7 +389,7 @@ transaction_step(const FsMount *mount, FsTransaction *transaction)
 	if (fs_transaction_is_over(transaction))
 		return transaction_end(mount, transaction);
 	if (fs_transaction_is_pressed(transaction) ||
-	    age_us(transaction) > SAFE_AGE_US)
+	    age_us(transaction) > safe_age_us(mount))
 		transaction_relieve(mount, transaction);
 	return 0;
 }
@@ -441,7 +447,8 @@ serial_expire(const FsMount *mount, uint64_t serial)
 		fs_transaction_of_serial(mount->transactions, serial);
 	int64_t us = transaction != NULL ? age_us(transaction) : 0;
 
-	if (us < MIN(SAFE_AGE_US, limit_us(mount)) || transaction->is_flying)
+	if (us < MIN(safe_age_us(mount), limit_us(mount)) ||
+	    transaction->is_flying)
 		return;
 
 	/* If nothing is half done: better late than undone. */
@@ -466,8 +473,9 @@ int64_t
 fs_commit_due_us(const FsMount *mount)
 {
 	int64_t begun_us = fs_transaction_oldest_us(mount->transactions);
+	int64_t most_us = MIN(safe_age_us(mount), limit_us(mount));
 
-	return begun_us == INT64_MAX
+	return begun_us == INT64_MAX || most_us == INT64_MAX
 	               ? INT64_MAX
-	               : begun_us + MIN(SAFE_AGE_US, limit_us(mount));
+	               : begun_us + most_us;
 }

@@ -310,3 +310,15 @@ def pair(offices, seed, last, acknowledged):
             return
         if record is not None:
             append(acknowledged, record)
+
+
+def look(paths, directories):
+    """What is to be seen of files, those that are not there left out: by
+    their names, and by those that directories list."""
+    found = {}
+    for name, path in paths.items():
+        try:
+            found[name] = get(path)
+        except FileNotFoundError:
+            pass
+    return found, {name for path in directories for name in os.listdir(path)}

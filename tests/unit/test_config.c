@@ -81,6 +81,7 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.lock_wait_s, 30);
 	assert_int_equal(config.smbd_park_ms, 500);
 	assert_int_equal(config.idle_open_s, 5);
+	assert_int_equal(config.commit_age_s, 5);
 	assert_int_equal(config.transaction_limit_s, 900);
 	assert_int_equal(config.truncate_guard, 1);
 }
