@@ -163,6 +163,18 @@ class Machine(RuleBasedStateMachine):
         if wanted:
             self.opens(who, wanted[pick % len(wanted)], 0)
 
+    @rule(who=WHO, held=strategies.sampled_from([*MAILBAGS, *MAIL]),
+          kept=strategies.sampled_from(MAILBAGS),
+          order=strategies.permutations(["held", "kept"]))
+    def keeps(self, who, held, kept, order):
+        """Has one file open, and has changed another, which is wanted."""
+        for step in order:
+            if step == "held":
+                self.opens(who, held, 1)
+            else:
+                self.changes(who, kept, 2)
+        self.opens("ab".replace(who, ""), kept, 0)
+
     def _opened(self, who, name, descriptor):
         program = self.model.programs[who]
         program.opens[descriptor] = name

@@ -24,7 +24,8 @@ TESTS = HERE.parent
 RESULTS = HERE / "RESULTS.md"
 FOUND = "## What was found, and how it was mended"
 SEEDS = (1, 2, 3)
-HOW_OFTEN = {"POFS_CUTS", "POFS_CRASH_CYCLES", "POFS_MESSAGES", "POFS_SEEDS"}
+HOW_OFTEN = {"POFS_CUTS", "POFS_CRASH_CYCLES", "POFS_EXAMPLES",
+             "POFS_MESSAGES", "POFS_SEEDS"}
 
 
 @dataclasses.dataclass
@@ -66,6 +67,9 @@ def stages():
                 {"POFS_KILLS": "all", "POFS_CUTS": 2000})
     yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
                 {"POFS_CRASH_CYCLES": 10_000})
+    yield Stage("two programs against the model",
+                [TESTS / "mount" / "test_model.py"],
+                {"POFS_EXAMPLES": 5000})
     yield Stage("killed smbd, server and client",
                 [TESTS / "smb" / "test_proof_killed.py"],
                 {"POFS_MESSAGES": 1000, "POFS_SEEDS": 20})
