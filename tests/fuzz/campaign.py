@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs every fuzzer until it has had its processor time; see run.
 
-    campaign.py BUILD [--seconds N] [TARGET]...
+    campaign.py BUILD [--afl] [--seconds N] [TARGET]...
 
 What a fuzzer has had is counted for the sources it was built of: a change of
 these begins its hour anew, with the inputs that are known by then.
@@ -21,7 +21,7 @@ import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
-FOUND = "## What was found, and how it was mended"
+FOUND = "What was found, and how it was mended"
 ROUND_S = 300
 HOUR_S = 3600
 
@@ -60,61 +60,103 @@ class Book:
             self._path.write_text(json.dumps(self._all, indent=1))
 
 
-def fuzz(build, target):
+def run_idle(command, output, **more):
+    """Runs a command when nobody else wants the processor. Returns its exit
+    code and how many seconds of processor time it took."""
+    with open(output, "wb") as log, subprocess.Popen(
+            command, stdout=log, stderr=log, **more,
+            preexec_fn=lambda: os.sched_setscheduler(
+                0, os.SCHED_IDLE, os.sched_param(0))) as child:
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode, used.ru_utime + used.ru_stime
+
+
+def number(pattern, text):
+    """What a pattern finds."""
+    found = re.search(pattern, text, re.M)
+    return int(found[1]) if found else 0
+
+
+def fuzz_with_clang(build, target, output):
     """One round. Returns what Book.add takes."""
     grown = build / "corpora" / target
     ends = build / "crashes"
     for directory in (grown, ends):
         directory.mkdir(parents=True, exist_ok=True)
-    output = build / f"fuzz-{target}.log"
-    with open(output, "wb") as log:
-        with subprocess.Popen(
-                [build / "tests/fuzz" / f"fuzz_{target}", "-max_len=8192",
-                 f"-max_total_time={ROUND_S}", "-rss_limit_mb=2048",
-                 "-print_final_stats=1", f"-artifact_prefix={ends}/{target}-",
-                 grown, HERE / "corpus" / target],
-                stdout=log, stderr=log, cwd=build,
-                preexec_fn=lambda: os.sched_setscheduler(
-                    0, os.SCHED_IDLE, os.sched_param(0))) as child:
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-    said = output.read_text(errors="replace")
-    tried = re.search(r"stat::number_of_executed_units: (\d+)", said)
-    if child.returncode:
-        print(f"{target}: {output} says what it found")
-    return (used.ru_utime + used.ru_stime, int(tried[1]) if tried else 0,
-            len(list(grown.iterdir())), child.returncode == 0)
+    code, seconds = run_idle(
+        [build / "tests/fuzz" / f"fuzz_{target}", "-max_len=8192",
+         f"-max_total_time={ROUND_S}", "-rss_limit_mb=2048",
+         "-print_final_stats=1", f"-artifact_prefix={ends}/{target}-",
+         grown, HERE / "corpus" / target], output, cwd=build)
+    tried = number(r"stat::number_of_executed_units: (\d+)",
+                   output.read_text(errors="replace"))
+    return seconds, tried, len(list(grown.iterdir())), code == 0
 
 
-def exhaust(build, book, target, seconds):
+def fuzz_with_afl(build, target, output):
+    """The same, by AFL++."""
+    grown = build / "corpora" / target
+    grown.mkdir(parents=True, exist_ok=True)
+    told = grown / "default" / "fuzzer_stats"
+    before = told.read_text() if told.exists() else ""
+    code, seconds = run_idle(
+        ["afl-fuzz", "-V", str(ROUND_S), "-m", "none", "-G", "8192",
+         "-i", HERE / "corpus" / target, "-o", grown, "--",
+         build / "tests/fuzz" / f"fuzz_{target}"], output,
+        env={**os.environ, "AFL_NO_UI": "1", "AFL_AUTORESUME": "1",
+             "AFL_SKIP_CPUFREQ": "1", "AFL_NO_AFFINITY": "1",
+             "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1"})
+    after = told.read_text() if told.exists() else ""
+    execs = r"^execs_done +: (\d+)"
+    found = number(r"^saved_crashes +: (\d+)", after) + \
+        number(r"^saved_hangs +: (\d+)", after)
+    return (seconds, max(number(execs, after) - number(execs, before), 0),
+            number(r"^corpus_count +: (\d+)", after),
+            code == 0 and found == 0)
+
+
+def exhaust(fuzz, build, book, target, seconds):
     """Rounds until a target has had its time or has found something."""
+    output = build / f"fuzz-{target}.log"
     while (sofar := book.of(target))["clean"] and sofar["seconds"] < seconds:
-        book.add(target, *fuzz(build, target))
+        book.add(target, *fuzz(build, target, output))
         print(f"{target}: {book.of(target)['seconds']:.0f} of {seconds} s",
               flush=True)
+    if not sofar["clean"]:
+        print(f"{target}: {output} says what was found")
 
 
-def write_results(targets, book):
-    """The table anew; what was found stays as somebody has written it."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    found = text[text.index(FOUND):] if FOUND in text else f"{FOUND}\n"
-    lines = ["# What the fuzzers have done", "",
-             f"{datetime.date.today()}, of the sources in each row.", "",
-             "| target | sources | processor time | inputs tried | "
-             "inputs kept | result |", "| --- | --- | --- | --- | --- | --- |"]
+def rows(targets, book):
+    """The table of one engine."""
+    yield ("| target | sources | processor time | inputs tried | "
+           "inputs kept | result |")
+    yield "| --- | --- | --- | --- | --- | --- |"
     for target in targets:
         sofar = book.of(target)
-        lines.append(
-            f"| {target} | {sources(target)} | {sofar['seconds']:.0f} s | "
-            f"{sofar['tried']:,} | {sofar['known']:,} | "
-            f"{'clean' if sofar['clean'] else '**not clean**'} |")
-    RESULTS.write_text("\n".join(lines) + "\n\n" + found, encoding="utf-8")
+        yield (f"| {target} | {sources(target)} | {sofar['seconds']:.0f} s | "
+               f"{sofar['tried']:,} | {sofar['known']:,} | "
+               f"{'clean' if sofar['clean'] else '**not clean**'} |")
+
+
+def write_results(engine, targets, book):
+    """The table of this engine anew; the rest stays as it is."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    parts = dict(re.findall(r"^## (.*)\n\n((?:(?!## ).*\n?)*)", text, re.M))
+    parts[engine] = "\n".join([f"{datetime.date.today()}.", "",
+                               *rows(targets, book), ""])
+    found = parts.pop(FOUND, "Nothing yet.\n")
+    RESULTS.write_text("# What the fuzzers have done\n\n" + "\n".join(
+        f"## {name}\n\n{part.strip()}\n"
+        for name, part in [*sorted(parts.items()), (FOUND, found)]),
+        encoding="utf-8")
 
 
 def main():
     known = sorted(path.stem[5:] for path in HERE.glob("fuzz_*.c"))
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--afl", action="store_true")
     parser.add_argument("--seconds", type=int, default=HOUR_S)
     parser.add_argument("target", nargs="*", choices=[[], *known])
     words = parser.parse_args()
@@ -124,10 +166,11 @@ def main():
                     *(f"tests/fuzz/fuzz_{target}" for target in targets)],
                    check=True, stdout=subprocess.DEVNULL)
     book = Book(build / "fuzzed.json")
+    fuzz = fuzz_with_afl if words.afl else fuzz_with_clang
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda target: exhaust(build, book, target,
+        list(pool.map(lambda target: exhaust(fuzz, build, book, target,
                                              words.seconds), targets))
-    write_results(known, book)
+    write_results("AFL++" if words.afl else "libFuzzer", known, book)
     return 0 if all(book.of(target)["clean"] for target in targets) else 1
 
 
