@@ -158,8 +158,11 @@ def main():
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--afl", action="store_true")
     parser.add_argument("--seconds", type=int, default=HOUR_S)
-    parser.add_argument("target", nargs="*", choices=[[], *known])
-    words = parser.parse_args()
+    parser.add_argument("target", nargs="*", help=", ".join(known))
+    words = parser.parse_intermixed_args()
+    for target in words.target:
+        if target not in known:
+            parser.error(f"{target} is no target")
     build = words.build.resolve()
     targets = words.target or known
     subprocess.run(["ninja", "-C", build,
