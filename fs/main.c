@@ -340,6 +340,8 @@ server_listen(Server *server)
 	               fs_quarantine_discard, server->store);
 	fs_control_add_later(server->control, "edit", fs_edit_start,
 	                     &server->mount);
+	fs_control_add_later(server->control, "sync", fs_sync_start,
+	                     &server->mount);
 }
 
 static void

@@ -27,8 +27,8 @@
  *   with other files notices. What has no lock is looked at once more after it
  *   was staged; from then on its records are guarded, as in any transaction.
  * - A tool that goes away, or is broken, before all is staged changes nothing.
- * - If a file is not what it was, what it is now is on disk before the answer,
- *   so that the tool sees it when it looks again.
+ * - If a file is not what it was, nothing is done: the tool asks for what it is
+ *   to be on disk (op_sync.c), and looks again.
  */
 
 /* A file that everybody sees alike, so that the kernel remembers it. */
@@ -293,16 +293,6 @@ edit_done(void *user_data, int r)
 	fs_later_post(edit->mount->later, edit_landed, edit);
 }
 
-/* What has made it stale is on disk. */
-static void
-edit_synced(void *user_data, int r)
-{
-	Edit *edit = user_data;
-
-	(void)r;
-	fs_later_post(edit->mount->later, edit_landed, edit);
-}
-
 /* What the journal shall tell of it. */
 static void
 edit_account(const Edit *edit)
@@ -345,10 +335,6 @@ edit_commit(Edit *edit)
 {
 	int r = edit_check(edit);
 
-	if (r == -ESTALE) {
-		store_sync(edit->mount->store, edit_synced, edit);
-		return 0;
-	}
 	if (r == 0 && fs_session_epoch(edit->session) != edit->epoch)
 		r = edit_fail(edit, -ECANCELED, "its session was broken");
 	if (r == 0)

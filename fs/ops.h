@@ -276,6 +276,18 @@ void fs_edit_start(void *user_data, const FsControlAsk *ask,
  * before the store is closed, and runs what was posted for later. */
 GThreadPool *fs_edit_pool_new(void);
 
+/* ---- op_sync.c ----------------------------------------------------------- */
+
+/**
+ * Carries out the command "sync" (control.h), of an FsMount: what everybody may
+ * see is on disk before the answer, an empty a{sv}, so that whoever opens the
+ * store then sees it, too. Nobody is kept waiting by it.
+ *
+ * Threads: the main one.
+ */
+void fs_sync_start(void *user_data, const FsControlAsk *ask,
+                   FsControlReply *reply);
+
 /* ---- op_hold.c ----------------------------------------------------------- */
 
 /** Whether opening the file at @place with @flags takes its lock. */

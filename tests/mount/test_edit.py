@@ -2,6 +2,7 @@
 """What an administrator's command changes while mail programs work."""
 
 import contextlib
+import datetime
 import json
 import os
 import struct
@@ -181,6 +182,18 @@ def test_what_is_not_on_disk_yet_is_looked_at(admin):
     done = poctl("set-counter", "--letter", "0x300", admin.store)
     assert "it was 00000006" in done.stdout
     assert admin.office.control.read_bytes() == struct.pack("<II", 5, 0x300)
+
+
+def test_what_was_deleted_a_moment_ago_is_restored(admin):
+    mai = admin.office.mai.parent / "00000007.MAI"
+    mai.write_bytes(b"mail")
+    poctl("set-counter", "--letter", "0x300", admin.store)
+    when = datetime.datetime.now().isoformat(" ")
+    mai.unlink()
+    done = poctl("restore", "--at", when, admin.store,
+                 "PO/MAI/MA7/00000007.MAI")
+    assert "Restored 1 of 1" in done.stdout
+    assert mai.read_bytes() == b"mail"
 
 
 def test_mail_goes_on_behind_a_change(a, b, admin):
