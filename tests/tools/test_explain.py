@@ -196,6 +196,22 @@ def test_a_missing_routing_file_leads_to_who_removed_it(tmp_path):
         deed["id"] for deed in error["transactions"]]
 
 
+def test_who_merely_had_the_lock_is_told_and_both_inqueues_have_one(tmp_path):
+    now = datetime.datetime.now()
+    with Store(tmp_path / "store") as store:
+        with Mount(store) as mount:
+            (mount / "LOG" / "SESSION.LOG").write_bytes(
+                stamp(now) + b" M:KEY\\INQUEUE3.KEY error code=32\n" +
+                stamp(now) + b" M:KEY\\00000000.KEY error code=32\n")
+            with open(mount / "KEY" / "INQUEUE3.KEY", "r+b"):
+                (mount / "P1" / "00000062.P1").write_bytes(b"x")
+        held, other = explain(store.path)["errors"]
+    assert [(deed["mailbags"], deed["files"])
+            for deed in held["transactions"] if deed["mailbags"]] == [
+        ("/INQUEUE", "")]
+    assert not any(deed["mailbags"] for deed in other["transactions"])
+
+
 def test_rubbish_is_no_error(office):
     store = office({"A.LOG": bytes(range(256)) * 512 + b"[" * 70000})
     assert explain(store.path, "/A.LOG")["errors"] == []
