@@ -8,7 +8,6 @@
 
 #define BLOCK_SIZE 4096
 #define MIB        ((uint64_t)1 << 20)
-#define NS_PER_S   INT64_C(1000000000)
 
 /* ---- attributes ---------------------------------------------------------- */
 
@@ -54,12 +53,6 @@ fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	attr_reply(&call, r, &attr);
 }
 
-static int64_t
-ns_of(const struct timespec *time)
-{
-	return time->tv_sec * NS_PER_S + time->tv_nsec;
-}
-
 /* Translates what the kernel wants set into the store's terms. */
 static unsigned
 change_decode(const struct stat *wanted, int to_set, StoreAttr *ret_change)
@@ -71,8 +64,8 @@ change_decode(const struct stat *wanted, int to_set, StoreAttr *ret_change)
 		.mode = wanted->st_mode & 07777,
 		.uid = wanted->st_uid,
 		.gid = wanted->st_gid,
-		.atime_ns = ns_of(&wanted->st_atim),
-		.mtime_ns = ns_of(&wanted->st_mtim),
+		.atime_ns = fs_view_time_ns(&wanted->st_atim),
+		.mtime_ns = fs_view_time_ns(&wanted->st_mtim),
 	};
 
 	if ((to_set & FUSE_SET_ATTR_MODE) != 0)

@@ -69,6 +69,18 @@ timespec_of(int64_t ns)
 	return (struct timespec){ .tv_sec = s, .tv_nsec = rest };
 }
 
+int64_t
+fs_view_time_ns(const struct timespec *time)
+{
+	int64_t ns;
+
+	if (!__builtin_mul_overflow(time->tv_sec, (int64_t)NS_PER_S, &ns) &&
+	    !__builtin_add_overflow(ns, time->tv_nsec, &ns))
+		return ns;
+
+	return time->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+}
+
 struct stat
 fs_view_stat(const StoreAttr *attr)
 {

@@ -46,5 +46,9 @@ double fs_view_entry_timeout_s(const FsConfig *config, uint64_t nodeid,
 /** Seconds for which the kernel may remember the attributes of @nodeid. */
 double fs_view_attr_timeout_s(const FsConfig *config, uint64_t nodeid);
 
+/** Nanoseconds since 1970 at @time; what 64 bits cannot hold, which a client may
+ * ask for, is the first or last that they can: in the years 1677 and 2262. */
+int64_t fs_view_time_ns(const struct timespec *time);
+
 /** The stat(2) of @attr; st_ino is the node, whatever the nodeid. */
 struct stat fs_view_stat(const StoreAttr *attr);

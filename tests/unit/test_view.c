@@ -140,6 +140,26 @@ times_before_1970_have_positive_nanoseconds(void **state)
 	assert_int_equal(stat.st_mtim.tv_nsec, 999999999);
 }
 
+static void
+a_time_beyond_64_bits_is_the_last_or_first(void **state)
+{
+	const struct {
+		struct timespec time;
+		int64_t ns;
+	} cases[] = {
+		{ { 1, 2 }, 1000000002 },
+		{ { -1, 999999999 }, -1 },
+		{ { 9223372036, 854775807 }, INT64_MAX },
+		{ { 9223372036, 854775808 }, INT64_MAX },
+		{ { INT64_MAX, 0 }, INT64_MAX },
+		{ { -9223372037, 0 }, INT64_MIN },
+		{ { INT64_MIN, 999999999 }, INT64_MIN },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+		assert_int_equal(fs_view_time_ns(&cases[i].time), cases[i].ns);
+}
+
 /* ---- permissions -------------------------------------------------------- */
 
 static const FsCaller ROOT = { .uid = 0, .gid = 0 };
@@ -262,6 +282,7 @@ main(void)
 		cmocka_unit_test(every_view_shows_the_same_inode_number),
 		cmocka_unit_test(a_file_without_a_name_has_no_link),
 		cmocka_unit_test(times_before_1970_have_positive_nanoseconds),
+		cmocka_unit_test(a_time_beyond_64_bits_is_the_last_or_first),
 		cmocka_unit_test(the_nearest_class_of_bits_decides),
 		cmocka_unit_test(root_may_do_everything),
 		cmocka_unit_test(only_the_owner_may_change_modes),
