@@ -88,6 +88,18 @@ static const Setting SETTINGS[] = {
 	{ "locks", "truncate-guard", SETTING_BOOLEAN,
 	  offsetof(FsConfig, truncate_guard), 0, 1, 1,
 	  "Only who created a MAI or ATT may empty it." },
+	{ "limits", "client-handles", SETTING_NUMBER,
+	  offsetof(FsConfig, client_handles), 64, 1 << 20, 16384,
+	  "Open files and directories of one client." },
+	{ "limits", "all-handles", SETTING_NUMBER,
+	  offsetof(FsConfig, all_handles), 64, 1 << 24, 262144,
+	  "Those of all clients; a quarter is for who has few." },
+	{ "limits", "client-ranges", SETTING_NUMBER,
+	  offsetof(FsConfig, client_ranges), 64, 1 << 20, 16384,
+	  "Byte ranges that one client has locked." },
+	{ "limits", "all-ranges", SETTING_NUMBER,
+	  offsetof(FsConfig, all_ranges), 64, 1 << 24, 65536,
+	  "Those of all clients; a quarter is for who has few." },
 };
 
 static int64_t *
@@ -321,6 +333,20 @@ fs_config_store(const FsConfig *config)
 		.journal_max = (uint64_t)config->journal_max_mib * MIB,
 		.journal_age_s = (uint64_t)config->journal_age_days * S_PER_DAY,
 	};
+}
+
+FsQuota
+fs_config_handles(const FsConfig *config)
+{
+	return (FsQuota){ .client = (uint64_t)config->client_handles,
+		          .all = (uint64_t)config->all_handles };
+}
+
+FsQuota
+fs_config_ranges(const FsConfig *config)
+{
+	return (FsQuota){ .client = (uint64_t)config->client_ranges,
+		          .all = (uint64_t)config->all_ranges };
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 
+#include "fs/quota.h"
 #include "store/store.h"
 
 /**
@@ -43,6 +44,10 @@ typedef struct FsConfig {
 	int64_t commit_age_s;        /* 0: only if somebody waits */
 	int64_t transaction_limit_s; /* 0: none */
 	int64_t truncate_guard;      /* 0 or 1 */
+	int64_t client_handles;
+	int64_t all_handles;
+	int64_t client_ranges;
+	int64_t all_ranges;
 } FsConfig;
 
 #define FS_CONFIG_ERROR (fs_config_error_quark())
@@ -70,6 +75,10 @@ bool fs_config_load(FsConfig *config, const char *path, GError **error);
 
 /** What of @config is the store's. */
 StoreOptions fs_config_store(const FsConfig *config);
+
+/** How many files may be open, and ranges locked. */
+FsQuota fs_config_handles(const FsConfig *config);
+FsQuota fs_config_ranges(const FsConfig *config);
 
 /** Prints every setting, as a pofs.conf that would give @config. */
 void fs_config_print(const FsConfig *config, FILE *out);

@@ -7,6 +7,8 @@ struct FsHandleTable {
 	Store *store;           /* borrowed */
 	GHashTable *by_node;    /* node -> owned GPtrArray of its handles */
 	GHashTable *by_session; /* session -> how many it has, as a pointer */
+	FsQuota quota;
+	gsize count; /* of all sessions */
 };
 
 G_STATIC_ASSERT(sizeof(gpointer) >= sizeof(StoreNode));
@@ -18,7 +20,7 @@ handles_free(void *handles)
 }
 
 FsHandleTable *
-fs_handle_table_new(Store *store)
+fs_handle_table_new(Store *store, FsQuota quota)
 {
 	FsHandleTable *table = g_new(FsHandleTable, 1);
 
@@ -27,6 +29,7 @@ fs_handle_table_new(Store *store)
 		.by_node =
 			g_hash_table_new_full(NULL, NULL, NULL, handles_free),
 		.by_session = g_hash_table_new(NULL, NULL),
+		.quota = quota,
 	};
 	return table;
 }
@@ -63,7 +66,8 @@ session_count_set(FsHandleTable *table, FsSession *session, gsize count)
 int
 fs_handle_check(FsHandleTable *table, const FsSession *session)
 {
-	return session_count(table, session) < FS_HANDLES_MAX ? 0 : -EMFILE;
+	return fs_quota_check(&table->quota, session_count(table, session),
+	                      table->count, 1);
 }
 
 FsHandle *
@@ -87,6 +91,7 @@ fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node)
 	}
 	g_ptr_array_add(handles, handle);
 	session_count_set(table, session, session_count(table, session) + 1);
+	table->count++;
 	store_node_hold(table->store, node);
 	return handle;
 }
@@ -110,6 +115,7 @@ fs_handle_close(FsHandle *handle)
 
 	session_count_set(table, handle->session,
 	                  session_count(table, handle->session) - 1);
+	table->count--;
 	store_node_release(table->store, handle->node);
 	fs_session_unref(handle->session);
 	fs_listing_free(handle->listing);

@@ -7,6 +7,7 @@
 
 #include "fs/listing.h"
 #include "fs/lock_key.h"
+#include "fs/quota.h"
 #include "fs/session.h"
 #include "fs/share_mode.h"
 #include "store/store.h"
@@ -19,9 +20,6 @@
  * Threads: one at a time, the one that serves requests.
  */
 typedef struct FsHandleTable FsHandleTable;
-
-/** Most open files and directories of one session. */
-#define FS_HANDLES_MAX 16384
 
 /** Whether a lock comes with an open file; see op_hold.c. */
 typedef enum FsHold {
@@ -55,13 +53,14 @@ typedef struct FsHandle {
 	uint64_t names_serial; /* of the mount, when it was taken */
 } FsHandle;
 
-/** @store is borrowed and must outlive the table. */
-FsHandleTable *fs_handle_table_new(Store *store);
+/** There may be as many as @quota says. @store is borrowed and must outlive the
+ * table. */
+FsHandleTable *fs_handle_table_new(Store *store, FsQuota quota);
 
 /** Every handle must be closed. NULL is a no-op. */
 void fs_handle_table_free(FsHandleTable *table);
 
-/** Whether @session may open one more: 0 or -EMFILE. */
+/** Whether @session may open one more. Errors: those of fs_quota_check(). */
 int fs_handle_check(FsHandleTable *table, const FsSession *session);
 
 /** Opens @node for @session. Ownership: until fs_handle_close(). */

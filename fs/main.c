@@ -202,8 +202,9 @@ server_open(Server *server)
 		.store = server->store,
 		.config = &server->config,
 		.sessions = fs_session_table_new(server->liveness),
-		.handles = fs_handle_table_new(server->store),
-		.locks = fs_range_lock_new(),
+		.handles = fs_handle_table_new(
+			server->store, fs_config_handles(&server->config)),
+		.locks = fs_range_lock_new(fs_config_ranges(&server->config)),
 		.mailbags = mailbags,
 		.transactions = fs_transaction_table_new(mailbags),
 		.lock_files = fs_lock_files_new(),

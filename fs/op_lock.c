@@ -26,6 +26,7 @@ owner_of(const FsCall *call, const struct fuse_file_info *fi)
 	return (FsLockOwner){
 		.owner = fi->lock_owner,
 		.handle = fs_handle_of(fi),
+		.session = fs_session_serial(fs_handle_of(fi)->session),
 		.pid = fuse_req_ctx(call->req)->pid,
 	};
 }

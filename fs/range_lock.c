@@ -24,10 +24,6 @@
  *   then, with the table unlocked, the waits that have ended are answered.
  */
 
-/* More than any client needs, little enough to be harmless. */
-#define LOCKS_MAX 65536
-#define WAITS_MAX 1024
-
 /* ---- waiting -------------------------------------------------------------*/
 
 /* Whether waiting for @range would close a circle: whether somebody in its way
@@ -77,6 +73,7 @@ table_park(FsRangeLock *table, FsRangeFile *file, const FsLockOwner *owner,
 	g_queue_push_tail(&file->line, wait);
 	g_queue_push_tail(&fs_range_table_owner(table, owner->owner)->waits,
 	                  wait);
+	fs_range_table_client(table, owner->session)->waits++;
 	return wait;
 }
 
@@ -89,6 +86,8 @@ table_end(FsRangeLock *table, FsRangeWait *wait, int r)
 	               wait);
 	g_hash_table_steal(table->waits, &wait->id);
 	fs_range_table_forget(table, wait->owner.owner);
+	fs_range_table_client(table, wait->owner.session)->waits--;
+	fs_range_table_forget_client(table, wait->owner.session);
 	fs_range_table_mark(table, wait->file);
 
 	wait->r = r;
@@ -170,10 +169,11 @@ table_unlock(FsRangeLock *table)
 /* ---- the public side -----------------------------------------------------*/
 
 FsRangeLock *
-fs_range_lock_new(void)
+fs_range_lock_new(FsQuota quota)
 {
 	FsRangeLock *table = g_new0(FsRangeLock, 1);
 
+	table->quota = quota;
 	g_mutex_init(&table->mutex);
 	for (size_t i = 0; i < G_N_ELEMENTS(table->files); i++)
 		table->files[i] = g_hash_table_new_full(
@@ -182,6 +182,8 @@ fs_range_lock_new(void)
 	                                      g_free);
 	table->waits = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
 	                                     g_free);
+	table->clients = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+	                                       NULL, g_free);
 	g_queue_init(&table->changed);
 	g_queue_init(&table->ended);
 	return table;
@@ -205,6 +207,7 @@ fs_range_lock_free(FsRangeLock *table)
 	}
 	g_hash_table_unref(table->owners);
 	g_hash_table_unref(table->waits);
+	g_hash_table_unref(table->clients);
 	g_mutex_clear(&table->mutex);
 	g_free(table);
 }
@@ -251,11 +254,39 @@ fs_range_lock_has(FsRangeLock *table, uint64_t node, const void *handle,
 	return has;
 }
 
+/* Whether @session may hold @more ranges. */
+static int
+table_check_held(const FsRangeLock *table, uint64_t session, unsigned more)
+{
+	const FsRangeClient *client =
+		g_hash_table_lookup(table->clients, &session);
+	unsigned own = client != NULL ? client->held : 0;
+
+	return fs_quota_check(&table->quota, own, table->held, more) < 0
+	               ? -ENOLCK
+	               : 0;
+}
+
 /* Replacing the middle of a range leaves two more than there were. */
 static int
-table_check_room(const FsRangeLock *table)
+table_check_room(const FsRangeLock *table, const FsLockOwner *owner)
 {
-	return table->held + 2 > LOCKS_MAX ? -ENOLCK : 0;
+	return table_check_held(table, owner->session, 2);
+}
+
+/* Whether @session may wait once more. */
+static int
+table_check_waits(const FsRangeLock *table, uint64_t session)
+{
+	const FsQuota quota = FS_RANGE_WAITS;
+	const FsRangeClient *client =
+		g_hash_table_lookup(table->clients, &session);
+	unsigned own = client != NULL ? client->waits : 0;
+
+	return fs_quota_check(&quota, own, g_hash_table_size(table->waits), 1) <
+	                       0
+	               ? -ENOLCK
+	               : 0;
 }
 
 int
@@ -269,7 +300,7 @@ fs_range_lock_try(FsRangeLock *table, const FsLockOwner *owner,
 
 	g_mutex_lock(&table->mutex);
 	file = fs_range_table_file(table, range);
-	r = table_check_room(table);
+	r = table_check_room(table, owner);
 	if (fs_range_tree_obstacle(file->held, owner, range) != NULL)
 		r = -EAGAIN;
 	if (r == 0)
@@ -288,7 +319,7 @@ table_wait(FsRangeLock *table, FsRangeFile *file, const FsLockOwner *owner,
 {
 	int r;
 
-	r = table_check_room(table);
+	r = table_check_room(table, owner);
 	if (r < 0)
 		return r;
 
@@ -303,8 +334,9 @@ table_wait(FsRangeLock *table, FsRangeFile *file, const FsLockOwner *owner,
 		return 0;
 	}
 
-	if (g_hash_table_size(table->waits) >= WAITS_MAX)
-		return -ENOLCK;
+	r = table_check_waits(table, owner->session);
+	if (r < 0)
+		return r;
 	if (table_is_circle(table, file, owner, range))
 		return -EDEADLK;
 
@@ -361,7 +393,7 @@ file_is_full(const FsRangeLock *table, const FsRangeFile *file,
 	g_autoptr(GPtrArray) own = NULL;
 	const FsRange *held;
 
-	if (table->held < LOCKS_MAX)
+	if (table_check_held(table, owner->session, 1) == 0)
 		return false;
 
 	own = fs_range_tree_of_owner(file->held, owner->owner, range->first,

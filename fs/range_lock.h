@@ -7,6 +7,8 @@
 
 #include <glib.h>
 
+#include "fs/quota.h"
+
 /**
  * Byte-range and whole-file locks of open files, as fcntl(2) and flock(2) have
  * them, keyed by the real inode, so that sessions with different nodeids meet.
@@ -43,6 +45,7 @@ typedef struct FsLockRange {
 typedef struct FsLockOwner {
 	uint64_t owner;     /* the kernel's lock_owner */
 	const void *handle; /* the open file it came through; only compared */
+	uint64_t session;   /* whose quota it counts against */
 	pid_t pid;          /* for getlk; no more than a label */
 } FsLockOwner;
 
@@ -52,7 +55,11 @@ typedef uint64_t FsLockWait;
 /** Says how a parked wait ended: 0 if granted, -EINTR if cancelled. */
 typedef void FsLockGrant(void *user_data, int r);
 
-FsRangeLock *fs_range_lock_new(void);
+/** Most who wait for a range. */
+#define FS_RANGE_WAITS ((FsQuota){ .client = 256, .all = 1024 })
+
+/** As many ranges may be held as @quota says, and FS_RANGE_WAITS wait. */
+FsRangeLock *fs_range_lock_new(FsQuota quota);
 
 /** Frees @table; nothing may be parked in it. NULL is a no-op. */
 void fs_range_lock_free(FsRangeLock *table);
@@ -78,7 +85,7 @@ bool fs_range_lock_has(FsRangeLock *table, uint64_t node, const void *handle,
  * Takes @range for @owner, replacing what it holds there (upgrade, downgrade,
  * split and merge as POSIX says), if no other owner's lock is in the way.
  *
- * Errors: -EAGAIN if one is, -ENOLCK beyond the table's limits.
+ * Errors: -EAGAIN if one is, -ENOLCK beyond the quota.
  */
 int fs_range_lock_try(FsRangeLock *table, const FsLockOwner *owner,
                       const FsLockRange *range);

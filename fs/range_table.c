@@ -52,6 +52,29 @@ fs_range_table_forget(FsRangeLock *table, uint64_t id)
 		g_hash_table_remove(table->owners, &id);
 }
 
+FsRangeClient *
+fs_range_table_client(FsRangeLock *table, uint64_t session)
+{
+	FsRangeClient *client = g_hash_table_lookup(table->clients, &session);
+
+	if (client == NULL) {
+		client = g_new0(FsRangeClient, 1);
+		client->session = session;
+		g_hash_table_insert(table->clients, &client->session, client);
+	}
+	return client;
+}
+
+void
+fs_range_table_forget_client(FsRangeLock *table, uint64_t session)
+{
+	const FsRangeClient *client =
+		g_hash_table_lookup(table->clients, &session);
+
+	if (client != NULL && client->held == 0 && client->waits == 0)
+		g_hash_table_remove(table->clients, &session);
+}
+
 /* ---- taking and dropping -------------------------------------------------*/
 
 static void
@@ -61,6 +84,7 @@ file_add(FsRangeLock *table, FsRangeFile *file, const FsLockOwner *owner,
 	fs_range_tree_add(&file->held, owner, first, last, exclusive);
 	table->held++;
 	fs_range_table_owner(table, owner->owner)->held++;
+	fs_range_table_client(table, owner->session)->held++;
 }
 
 void
@@ -68,6 +92,8 @@ fs_range_file_remove(FsRangeLock *table, FsRangeFile *file, FsRange *held)
 {
 	table->held--;
 	fs_range_table_owner(table, held->owner.owner)->held--;
+	fs_range_table_client(table, held->owner.session)->held--;
+	fs_range_table_forget_client(table, held->owner.session);
 	fs_range_table_mark(table, file);
 	fs_range_tree_remove(&file->held, held);
 }

@@ -27,6 +27,13 @@ typedef struct FsRangeOwner {
 	GQueue waits; /* FsRangeWait; a process has one a thread */
 } FsRangeOwner;
 
+/* What a session has of the quotas. */
+typedef struct FsRangeClient {
+	uint64_t session;
+	unsigned held;
+	unsigned waits;
+} FsRangeClient;
+
 typedef struct FsRangeWait {
 	FsLockWait id;
 	FsRangeFile *file; /* borrowed; stays while anybody waits in it */
@@ -43,8 +50,10 @@ struct FsRangeLock {
 	GHashTable *files[FS_LOCK_FLOCK + 1]; /* node -> FsRangeFile, owned */
 	GHashTable *owners;                   /* id -> FsRangeOwner, owned */
 	GHashTable *waits;                    /* id -> FsRangeWait, owned */
-	GQueue changed; /* FsRangeFile: someone in its line may go on */
-	GQueue ended;   /* FsRangeWait, owned: to be answered */
+	GHashTable *clients; /* session -> FsRangeClient, owned */
+	FsQuota quota;       /* of ranges */
+	GQueue changed;      /* FsRangeFile: someone in its line may go on */
+	GQueue ended;        /* FsRangeWait, owned: to be answered */
 	unsigned held;
 	FsLockWait last_wait;
 	uint64_t mark; /* of the last search for a circle */
@@ -61,6 +70,12 @@ FsRangeOwner *fs_range_table_owner(FsRangeLock *table, uint64_t id);
 
 /** Frees the owner @id if it neither holds nor waits. */
 void fs_range_table_forget(FsRangeLock *table, uint64_t id);
+
+/** Finds or makes what @session has. */
+FsRangeClient *fs_range_table_client(FsRangeLock *table, uint64_t session);
+
+/** Frees what @session has if that is nothing. */
+void fs_range_table_forget_client(FsRangeLock *table, uint64_t session);
 
 /** Takes all of @held from its owner. */
 void fs_range_file_remove(FsRangeLock *table, FsRangeFile *file, FsRange *held);

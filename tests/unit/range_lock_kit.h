@@ -14,9 +14,9 @@
 
 /* What the tests of range_lock.h share: short ways to ask and to look. */
 
-/* The limits that range_lock.c promises to keep. */
-#define LOCKS_MAX 65536
-#define WAITS_MAX 1024
+/* Ranges that one session may hold, and all. */
+#define CLIENT_MAX 1024
+#define LOCKS_MAX  4096
 
 #define NODE 7
 
@@ -26,7 +26,8 @@
 static inline int
 setup(void **state)
 {
-	*state = fs_range_lock_new();
+	*state = fs_range_lock_new(
+		(FsQuota){ .client = CLIENT_MAX, .all = LOCKS_MAX });
 	return 0;
 }
 
@@ -37,12 +38,13 @@ teardown(void **state)
 	return 0;
 }
 
-/* Owner N has come through handle N, if nothing else is said. */
+/* Owner N is session N and has come through handle N, if nothing else is said. */
 static inline FsLockOwner
 owner(uint64_t id)
 {
 	return (FsLockOwner){ .owner = id,
 		              .handle = GUINT_TO_POINTER(id),
+		              .session = id,
 		              .pid = (pid_t)id };
 }
 

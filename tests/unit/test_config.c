@@ -84,6 +84,10 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.commit_age_s, 5);
 	assert_int_equal(config.transaction_limit_s, 900);
 	assert_int_equal(config.truncate_guard, 1);
+	assert_int_equal(config.client_handles, 16384);
+	assert_int_equal(config.all_handles, 262144);
+	assert_int_equal(config.client_ranges, 16384);
+	assert_int_equal(config.all_ranges, 65536);
 }
 
 static void

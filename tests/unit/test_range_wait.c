@@ -330,6 +330,9 @@ a_chain_that_ends_is_no_circle(void **state)
 static void
 waiters_are_limited(void **state)
 {
+	enum {
+		WAITS_MAX = 1024
+	};
 	Waiter waiters[WAITS_MAX];
 	Waiter more;
 
@@ -343,6 +346,31 @@ waiters_are_limited(void **state)
 		assert_int_equal(waiters[i].calls, 1);
 		assert_int_equal(waiters[i].turn, waiters[0].turn + i);
 	}
+}
+
+static void
+a_session_waits_so_often_at_most(void **state)
+{
+	const FsLockRange r = range(0, 0, SHARED);
+	FsLockOwner who = owner(2);
+	FsLockWait wait;
+	Waiter waiters[257];
+	Waiter other;
+	unsigned i;
+
+	assert_int_equal(try(*state, 1, 0, 0, EXCLUSIVE), 0);
+	for (i = 0; i < 256; i++, who.owner++) {
+		waiters[i] = (Waiter){ .table = *state };
+		assert_int_equal(fs_range_lock_wait(*state, &who, &r, granted,
+		                                    &waiters[i], &wait),
+		                 0);
+	}
+	assert_int_equal(fs_range_lock_wait(*state, &who, &r, granted,
+	                                    &waiters[i], &wait),
+	                 -ENOLCK);
+	assert_int_equal(wait_for(*state, &other, 5000, 0, 0, SHARED), 0);
+	drop(*state, 1, 0, 0);
+	assert_int_equal(other.calls, 1);
 }
 
 /* Many threads add to one counter under the lock; what is lost shows. */
@@ -423,6 +451,7 @@ main(void)
 		TEST(two_flocks_that_both_upgrade_take_turns),
 		TEST(a_chain_that_ends_is_no_circle),
 		TEST(waiters_are_limited),
+		TEST(a_session_waits_so_often_at_most),
 		TEST(threads_keep_each_other_out),
 	};
 
