@@ -41,6 +41,9 @@ static const Setting SETTINGS[] = {
 	{ "store", "staged-max-mib", SETTING_NUMBER,
 	  offsetof(FsConfig, staged_max_mib), 1, 4096, 32,
 	  "What it may keep in memory of files that it changes in place." },
+	{ "store", "staged-all-mib", SETTING_NUMBER,
+	  offsetof(FsConfig, staged_all_mib), 1, 65536, 256,
+	  "What all may keep in memory; a quarter is for those with little." },
 	{ "store", "quarantine-max-mib", SETTING_NUMBER,
 	  offsetof(FsConfig, quarantine_max_mib), 1, 1 << 20, 1024,
 	  "What is kept of undone transactions; the oldest goes first." },
@@ -88,6 +91,9 @@ static const Setting SETTINGS[] = {
 	{ "locks", "truncate-guard", SETTING_BOOLEAN,
 	  offsetof(FsConfig, truncate_guard), 0, 1, 1,
 	  "Only who created a MAI or ATT may empty it." },
+	{ "limits", "listings-max-mib", SETTING_NUMBER,
+	  offsetof(FsConfig, listings_max_mib), 1, 4096, 32,
+	  "Names of directories that are being read; beyond, read anew." },
 	{ "limits", "client-handles", SETTING_NUMBER,
 	  offsetof(FsConfig, client_handles), 64, 1 << 20, 16384,
 	  "Open files and directories of one client." },
@@ -329,6 +335,7 @@ fs_config_store(const FsConfig *config)
 		.dirty_limit = (uint64_t)config->dirty_limit_mib * MIB,
 		.staged_limit = (uint64_t)config->staged_limit_mib * MIB,
 		.staged_max = (uint64_t)config->staged_max_mib * MIB,
+		.staged_all = (uint64_t)config->staged_all_mib * MIB,
 		.quarantine_max = (uint64_t)config->quarantine_max_mib * MIB,
 		.journal_max = (uint64_t)config->journal_max_mib * MIB,
 		.journal_age_s = (uint64_t)config->journal_age_days * S_PER_DAY,
@@ -347,6 +354,12 @@ fs_config_ranges(const FsConfig *config)
 {
 	return (FsQuota){ .client = (uint64_t)config->client_ranges,
 		          .all = (uint64_t)config->all_ranges };
+}
+
+uint64_t
+fs_config_listings(const FsConfig *config)
+{
+	return (uint64_t)config->listings_max_mib * MIB;
 }
 
 void

@@ -28,6 +28,7 @@ typedef struct FsConfig {
 	int64_t dirty_limit_mib;
 	int64_t staged_limit_mib;
 	int64_t staged_max_mib;
+	int64_t staged_all_mib;
 	int64_t quarantine_max_mib;
 	int64_t journal_max_mib; /* 0: nothing is kept of the past */
 	int64_t journal_age_days;
@@ -44,6 +45,7 @@ typedef struct FsConfig {
 	int64_t commit_age_s;        /* 0: only if somebody waits */
 	int64_t transaction_limit_s; /* 0: none */
 	int64_t truncate_guard;      /* 0 or 1 */
+	int64_t listings_max_mib;
 	int64_t client_handles;
 	int64_t all_handles;
 	int64_t client_ranges;
@@ -79,6 +81,9 @@ StoreOptions fs_config_store(const FsConfig *config);
 /** How many files may be open, and ranges locked. */
 FsQuota fs_config_handles(const FsConfig *config);
 FsQuota fs_config_ranges(const FsConfig *config);
+
+/** How many bytes listings take. */
+uint64_t fs_config_listings(const FsConfig *config);
 
 /** Prints every setting, as a pofs.conf that would give @config. */
 void fs_config_print(const FsConfig *config, FILE *out);

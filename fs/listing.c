@@ -13,9 +13,75 @@ typedef struct Item {
 } Item;
 
 struct FsListing {
-	GArray *items;     /* of Item */
-	GByteArray *names; /* each with its NUL */
+	FsListings *all;   /* borrowed */
+	GArray *items;     /* of Item; owned; NULL: it was lost */
+	GByteArray *names; /* each with its NUL; owned; likewise */
+	GList link;        /* in the queue, unless it was lost */
 };
+
+struct FsListings {
+	GQueue queue; /* FsListing, what was read from last at the end */
+	size_t size;  /* bytes of all */
+	size_t max;
+};
+
+FsListings *
+fs_listings_new(size_t max)
+{
+	FsListings *all = g_new(FsListings, 1);
+
+	*all = (FsListings){ .max = max };
+	g_queue_init(&all->queue);
+	return all;
+}
+
+void
+fs_listings_free(FsListings *all)
+{
+	if (all == NULL)
+		return;
+
+	g_assert(all->queue.length == 0);
+	g_free(all);
+}
+
+size_t
+fs_listings_size(const FsListings *all)
+{
+	return all->size;
+}
+
+/* ---- those there are -----------------------------------------------------*/
+
+static void
+listing_lose(FsListing *listing)
+{
+	if (listing->items == NULL)
+		return;
+
+	g_queue_unlink(&listing->all->queue, &listing->link);
+	listing->all->size -=
+		listing->items->len * sizeof(Item) + listing->names->len;
+	g_clear_pointer(&listing->items, g_array_unref);
+	g_clear_pointer(&listing->names, g_byte_array_unref);
+}
+
+bool
+fs_listing_use(FsListing *listing)
+{
+	FsListings *all = listing->all;
+
+	if (listing->items == NULL)
+		return false;
+
+	g_queue_unlink(&all->queue, &listing->link);
+	g_queue_push_tail_link(&all->queue, &listing->link);
+	while (all->size > all->max && all->queue.length > 1)
+		listing_lose(all->queue.head->data);
+	return true;
+}
+
+/* ---- one -----------------------------------------------------------------*/
 
 void
 fs_listing_add(FsListing *listing, StoreNode node, uint32_t mode,
@@ -30,6 +96,7 @@ fs_listing_add(FsListing *listing, StoreNode node, uint32_t mode,
 	g_array_append_val(listing->items, item);
 	g_byte_array_append(listing->names, (const guint8 *)name,
 	                    (guint)strlen(name) + 1);
+	listing->all->size += sizeof(Item) + strlen(name) + 1;
 }
 
 static bool
@@ -40,16 +107,19 @@ listing_visit(void *user_data, const StoreEntry *entry)
 }
 
 int
-fs_listing_take(StoreTxn *txn, StoreNode dir, StoreNode parent,
+fs_listing_take(FsListings *all, StoreTxn *txn, StoreNode dir, StoreNode parent,
                 FsListing **ret_listing)
 {
 	g_autoptr(FsListing) listing = g_new(FsListing, 1);
 	int r;
 
 	*listing = (FsListing){
+		.all = all,
 		.items = g_array_new(FALSE, FALSE, sizeof(Item)),
 		.names = g_byte_array_new(),
+		.link = { .data = listing },
 	};
+	g_queue_push_tail_link(&all->queue, &listing->link);
 	fs_listing_add(listing, dir, S_IFDIR, ".");
 	fs_listing_add(listing, parent, S_IFDIR, "..");
 
@@ -67,8 +137,7 @@ fs_listing_free(FsListing *listing)
 	if (listing == NULL)
 		return;
 
-	g_array_unref(listing->items);
-	g_byte_array_unref(listing->names);
+	listing_lose(listing);
 	g_free(listing);
 }
 

@@ -204,6 +204,8 @@ server_open(Server *server)
 		.sessions = fs_session_table_new(server->liveness),
 		.handles = fs_handle_table_new(
 			server->store, fs_config_handles(&server->config)),
+		.listings =
+			fs_listings_new(fs_config_listings(&server->config)),
 		.locks = fs_range_lock_new(fs_config_ranges(&server->config)),
 		.mailbags = mailbags,
 		.transactions = fs_transaction_table_new(mailbags),
@@ -244,6 +246,7 @@ server_close(Server *server)
 
 	edits_stop(mount);
 	fs_handle_table_free(mount->handles);
+	fs_listings_free(mount->listings);
 	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);
 
 	/* It ends what still waits for the disk, which is answered below. */

@@ -369,11 +369,13 @@ listing_take(const FsCall *call, const StoreAttr *attr, FsHandle *handle)
 	g_autoptr(FsListing) listing = NULL;
 	int r;
 
-	r = fs_listing_take(call->txn, attr->node, parent, &listing);
+	r = fs_listing_take(call->mount->listings, call->txn, attr->node,
+	                    parent, &listing);
 	if (r < 0)
 		return r;
 
 	fs_call_lock_list(call, handle->session, attr->node, listing);
+	(void)fs_listing_use(listing);
 
 	fs_listing_free(handle->listing);
 	handle->listing = g_steal_pointer(&listing);
@@ -461,7 +463,8 @@ directory_read(FsCall *call, FsHandle *handle, FsSession *session, off_t offset,
 	if (r < 0)
 		return r;
 
-	if (handle->listing == NULL || offset == 0) {
+	if (handle->listing == NULL || offset == 0 ||
+	    !fs_listing_use(handle->listing)) {
 		r = listing_take(call, &reading->dir, handle);
 		if (r < 0)
 			return r;

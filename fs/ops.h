@@ -40,6 +40,7 @@ typedef struct FsMount {
 	const FsConfig *config;
 	FsSessionTable *sessions;
 	FsHandleTable *handles;
+	FsListings *listings;
 	FsRangeLock *locks;
 	FsMailbagLock *mailbags;
 	FsTransactionTable *transactions;

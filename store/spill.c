@@ -10,6 +10,8 @@
  *   It is not queued, so nobody erases them meanwhile. What the transaction
  *   has staged deletes that record; so the commit that names the content ends
  *   its being an orphan.
+ * - Where all transactions together have much in memory, each moves on what it
+ *   can sooner.
  * - Whatever else becomes of the transaction, what is still an orphan then is
  *   queued.
  */
@@ -85,19 +87,45 @@ spill(StoreTxn *txn)
 	commit_note_change(store);
 }
 
+/* A transaction is small that stages no more than this part of what it may. */
+#define SMALL_PART 16
+
+/* What a transaction stages before it spills: less where there is little room
+ * for all. */
+static uint64_t
+spill_limit(const Store *store)
+{
+	const StoreOptions *options = &store->options;
+
+	return store->staged < options->staged_all / 2
+	               ? options->staged_limit
+	               : options->staged_limit / SMALL_PART;
+}
+
+/* Whether a transaction may stage @bytes, where all stage @all. */
+static int
+check_room(const StoreOptions *options, uint64_t bytes, uint64_t all)
+{
+	uint64_t room = options->staged_all;
+
+	if (bytes > options->staged_max / SMALL_PART)
+		room -= room / 4;
+	return bytes > options->staged_max || all > room ? -ENOSPC : 0;
+}
+
 int
 spill_admit(StoreTxn *txn, uint64_t size)
 {
-	const StoreOptions *options = &txn->store->options;
+	const Store *store = txn->store;
 	uint64_t bytes = change_layer_bytes(txn->layer);
 
-	if (bytes + size > MAX(options->staged_limit, txn->spill_at)) {
+	if (bytes + size > MAX(spill_limit(store), txn->spill_at)) {
 		spill(txn);
 		/* What cannot be spilled is not looked at each time. */
 		bytes = change_layer_bytes(txn->layer);
-		txn->spill_at = bytes + options->staged_limit / 4;
+		txn->spill_at = bytes + store->options.staged_limit / 4;
 	}
-	return bytes + size > options->staged_max ? -ENOSPC : 0;
+	return check_room(&store->options, bytes + size, store->staged + size);
 }
 
 void

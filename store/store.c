@@ -244,6 +244,8 @@ full_options(const StoreOptions *options)
 		full.staged_limit = options->staged_limit;
 	if (options->staged_max > 0)
 		full.staged_max = options->staged_max;
+	if (options->staged_all > 0)
+		full.staged_all = options->staged_all;
 	full.ailing = options->ailing;
 	full.ailing_data = options->ailing_data;
 	full.journal_max = options->journal_max;

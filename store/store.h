@@ -72,7 +72,9 @@ typedef struct Store Store;
  * transaction": what it changes is seen by everyone at once.
  *
  * It may be as large as the disk allows, but of files that were there before
- * only as much may change as fits into memory: -ENOSPC beyond staged_max.
+ * only as much may change as fits into memory: -ENOSPC beyond staged_max, or
+ * where all transactions together have staged_all, the last quarter of which is
+ * for those that are small.
  *
  * A write that fails with -EIO, -ENOSPC, -EFBIG or -EROFS poisons it: the commit
  * returns that error. A refusal (-EEXIST, -ENOENT, ...) does not.
@@ -105,6 +107,8 @@ typedef struct StoreOptions {
 	                        * before content goes to disk; 0 = the default */
 	uint64_t staged_max;     /* most bytes it may, of what cannot go there;
 	                        * 0 = the default */
+	uint64_t staged_all;     /* most bytes that all transactions stage in
+	                        * memory together; 0 = the default */
 	uint64_t journal_max;    /* bytes kept of the past; 0 = none */
 	uint64_t journal_age_s;  /* for how long the journal remembers;
 	                          * 0 = the default */
@@ -119,6 +123,7 @@ typedef struct StoreOptions {
 	                 .quarantine_max = 1 << 30, \
 	                 .staged_limit = 4 << 20,   \
 	                 .staged_max = 32 << 20,    \
+	                 .staged_all = 256 << 20,   \
 	                 .journal_max = 1 << 30,    \
 	                 .journal_age_s = 604800 })
 

@@ -68,6 +68,7 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.dirty_limit_mib, 32);
 	assert_int_equal(config.staged_limit_mib, 4);
 	assert_int_equal(config.staged_max_mib, 32);
+	assert_int_equal(config.staged_all_mib, 256);
 	assert_int_equal(config.quarantine_max_mib, 1024);
 	assert_int_equal(config.journal_max_mib, 1024);
 	assert_int_equal(config.journal_age_days, 7);
@@ -84,6 +85,7 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.commit_age_s, 5);
 	assert_int_equal(config.transaction_limit_s, 900);
 	assert_int_equal(config.truncate_guard, 1);
+	assert_int_equal(config.listings_max_mib, 32);
 	assert_int_equal(config.client_handles, 16384);
 	assert_int_equal(config.all_handles, 262144);
 	assert_int_equal(config.client_ranges, 16384);

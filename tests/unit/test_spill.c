@@ -20,6 +20,7 @@
 
 /* Bytes: what is staged in memory, of how much in all. */
 #define LIMIT ((size_t)64 << 10)
+#define ALL   (16 * LIMIT)
 #define BLOCK ((size_t)16 << 10)
 #define LARGE (128 * BLOCK)
 
@@ -30,6 +31,7 @@ setup(void **state)
 
 	options.staged_limit = LIMIT;
 	options.staged_max = 4 * LIMIT;
+	options.staged_all = ALL;
 	*state = test_txn_new(&options);
 	return 0;
 }
@@ -448,6 +450,56 @@ too_much_in_place_has_no_room(void **state)
 	assert_blocks(b->plain, file, LARGE);
 }
 
+#define CROWD 32
+
+/* Begins a transaction that changes blocks of @file until there is no room. */
+static StoreTxn *
+begin_greedy(TestTxn *b, StoreNode file)
+{
+	StoreTxn *txn = test_begin(b);
+	char block[BLOCK] = "";
+	uint64_t offset = 0;
+
+	while (store_file_write(txn, file, offset, block, BLOCK) == 0)
+		offset += BLOCK;
+	assert_true(offset < LARGE);
+	return txn;
+}
+
+/* Those who take what they can get leave room for those who need little. */
+static void
+all_together_have_a_limit(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode small = test_add_file(b->store, STORE_ROOT, "small");
+	StoreTxn *greedy[CROWD];
+	StoreNode files[CROWD];
+	StoreTxn *txn;
+	int i;
+
+	for (i = 0; i < CROWD; i++) {
+		char name[8];
+
+		g_snprintf(name, sizeof(name), "f%d", i);
+		files[i] = test_add_file(b->store, STORE_ROOT, name);
+		write_blocks(b->plain, files[i], 0, LARGE);
+	}
+	assert_int_equal(store_sync_wait(b->store), 0);
+	for (i = 0; i < CROWD; i++)
+		greedy[i] = begin_greedy(b, files[i]);
+	assert_in_range(b->store->staged, ALL / 2, ALL);
+
+	txn = test_begin(b);
+	assert_int_equal(store_file_write(txn, small, 0, "x", 1), 0);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	for (i = 0; i < CROWD; i++)
+		store_txn_abort(greedy[i]);
+	assert_int_equal(b->store->staged, 0);
+	txn = test_begin(b);
+	write_blocks(txn, files[0], 0, LIMIT);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, test_txn_teardown)
 
 int
@@ -469,6 +521,7 @@ main(void)
 		TEST(a_draft_keeps_what_was_spilled_over_a_crash),
 		TEST(a_draft_of_what_was_spilled_goes_with_its_transaction),
 		TEST(too_much_in_place_has_no_room),
+		TEST(all_together_have_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
