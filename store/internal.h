@@ -68,6 +68,8 @@ typedef struct Journal {
 	uint64_t bytes;    /* of all that its entries have of the past */
 	uint64_t lines;    /* its entries and their files */
 	uint64_t stripped; /* no entry up to this one has a past */
+	int64_t served_ns; /* journal_served_ns() when it was opened, */
+	int64_t opened_us; /* in monotonic time */
 	bool has_remains;  /* perhaps there are records of no entry */
 	bool is_pressed;   /* somebody needs room */
 } Journal;
@@ -320,6 +322,11 @@ int journal_past_of(Store *store, uint64_t from, uint64_t to, int64_t at_ns,
 
 /** Finds what there is. */
 int journal_load(Store *store);
+/** For how long @store has been open for writing, in all its life: the clock by
+ * which entries grow old. */
+int64_t journal_served_ns(const Store *store);
+/** Puts that on the disk. */
+void journal_put_served(Store *store);
 /** The head of entry @id, or of the first one from @from on. Errors: -ENOENT.
  * Ownership: the texts are in @text. */
 int journal_get(Store *store, uint64_t id, StoreJournalEntry *ret_entry,

@@ -339,6 +339,7 @@ head_of(Store *store, const JournalAsk *ask)
 		.begun_ns = account->begun_ns != 0 ? account->begun_ns
 		                                   : ask->txn->begun_ns,
 		.ended_ns = store_now_ns(),
+		.served_ns = journal_served_ns(store),
 		.held_ns = account->held_ns,
 		.waited_ns = account->waited_ns,
 		.undone = ask->undone,

@@ -50,6 +50,8 @@ typedef struct StoreJournalEntry {
 	uint64_t session;
 	int64_t begun_ns;
 	int64_t ended_ns;
+	int64_t served_ns; /* for how long the store had been open for writing
+	                    * then, in all its life; 0: nobody knows */
 	int64_t held_ns;
 	int64_t waited_ns;
 	uint64_t undone; /* its entry in the quarantine; 0: none */

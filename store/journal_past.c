@@ -303,35 +303,89 @@ journal_past_of(Store *store, uint64_t from, uint64_t to, int64_t at_ns,
 	return r;
 }
 
-/* Finds the first entry that ended after @at_ns; UINT64_MAX if none did. */
+/*
+ * When entries ended. The machine's clock may have been set forward or back when
+ * they did, and set right again since. But their order is known; and how long
+ * ago they ended at least, by the store's own clock. What contradicts that is
+ * not believed.
+ */
+typedef struct Times {
+	int64_t now_ns;
+	int64_t served_ns; /* of the last entry that says */
+	int64_t last_ns;   /* when the entry before ended */
+} Times;
+
 static int
-find_entry(Store *store, int64_t at_ns, uint64_t *ret_id)
+times_init(Store *store, Times *times)
 {
 	StoreJournalEntry entry = { .id = store->journal.since.id };
 	char text[JOURNAL_TEXT_MAX];
 	int r;
 
-	do
+	*times = (Times){ .now_ns = store_now_ns(), .last_ns = INT64_MIN };
+	while ((r = journal_next(store, entry.id + 1, &entry, text)) == 0)
+		times->served_ns = MAX(times->served_ns, entry.served_ns);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* When @entry ended; to be asked of one after the other. */
+static int64_t
+times_end(Times *times, const StoreJournalEntry *entry)
+{
+	int64_t ago_ns =
+		entry->served_ns > 0 ? times->served_ns - entry->served_ns : 0;
+	int64_t end_ns = MIN(entry->ended_ns, times->now_ns - ago_ns);
+
+	times->last_ns = MAX(times->last_ns, end_ns);
+	return times->last_ns;
+}
+
+/* Finds the first entry that ended after @at_ns, UINT64_MAX if none did; and
+ * since when the past is known. */
+static int
+find_entry(Store *store, int64_t at_ns, uint64_t *ret_id, int64_t *ret_reach_ns)
+{
+	StoreJournalEntry entry = { .id = store->journal.since.id };
+	int64_t reach_ns = store->journal.since.ns;
+	uint64_t found = UINT64_MAX;
+	char text[JOURNAL_TEXT_MAX];
+	Times times;
+	int r;
+
+	r = times_init(store, &times);
+	reach_ns = MIN(reach_ns, times.now_ns);
+	while (r == 0) {
+		int64_t end_ns;
+
 		r = journal_next(store, entry.id + 1, &entry, text);
-	while (r == 0 && entry.ended_ns <= at_ns);
-	if (r < 0 && r != -ENOENT)
+		if (r < 0)
+			break;
+		end_ns = times_end(&times, &entry);
+		reach_ns = MIN(reach_ns, end_ns);
+		if (found == UINT64_MAX && end_ns > at_ns)
+			found = entry.id;
+	}
+	if (r != -ENOENT)
 		return r;
-	*ret_id = r == 0 ? entry.id : UINT64_MAX;
+	*ret_id = found;
+	*ret_reach_ns = reach_ns;
 	return 0;
 }
 
 int
 store_past_open(Store *store, int64_t at_ns, StoreTxn **ret_past)
 {
+	int64_t reach_ns;
 	uint64_t id;
 	int r;
 
 	STORE_LOCK(store);
-	if (at_ns < store->journal.since.ns)
+	r = find_entry(store, at_ns, &id, &reach_ns);
+	if (r < 0)
+		return r;
+	if (at_ns < reach_ns)
 		return -ENODATA;
-	r = find_entry(store, at_ns, &id);
-	return r < 0 ? r
-	             : journal_past_of(store, id, UINT64_MAX, at_ns, ret_past);
+	return journal_past_of(store, id, UINT64_MAX, at_ns, ret_past);
 }
 
 int
@@ -351,7 +405,8 @@ store_past_before(Store *store, uint64_t id, StoreTxn **ret_past)
 int
 store_past_reach(Store *store, int64_t *ret_ns)
 {
+	uint64_t id;
+
 	STORE_LOCK(store);
-	*ret_ns = store->journal.since.ns;
-	return 0;
+	return find_entry(store, 0, &id, ret_ns);
 }

@@ -9,15 +9,22 @@
 /*
  * An entry:                        A file of it:
  *   0 u8 StoreOutcome                0 u8 StoreUndoneWhat
- *   1 u8 1 if it has a past          1 u32 mode
+ *   1 u8 1 if it has a past,         1 u32 mode
+ *        2 if served is there
  *   2 i64 begun, ended               5 u64 size, old and new
  *  18 u64 session                   21 u64 digest, before and after
  *  26 i64 held, waited              37 u16 bytes of the old path
  *  42 u64 undone, files, bytes      39 the old path, then the new one
  *  66 u8 bytes of who, reason
- *  68 who, reason, mailbags        Since: u64 id, i64 ns.
+ *  68 i64 served, if it is there   Since: u64 id, i64 ns.
+ *  .. who, reason, mailbags
  */
 #define HEAD_FIXED 68
+#define HEAD_FULL  76
+
+#define HEAD_HAS_PAST   1
+#define HEAD_HAS_SERVED 2
+
 #define FILE_FIXED 39
 
 /* ---- keys ----------------------------------------------------------------*/
@@ -190,10 +197,10 @@ journal_head_encode(const StoreJournalEntry *entry)
 	size_t who = MIN(strlen(entry->who), RECORD_TEXT_MAX);
 	size_t reason = MIN(strlen(entry->reason), RECORD_TEXT_MAX);
 	size_t mailbags = MIN(strlen(entry->mailbags), RECORD_TEXT_MAX);
-	uint8_t fixed[HEAD_FIXED];
+	uint8_t fixed[HEAD_FULL];
 
 	fixed[0] = (uint8_t)entry->outcome;
-	fixed[1] = entry->has_past;
+	fixed[1] = HEAD_HAS_SERVED | (entry->has_past ? HEAD_HAS_PAST : 0);
 	bytes_put_u64(fixed + 2, (uint64_t)entry->begun_ns);
 	bytes_put_u64(fixed + 10, (uint64_t)entry->ended_ns);
 	bytes_put_u64(fixed + 18, entry->session);
@@ -204,6 +211,7 @@ journal_head_encode(const StoreJournalEntry *entry)
 	bytes_put_u64(fixed + 58, entry->bytes);
 	fixed[66] = (uint8_t)who;
 	fixed[67] = (uint8_t)reason;
+	bytes_put_u64(fixed + 68, (uint64_t)entry->served_ns);
 	g_byte_array_append(bytes, fixed, sizeof(fixed));
 	append_text(bytes, entry->who, who);
 	append_text(bytes, entry->reason, reason);
@@ -228,19 +236,24 @@ journal_head_decode(uint64_t id, KvSlice value, StoreJournalEntry *ret_entry,
                     char text[JOURNAL_TEXT_MAX])
 {
 	const uint8_t *p = value.data;
+	size_t fixed;
 	size_t texts;
 	size_t rest;
 
-	if (value.size < HEAD_FIXED || p[0] > STORE_UNDONE || p[1] > 1)
+	if (value.size < HEAD_FIXED || p[0] > STORE_UNDONE ||
+	    p[1] > (HEAD_HAS_PAST | HEAD_HAS_SERVED))
+		return -EIO;
+	fixed = (p[1] & HEAD_HAS_SERVED) != 0 ? HEAD_FULL : HEAD_FIXED;
+	if (value.size < fixed)
 		return -EIO;
 	texts = (size_t)p[66] + p[67];
-	rest = value.size - HEAD_FIXED;
+	rest = value.size - fixed;
 	if (rest < texts || rest - texts > RECORD_TEXT_MAX)
 		return -EIO;
 	*ret_entry = (StoreJournalEntry){
 		.id = id,
 		.outcome = (StoreOutcome)p[0],
-		.has_past = p[1] == 1,
+		.has_past = (p[1] & HEAD_HAS_PAST) != 0,
 		.begun_ns = (int64_t)bytes_get_u64(p + 2),
 		.ended_ns = (int64_t)bytes_get_u64(p + 10),
 		.session = bytes_get_u64(p + 18),
@@ -249,10 +262,11 @@ journal_head_decode(uint64_t id, KvSlice value, StoreJournalEntry *ret_entry,
 		.undone = bytes_get_u64(p + 42),
 		.files = bytes_get_u64(p + 50),
 		.bytes = bytes_get_u64(p + 58),
-		.who = copy_text(text, 0, p + HEAD_FIXED, p[66]),
-		.reason = copy_text(text, 1, p + HEAD_FIXED + p[66], p[67]),
-		.mailbags = copy_text(text, 2, p + HEAD_FIXED + texts,
-		                      rest - texts),
+		.served_ns =
+			fixed == HEAD_FULL ? (int64_t)bytes_get_u64(p + 68) : 0,
+		.who = copy_text(text, 0, p + fixed, p[66]),
+		.reason = copy_text(text, 1, p + fixed + p[66], p[67]),
+		.mailbags = copy_text(text, 2, p + fixed + texts, rest - texts),
 	};
 	return 0;
 }

@@ -8,6 +8,10 @@
  *   says so at once; what it had is erased in steps, by the committer, which
  *   finds it at the beginning of its part: what is there of no entry that has
  *   it. So a crash in between loses nothing.
+ * - How old an entry is, is told by the store's own clock, which goes while the
+ *   store is open for writing: that of the machine may be set forward by years,
+ *   and back again, and nothing kept may be lost by that. What a crash loses of
+ *   it is the time since the last entry.
  * - Content that was kept becomes an orphan, and is erased as any (orphan.c).
  * - Where there is no room the journal gives way: who needs room presses it, and
  *   an entry that does not fit is written without its past.
@@ -85,6 +89,40 @@ load_since(Store *store)
 	return r == -ENOENT ? 0 : r;
 }
 
+int64_t
+journal_served_ns(const Store *store)
+{
+	const Journal *journal = &store->journal;
+
+	return journal->served_ns +
+	       (g_get_monotonic_time() - journal->opened_us) * 1000;
+}
+
+void
+journal_put_served(Store *store)
+{
+	RecordKey key = record_key_meta(RECORD_META_SERVED);
+	uint8_t number[8];
+
+	record_u64_encode((uint64_t)journal_served_ns(store), number);
+	txn_put(&store->plain, record_slice(&key),
+	        (KvSlice){ number, sizeof(number) });
+}
+
+/* A crash may have lost the number, but no entry. */
+static void
+load_served(Store *store)
+{
+	RecordKey key = record_key_meta(RECORD_META_SERVED);
+	uint64_t served = 0;
+	KvSlice value;
+
+	if (txn_get(&store->plain, record_slice(&key), &value) == 0)
+		(void)record_u64_decode(value, &served);
+	store->journal.served_ns = (int64_t)served;
+	store->journal.opened_us = g_get_monotonic_time();
+}
+
 static int
 count_entries(Store *store)
 {
@@ -101,6 +139,8 @@ count_entries(Store *store)
 			break;
 		store->journal.bytes += entry.bytes;
 		store->journal.lines += entry.files + 1;
+		store->journal.served_ns =
+			MAX(store->journal.served_ns, entry.served_ns);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
@@ -112,6 +152,7 @@ journal_load(Store *store)
 	int r = load_since(store);
 
 	store->journal.has_remains = true;
+	load_served(store);
 	if (r == 0 && store->access == STORE_WRITE)
 		r = count_entries(store);
 	return r;
@@ -188,7 +229,7 @@ is_too_old(Store *store)
 	StoreJournalEntry entry;
 
 	return journal_next(store, 0, &entry, text) == 0 &&
-	       entry.ended_ns + age_ns < store_now_ns();
+	       entry.served_ns + age_ns < journal_served_ns(store);
 }
 
 /* Somebody needs room: first the pasts go, then the lines. */

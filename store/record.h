@@ -70,6 +70,7 @@ record_slice(const RecordKey *key)
 #define RECORD_META_UUID   "uuid"   /* 36 characters */
 #define RECORD_META_NEXT   "next"   /* u64: next node or data id */
 #define RECORD_META_SEQ    "seq"    /* u64: commits since creation */
+#define RECORD_META_SERVED "served" /* u64: journal_served_ns() at the end */
 #define RECORD_META_CLEAN  "clean"  /* u8: 1 = closed cleanly */
 
 /** Adds bytes, or a number, to the end of @key, which has room for them. */

@@ -456,6 +456,7 @@ store_close(Store *store)
 	if (store->committer != NULL) {
 		g_mutex_lock(&store->lock);
 		put_clean(store, 1);
+		journal_put_served(store);
 		g_mutex_unlock(&store->lock);
 		r = commit_stop(store);
 	}

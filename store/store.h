@@ -53,9 +53,9 @@
  * Format written by this program; a store of a higher one is refused, and one of
  * a lower one becomes this when it is opened for writing. 2 has a journal: a
  * program of format 1 would take for lost what its entries keep, and change
- * files behind its back.
+ * files behind its back. 3 has a clock of its own in it.
  */
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
 /** Names a file or directory for the life of the store; never reused. */
 typedef uint64_t StoreNode;
@@ -110,8 +110,8 @@ typedef struct StoreOptions {
 	uint64_t staged_all;     /* most bytes that all transactions stage in
 	                        * memory together; 0 = the default */
 	uint64_t journal_max;    /* bytes kept of the past; 0 = none */
-	uint64_t journal_age_s;  /* for how long the journal remembers;
-	                          * 0 = the default */
+	uint64_t journal_age_s;  /* for how long the journal remembers, while
+	                          * the store is open; 0 = the default */
 	StoreAiling *ailing;     /* or NULL */
 	void *ailing_data;       /* borrowed */
 } StoreOptions;

@@ -197,7 +197,7 @@ a_newer_format_is_refused_with_its_number(void **state)
 	assert_int_equal(
 		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
 		-EPROTO);
-	assert_non_null(strstr(reason, "format 3 is newer"));
+	assert_non_null(strstr(reason, "format 4 is newer"));
 }
 
 static void
