@@ -21,7 +21,7 @@ import tempfile
 
 from harness import program, run
 
-_MEMORY = "/dev/shm"
+MEMORY = "/dev/shm"
 _RECORD = struct.Struct("<IIQQQQ")
 _BEGIN, _ACK = 10, 11
 _CONTROLS = ("calls", "is_wide", "kill_at", "syncs", "fail_at", "is_sticky",
@@ -87,7 +87,7 @@ class Disk:
 
     def __init__(self):
         self._top = pathlib.Path(tempfile.mkdtemp(prefix="torture-",
-                                                  dir=_MEMORY))
+                                                  dir=MEMORY))
         # A daemon that has dropped its privileges comes here, too.
         self._top.chmod(0o711)
         self.path = self._top / "disk"

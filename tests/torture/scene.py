@@ -13,6 +13,7 @@ import tempfile
 
 import load
 from harness import Mount, end_with_parent, is_mounted, poctl, program
+from powercut import MEMORY
 
 SUBJECTS = ("PO", "P2")
 PROGRAM = pathlib.Path(load.__file__)
@@ -44,7 +45,7 @@ def make_ready(office):
 
 def make_plain(top):
     """The postoffice of another store, as plain files."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         poctl("create", "--postoffice", "PO", f"{name}/store")
         poctl("export", f"{name}/store", top)
     make_ready(top / "PO")
@@ -52,7 +53,7 @@ def make_plain(top):
 
 def make_store(disk, subjects=SUBJECTS):
     """A store with a postoffice for each subject, on disk."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         tree = pathlib.Path(name) / "tree"
         make_plain(tree)
         for subject in subjects[1:]:
@@ -90,7 +91,7 @@ def work(top, disk, seed, count, *options, subjects=SUBJECTS):
 
 def state_of_store(path, subject="."):
     """The word for all that is in a store, or in one directory of it."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         poctl("export", path, f"{name}/tree")
         return load.state_of(load.read_tree(f"{name}/tree/{subject}"))
 
