@@ -11,7 +11,8 @@ MAX_LINES = 600
 PUBLIC = {"backup.h", "dos_attr.h", "edit.h", "edit_attr.h", "journal.h",
           "layout.h", "name.h", "store.h"}
 FUSE_FILES = re.compile(
-    r"^fs/(op_\w+|ops|reply|main|launch|loop|notify)\.[ch]$")
+    r"^(fs/(op_\w+|ops|reply|main|launch|loop|notify)\.[ch]"
+    r"|tests/torture/blklog\.c)$")
 # The formats are bytes and names: they know nothing of the store.
 FORMAT = re.compile(r"^store/(format/\w+|bytes|layout)\.h$")
 TOP = {"fs", "store", "tools", "tests", "mount-examples", "meson.build",

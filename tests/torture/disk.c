@@ -73,7 +73,8 @@ index_log(Disk *disk)
 }
 
 Disk *
-disk_open(const char *path, const char *scratch, DiskNames names, GRand *random)
+disk_open(const char *path, const char *scratch, DiskNames names,
+          uint64_t sector_size, GRand *random)
 {
 	Disk *disk = g_new0(Disk, 1);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -91,6 +92,7 @@ disk_open(const char *path, const char *scratch, DiskNames names, GRand *random)
 	disk->offsets = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	disk->scratch = g_strdup(scratch);
 	disk->kind = names;
+	disk->sector_size = sector_size;
 	disk->random = random;
 	disk->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 	                                    node_free);
@@ -427,7 +429,7 @@ play_write(Disk *disk, const DiskRecord *record)
 	DiskNode *node = disk_get_node(disk, record->head->node);
 
 	if ((record->head->flags & PCUT_BROKEN) != 0)
-		disk_apply_some(disk, node->fd, record, DISK_SECTOR_SIZE, 4,
+		disk_apply_some(disk, node->fd, record, disk->sector_size, 4,
 		                false);
 	else if (disk_is_certain(record) && node->pending->len == 0)
 		disk_apply(disk, node->fd, record, false);

@@ -21,7 +21,7 @@ typedef enum DiskLoss {
 	DISK_PREFIX, /* the first ones are */
 	DISK_SUFFIX, /* the last ones are */
 	DISK_PAGE,   /* each page is there or not */
-	DISK_SECTOR, /* each 512 bytes are */
+	DISK_SECTOR, /* each sector is */
 	DISK_LOSSES,
 } DiskLoss;
 
@@ -41,13 +41,19 @@ typedef struct DiskRecord {
 	const uint8_t *payload;
 } DiskRecord;
 
+/** What a disk writes at once: the least that any does, and what the file
+ * systems of our time expect. */
+#define DISK_SECTOR_SIZE 512
+#define DISK_PAGE_SIZE   4096
+
 /**
- * Reads the log @path. Its files' contents are kept below directory @scratch,
- * which must be on the same file system as where states are shown, and is
- * best one in memory. Exits the program on an error, as all of these do.
+ * Reads the log @path. A write is torn between sectors of @sector_size bytes
+ * at most. Its files' contents are kept below directory @scratch, which must be
+ * on the same file system as where states are shown, and is best one in
+ * memory. Exits the program on an error, as all of these do.
  */
 Disk *disk_open(const char *path, const char *scratch, DiskNames names,
-                GRand *random);
+                uint64_t sector_size, GRand *random);
 void disk_close(Disk *disk);
 
 /** How many records there are, and each. */

@@ -10,9 +10,6 @@
 
 /** Private to disk*.c. */
 
-#define DISK_PAGE_SIZE   4096
-#define DISK_SECTOR_SIZE 512
-
 /* A file or directory. */
 typedef struct DiskNode {
 	bool is_directory;
@@ -43,6 +40,7 @@ struct Disk {
 	GArray *offsets; /* uint64_t, a record each */
 	char *scratch;
 	DiskNames kind;
+	uint64_t sector_size;
 	GRand *random; /* borrowed */
 	uint64_t at;   /* the record that is next */
 	uint64_t root;

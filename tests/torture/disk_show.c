@@ -30,7 +30,7 @@ show_content(Disk *disk, const DiskNode *node, DiskLoss loss)
 			                chance, true);
 		else if (loss == DISK_SECTOR)
 			disk_apply_some(disk, node->fd, &record,
-			                DISK_SECTOR_SIZE, chance, true);
+			                disk->sector_size, chance, true);
 	}
 }
 
@@ -46,7 +46,7 @@ show_in_flight(Disk *disk, DiskLoss loss)
 	if (record.head->type == PCUT_WRITE)
 		disk_apply_some(disk,
 		                disk_get_node(disk, record.head->node)->fd,
-		                &record, DISK_SECTOR_SIZE,
+		                &record, disk->sector_size,
 		                loss == DISK_KEEP ? 8 : 4, true);
 }
 

@@ -52,7 +52,7 @@ write_file(const PcutFile *file, int fd, const struct iovec *iov, int count,
 	ssize_t size;
 
 	record.offset = (uint64_t)(offset < 0 ? position_of(fd) : offset);
-	if (file->is_durable && !pcut_is_lying())
+	if (file->is_durable)
 		record.flags = is_broken ? PCUT_BROKEN : PCUT_DURABLE;
 	if (pcut_is_write_to_be_short() && half.iov_len > 0) {
 		iov = &half;
@@ -224,6 +224,8 @@ do_open(int dir_fd, const char *path, int flags, mode_t mode)
 	bool is_new;
 	int fd;
 
+	if (pcut_is_lying())
+		flags &= ~O_DSYNC;
 	if (parent == 0) {
 		/* Opened for its own sync, a directory may be ours itself. */
 		bool is_ours = (flags & O_DIRECTORY) != 0 &&

@@ -19,7 +19,7 @@ import shutil
 import struct
 import tempfile
 
-from harness import program, run
+from harness import end_with_parent, program, run
 
 MEMORY = "/dev/shm"
 _RECORD = struct.Struct("<IIQQQQ")
@@ -82,24 +82,55 @@ class Disk:
     """A directory whose every write is recorded; goes away with its context.
 
     It is in memory, so that no test waits for a real disk, and because only
-    tmpfs never uses an inode number again.
+    tmpfs never uses an inode number again. `state` is what a cut has left
+    there before, `promises` what still is promised of it: (subject, number,
+    state).
     """
 
-    def __init__(self):
+    LIES_SHOW = ("refused", "lost or torn")
+    """What cuts must show where syncs do nothing."""
+
+    def __init__(self, state=None, promises=()):
         self._top = pathlib.Path(tempfile.mkdtemp(prefix="torture-",
                                                   dir=MEMORY))
+        self._undo = contextlib.ExitStack()
+        self._undo.callback(shutil.rmtree, self._top, ignore_errors=True)
         # A daemon that has dropped its privileges comes here, too.
         self._top.chmod(0o711)
         self.path = self._top / "disk"
         self.path.mkdir()
         self.log_path = self._top / "log"
         self.control = Control(self._top / "control")
+        with contextlib.ExitStack() as failed:
+            failed.callback(self.close)
+            self._begin(state, promises)
+            failed.pop_all()
+
+    def _begin(self, state, promises):
+        """Fills it, and the log with what still is promised."""
+        if state is not None:
+            shutil.copytree(state, self.path, dirs_exist_ok=True)
+            self.settle()
+            self._promise(promises)
+
+    def _promise(self, promises):
+        log = Log(self.log_path)
+        for words in promises:
+            log.begin(*words)
+        # From here on it is judged.
+        for subject in {subject for subject, *_ in promises}:
+            log.acknowledge(subject, 0)
+        log.close()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        shutil.rmtree(self._top, ignore_errors=True)
+        self.close()
+
+    def close(self):
+        """Takes it away, if that has not been done."""
+        self._undo.close()
 
     def env(self):
         """The environment of a program that is recorded."""
@@ -109,12 +140,16 @@ class Disk:
                 "PCUT_CONTROL": str(self._top / "control"),
                 "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0"}
 
-    @contextlib.contextmanager
-    def log(self):
-        """The log, to append to."""
+    def settle(self):
+        """What is there now was there before: no cut takes it away."""
         if not self.log_path.exists():
             # Whoever is recorded first notes what is there.
             run("true", env={**os.environ, **self.env()})
+
+    @contextlib.contextmanager
+    def log(self):
+        """The log, to append to."""
+        self.settle()
         log = Log(self.log_path)
         try:
             yield log
@@ -137,7 +172,8 @@ class Disk:
     def _replay(self, *arguments):
         with tempfile.TemporaryDirectory(dir=self._top) as scratch:
             yield run(program("tests/torture/replay"), *arguments,
-                      self.log_path, scratch, check=False, timeout=3600)
+                      self.log_path, scratch, check=False, timeout=3600,
+                      preexec_fn=end_with_parent)
 
     def replay(self, count, seed, *arguments):
         """Cuts the power `count` times; returns (summary, faults)."""
@@ -149,12 +185,24 @@ class Disk:
         tally("power cuts", summary["states"])
         return summary, lines[:-1]
 
-    def pick(self, seed, store, target, *arguments):
-        """Copies what one cut leaves to `target`; returns what had been
-        promised then: subject -> (acknowledged, begun)."""
+    def _promised(self, picked):
+        """What had been promised of what was picked, as steps from 0 on."""
+        steps = {(subject, number): state
+                 for subject, number, state in self.begun()}
+        for subject, (acknowledged, begun) in picked.items():
+            for number, at in enumerate(range(acknowledged, begun + 1)):
+                yield subject, number, steps[subject, at]
+
+    def _again(self, state, promises):
+        return Disk(state, promises)
+
+    @contextlib.contextmanager
+    def after_cut(self, seed, *arguments):
+        """The disk as one cut leaves it, with what had been promised then."""
         for done in self._replay("--pick", "--seed", seed, *arguments):
             if done.returncode != 0:
                 raise AssertionError(f"replay: {done.stderr}")
-            scratch = pathlib.Path(done.args[-1])
-            shutil.copytree(scratch / "state" / store, target)
-            return json.loads(done.stdout)
+            state = pathlib.Path(done.args[-1]) / "state"
+            promises = list(self._promised(json.loads(done.stdout)))
+            with self._again(state, promises) as other:
+                yield other

@@ -61,6 +61,14 @@ def stages():
         yield Stage(f"power cuts of everything else, seed {seed}",
                     [HERE / "test_phases.py"],
                     {"POFS_CUTS": 700, "POFS_SEED": seed})
+    # What file systems make of it, and of their own recovery.
+    for kind, cuts in (("ext4", 350), ("xfs", 70), ("btrfs", 70)):
+        numbers = {"POFS_FILE_SYSTEM": kind, "POFS_SEED": SEEDS[0]}
+        yield Stage(f"power cuts of {kind} under load",
+                    [HERE / "test_power.py"],
+                    {**numbers, "POFS_CUTS": cuts, "POFS_STEPS": 400})
+        yield Stage(f"power cuts of {kind} and everything else",
+                    [HERE / "test_phases.py"], {**numbers, "POFS_CUTS": cuts})
     yield Stage("a kill before each call", [HERE / "test_kill.py"],
                 {"POFS_KILLS": "all"})
     yield Stage("a bad disk", [HERE / "test_disk.py"],

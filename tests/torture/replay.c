@@ -16,6 +16,8 @@
  *                  directory itself is judged, as plain files
  *   --command C    run for each state, with it as the working directory; what
  *                  it prints is the state of the subject ".", instead
+ *   --device TYPE  the log is of blklog.c: what a cut leaves is a disk with a
+ *                  file system of this type, which is mounted to be judged
  *   --audit C      run for each state that is right; must succeed
  *   --pick         chooses one state and leaves it in SCRATCH/state: prints
  *                  what has been promised there, judges nothing
@@ -30,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/torture/device.h"
 #include "tests/torture/disk.h"
 #include "tests/torture/history.h"
 #include "tests/torture/state.h"
@@ -65,8 +68,10 @@ typedef struct Replay {
 	char *store;   /* owned */
 	char *command; /* owned */
 	char *audit;   /* owned */
+	char *device;  /* owned */
 	const char *log;
 	char *state; /* the directory that states are shown in; owned */
+	char *place; /* the one in which they are judged; owned */
 	GRand *random;
 	History *history;
 	uint64_t noted; /* records that the history has */
@@ -137,8 +142,8 @@ judge(const Replay *replay)
 	g_autofree char *said = NULL;
 	int status = 0;
 
-	if (chdir(replay->state) < 0)
-		err(2, "%s", replay->state);
+	if (chdir(replay->place) < 0)
+		err(2, "%s", replay->place);
 	if (replay->store != NULL)
 		judging.reader = state_reader_open(replay->store, &reason);
 	if (reason != NULL) {
@@ -178,6 +183,20 @@ judge_in_child(const Replay *replay)
 	if (WIFEXITED(status) && WEXITSTATUS(status) >= 10)
 		return (Verdict)(WEXITSTATUS(status) - 10);
 	return VERDICT_DEAD;
+}
+
+/* Judges the file system that is on the disk of that state. */
+static Verdict
+judge_device(const Replay *replay)
+{
+	g_autofree char *image = g_build_filename(replay->state, "image", NULL);
+	Verdict verdict;
+
+	if (!device_mount(image, replay->device, replay->place))
+		return VERDICT_REFUSED;
+	verdict = judge_in_child(replay);
+	device_unmount(replay->place);
+	return verdict;
 }
 
 /* ---- cuts ----------------------------------------------------------------*/
@@ -278,7 +297,8 @@ judge_cut(Replay *replay, Disk *disk, uint64_t cut)
 	note_promises(replay, disk, cut);
 	disk_advance(disk, cut);
 	disk_show(disk, loss, replay->state);
-	verdict = judge_in_child(replay);
+	verdict = replay->device != NULL ? judge_device(replay)
+	                                 : judge_in_child(replay);
 	disk_hide(disk);
 	replay->counts[verdict]++;
 	if (verdict != VERDICT_RIGHT)
@@ -361,6 +381,11 @@ main(int argc, char **argv)
 		  0,
 		  G_OPTION_ARG_STRING,
 		  &replay.command },
+		{ .long_name = "device",
+		  0,
+		  0,
+		  G_OPTION_ARG_STRING,
+		  &replay.device },
 		{ .long_name = "audit",
 		  0,
 		  0,
@@ -378,11 +403,14 @@ main(int argc, char **argv)
 		errx(2, "usage: replay [OPTION...] LOG SCRATCH");
 	replay.log = argv[1];
 	replay.state = g_build_filename(argv[2], "state", NULL);
+	replay.place = g_build_filename(
+		argv[2], replay.device != NULL ? "mnt" : "state", NULL);
 	replay.random = g_rand_new_with_seed((guint32)replay.seed);
 	replay.history = history_new();
-	disk = disk_open(argv[1], argv[2],
-	                 replay.is_strict ? DISK_STRICT : DISK_ORDERED,
-	                 replay.random);
+	disk = disk_open(
+		argv[1], argv[2], replay.is_strict ? DISK_STRICT : DISK_ORDERED,
+		replay.device != NULL ? DISK_PAGE_SIZE : DISK_SECTOR_SIZE,
+		replay.random);
 	status =
 		replay.is_pick ? pick(&replay, disk) : judge_all(&replay, disk);
 	disk_close(disk);
@@ -392,5 +420,7 @@ main(int argc, char **argv)
 	g_free(replay.store);
 	g_free(replay.command);
 	g_free(replay.audit);
+	g_free(replay.device);
+	g_free(replay.place);
 	return status;
 }

@@ -39,7 +39,7 @@ def test_a_disk_that_lies_is_caught(disk, seed):
     store = make_store(disk)
     with mounted(disk, store) as mount:
         work(mount.path, disk, seed, STEPS)
-    must_be_wrong(disk, ("refused", "lost or torn"), seed, "--store", "store")
+    must_be_wrong(disk, disk.LIES_SHOW, seed, "--store", "store")
 
 
 # ---- a plain directory ------------------------------------------------------
@@ -47,6 +47,7 @@ def test_a_disk_that_lies_is_caught(disk, seed):
 
 def work_on_plain_files(disk, seed, *options):
     make_plain(disk.path)
+    disk.settle()
     one = start(disk.path, "PO", seed, STEPS, disk.log_path, *options,
                 env=disk.env())
     assert one.wait() == 0
