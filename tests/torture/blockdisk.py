@@ -36,7 +36,8 @@ def keep_mounts_private():
 
 
 class BlockDisk(Disk):
-    """A file system, mounted, on a disk whose every write is recorded."""
+    """A file system, mounted, on a disk whose every write is recorded, until
+    it is asked what a cut leaves: then it is not mounted any more."""
 
     LIES_SHOW = ("lost",)
 

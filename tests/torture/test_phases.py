@@ -113,6 +113,24 @@ def test_an_import_beside_other_mail(disk, seed, tree):
     must_be_right(disk.replay(CUTS, seed, "--store", "store"))
 
 
+def make_older(store):
+    """As a program before this one left it; returns what it was of."""
+    return int(run(program("tests/torture/older"), store.path).stdout)
+
+
+def test_a_store_of_an_older_format(disk, seed):
+    store = make_store(disk, ["PO"])
+    newest = make_older(store)
+    state = state_of_store(store.path)
+    with disk.log() as log:
+        log.begin(".", 0, state)
+        log.acknowledge(".", 0)
+        with mounted(disk, store):
+            pass
+    assert make_older(store) == newest > 1
+    must_be_right(disk.replay(CUTS, seed, "--store", "store"))
+
+
 def test_a_repair(disk, seed, tree):
     tree.message("00000063")  # of which no mailbag knows
     shutil.copytree(tree.store(), disk.path / "store")
