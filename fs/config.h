@@ -39,6 +39,7 @@ typedef struct FsConfig {
 	int64_t plain_timeout_s;
 	int64_t dos_sharing; /* 0 or 1 */
 	int64_t sandbox;     /* 0 or 1 */
+	int64_t watchdog_s;  /* 0: nobody watches */
 	int64_t lock_wait_s; /* 0: nobody waits */
 	int64_t smbd_park_ms;
 	int64_t idle_open_s;         /* 0: never */

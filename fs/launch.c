@@ -24,12 +24,14 @@
 #include "fs/thread_group.h"
 
 /* What the server and the launcher say to each other, a byte each. */
-#define SAY_MOUNT   'm' /* the store is open: mount */
-#define SAY_MOUNTED 'y'
-#define SAY_FAILED  'n'
-#define SAY_SERVING 's'
+#define SAY_MOUNT    'm' /* the store is open: mount */
+#define SAY_MOUNTED  'y'
+#define SAY_FAILED   'n'
+#define SAY_SERVING  's'
+#define SAY_ALIVE    'a' /* it has just served, or could have */
+#define SAY_STOPPING 'e' /* it ends, however long that takes */
 
-/* How long a killed server may hang before the launcher notices. */
+/* How often the launcher looks after the server. */
 #define LOOK_INTERVAL_MS 1000
 
 struct FsLaunch {
@@ -41,6 +43,9 @@ struct FsLaunch {
 	int verdict_fd; /* to the process in front; -1 in the foreground */
 	pid_t launcher;
 	pid_t server;
+	int64_t watchdog_s; /* 0: nobody watches */
+	bool is_watched;    /* it serves, and is not about to end */
+	int64_t silent_s;   /* since the launcher heard of it */
 };
 
 static void
@@ -272,10 +277,28 @@ fs_launch_serving(FsLaunch *launch)
 	(void)sd_notify(0, "READY=1");
 }
 
-void
-fs_launch_stopping(FsLaunch *launch)
+/* Without waiting: a launcher that has stopped reads nothing. */
+static void
+launcher_tell(const FsLaunch *launch, char word)
 {
-	if (!launch->is_root)
+	(void)send(launch->channel, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void
+fs_launch_alive(const FsLaunch *launch)
+{
+	if (launch->is_root)
+		launcher_tell(launch, SAY_ALIVE);
+	else
+		(void)sd_notify(0, "WATCHDOG=1");
+}
+
+void
+fs_launch_stopping(const FsLaunch *launch)
+{
+	if (launch->is_root)
+		launcher_tell(launch, SAY_STOPPING);
+	else
 		(void)sd_notify(0, "STOPPING=1");
 }
 
@@ -313,11 +336,25 @@ launcher_hear(FsLaunch *launch)
 	if (read(launch->channel, &word, 1) != 1)
 		return false;
 
-	if (word == SAY_MOUNT) {
+	launch->silent_s = 0;
+	switch (word) {
+	case SAY_MOUNT:
 		launcher_mount(launch);
-	} else if (word == SAY_SERVING) {
+		break;
+	case SAY_SERVING:
+		launch->is_watched = launch->watchdog_s > 0;
 		background_settle(launch);
 		(void)sd_notify(0, "READY=1");
+		break;
+	case SAY_ALIVE:
+		(void)sd_notify(0, "WATCHDOG=1");
+		break;
+	case SAY_STOPPING:
+		launch->is_watched = false;
+		(void)sd_notify(0, "STOPPING=1");
+		break;
+	default:
+		break;
 	}
 
 	return true;
@@ -335,10 +372,32 @@ launcher_pass_signal(FsLaunch *launch, int signal_fd)
 	(void)kill(launch->server, SIGTERM);
 }
 
-/* Until the server ends. A killed server may not end by itself: a thread that
- * sends a notice waits for a directory's lock, whose holder waits for an answer
- * that nobody will give, and nothing tells of that. So we look now and then;
- * to unmount ends it. */
+/* Looks after a server of which nothing was heard for another interval. Returns
+ * true when it is to be waited for no longer.
+ *
+ * A killed server may not end by itself: a thread that sends a notice waits for
+ * a directory's lock, whose holder waits for an answer that nobody will give,
+ * and nothing tells of that; to unmount ends it. Nor does one that hangs, with
+ * everybody who asks it for something.
+ *
+ * The looks are counted, and no clock is asked: a machine that was stopped for
+ * a while goes on with a clock that has jumped, and with a server that had no
+ * time to say anything. */
+static bool
+launcher_look(FsLaunch *launch)
+{
+	launch->silent_s += LOOK_INTERVAL_MS / 1000;
+	if (fs_thread_group_is_ending(launch->server))
+		return true;
+	if (!launch->is_watched || launch->silent_s < launch->watchdog_s)
+		return false;
+
+	fs_log(FS_EVENT_HUNG, FS_LOG_NUMBER("silent-s", launch->silent_s));
+	(void)kill(launch->server, SIGKILL);
+	return true;
+}
+
+/* Until the server ends, or is not to be waited for. */
 static void
 launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
 {
@@ -351,7 +410,7 @@ launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
 	while (true) {
 		int ready = poll(fds, G_N_ELEMENTS(fds), LOOK_INTERVAL_MS);
 
-		if (ready == 0 && fs_thread_group_is_ending(launch->server))
+		if (ready == 0 && launcher_look(launch))
 			return;
 		if (ready <= 0)
 			continue;
@@ -439,7 +498,8 @@ root_run(FsLaunch *launch, FsServe *serve, void *user_data)
 }
 
 int
-fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data)
+fs_launch_run(const FsOptions *options, int64_t watchdog_s, FsServe *serve,
+              void *user_data)
 {
 	g_autoptr(FsMountPoint) point = NULL;
 	g_autoptr(GError) error = NULL;
@@ -449,6 +509,7 @@ fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data)
 		.fuse_fd = -1,
 		.channel = -1,
 		.verdict_fd = -1,
+		.watchdog_s = watchdog_s,
 	};
 	int r;
 

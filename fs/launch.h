@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include <glib.h>
 
@@ -13,8 +13,8 @@
  * As root there are two. The launcher opens /dev/fuse, mounts, and waits. The
  * server, its child, becomes user= or the store's owner, and opens the store.
  * However the server ends, also by kill -9, the launcher unmounts, so that
- * nobody finds a dead mount. Anybody else has one process, which mounts by
- * fusermount3(1).
+ * nobody finds a dead mount; and a server that hangs it kills, so that nobody
+ * hangs with it. Anybody else has one process, which mounts by fusermount3(1).
  *
  * In the background, a third process waits in front of both until the mount
  * serves, and exits with what became of it.
@@ -26,8 +26,13 @@ typedef struct FsLaunch FsLaunch;
 /** The server. Returns the exit status; has said why, if it is not 0. */
 typedef int FsServe(void *user_data, FsLaunch *launch);
 
-/** Runs @serve as said above. Returns the exit status of this process. */
-int fs_launch_run(const FsOptions *options, FsServe *serve, void *user_data);
+/**
+ * Runs @serve as said above. A server that does not call fs_launch_alive() for
+ * @watchdog_s seconds while it serves is killed; 0 is never. Returns the exit
+ * status of this process.
+ */
+int fs_launch_run(const FsOptions *options, int64_t watchdog_s, FsServe *serve,
+                  void *user_data);
 
 /**
  * For the server, once it has opened the store: has it mounted. Returns what
@@ -46,5 +51,8 @@ int fs_launch_confine(const FsLaunch *launch);
 /** For the server: says that it serves from now on. */
 void fs_launch_serving(FsLaunch *launch);
 
+/** For the server, now and then: says that it is not hung. Waits for nobody. */
+void fs_launch_alive(const FsLaunch *launch);
+
 /** For the server: says that it serves no more. */
-void fs_launch_stopping(FsLaunch *launch);
+void fs_launch_stopping(const FsLaunch *launch);

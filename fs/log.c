@@ -36,6 +36,8 @@ static const EventInfo EVENTS[] = {
 	                       "All is on disk, and it ends." },
 	[FS_EVENT_FAILED] = { "failed", LOG_ERR, false, "reason",
 	                      "It cannot start." },
+	[FS_EVENT_HUNG] = { "hung", LOG_ERR, false, "silent-s",
+	                    "The process that served hangs, and is killed." },
 	[FS_EVENT_KILLED] = { "killed", LOG_ERR, false, "signal",
 	                      "The process that served was killed." },
 	[FS_EVENT_TROUBLE] = { "trouble", LOG_WARNING, false, "what reason",

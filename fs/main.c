@@ -31,6 +31,8 @@ typedef struct Server {
 	struct fuse_session *fuse;
 	GMutex turn;    /* see ops.h */
 	FsLater *later; /* the mount's */
+	FsTimer *pulse;
+	const FsLaunch *launch; /* borrowed */
 	FsHealth health;
 	FsMount mount; /* owns its parts, but for store and config */
 	uint64_t names_serial;
@@ -139,6 +141,24 @@ waits_due(void *user_data)
 	g_mutex_unlock(&server->turn);
 }
 
+/* How often a server says that it lives, before it is taken for dead. */
+#define PULSES 4
+
+/* Who gets the turn shows that requests are served, for whoever serves one has
+ * it. Where that takes for ever, nothing is said. */
+static void
+pulse_rang(void *user_data)
+{
+	Server *server = user_data;
+	int64_t interval_us =
+		server->config.watchdog_s * G_USEC_PER_SEC / PULSES;
+
+	g_mutex_lock(&server->turn);
+	g_mutex_unlock(&server->turn);
+	fs_launch_alive(server->launch);
+	fs_timer_set(server->pulse, g_get_monotonic_time() + interval_us);
+}
+
 static void
 session_ended(void *user_data, uint64_t serial)
 {
@@ -161,6 +181,9 @@ server_open_liveness(Server *server, FsTimer **ret_timer, FsLater **ret_later)
 		                  ret_timer);
 	if (r == 0)
 		r = fs_later_open(server->liveness, ret_later);
+	if (r == 0)
+		r = fs_timer_open(server->liveness, pulse_rang, server,
+		                  &server->pulse);
 	if (r < 0)
 		fs_log_failed("epoll: %s", g_strerror(-r));
 
@@ -267,6 +290,7 @@ server_close(Server *server)
 	fs_metrics_free(mount->metrics);
 	fs_trace_free(mount->trace);
 	fs_timer_close(mount->wait_timer);
+	fs_timer_close(server->pulse);
 	fs_session_table_free(mount->sessions);
 	fs_liveness_close(server->liveness);
 	if (server->fuse != NULL) {
@@ -386,6 +410,9 @@ server_run(Server *server, FsLaunch *launch)
 	/* First the log, where whoever waits for the rest may look. */
 	ready_log(server);
 	fs_launch_serving(launch);
+	server->launch = launch;
+	if (server->config.watchdog_s > 0)
+		pulse_rang(server);
 
 	fs_liveness_run(server->liveness);
 	fs_launch_stopping(launch);
@@ -450,7 +477,7 @@ mount_run(const FsOptions *options, const FsConfig *config)
 
 	fuse_set_log_func(log_fuse);
 	signals_block();
-	return fs_launch_run(options, serve, &server);
+	return fs_launch_run(options, config->watchdog_s, serve, &server);
 }
 
 static int

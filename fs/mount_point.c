@@ -2,10 +2,22 @@
 #include "fs/mount_point.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/thread_group.h"
+
+#define TYPE "fuse.pofs"
+
+/* How long a mount may take to answer whether it lives. */
+#define ASK_MS 1000
 
 /* Fields of /proc/self/mountinfo. */
 #define MOUNTINFO_DEVICE 2
@@ -18,14 +30,15 @@ error_set(GError **error, int code, const char *path, const char *sentence)
 	            "%s: %s", path, sentence);
 }
 
-/* The device mounted on @path last, or NULL. The mount itself is not touched:
- * it may hang. Ownership: the caller's. */
-static char *
-mounted_device(const char *path)
+/* The line of /proc/self/mountinfo of what was mounted on @path last, in its
+ * fields, or NULL. The mount itself is not touched: it may hang. Ownership: the
+ * caller's. */
+static char **
+mounted_fields(const char *path)
 {
 	g_autofree char *text = NULL;
 	g_auto(GStrv) lines = NULL;
-	char *device = NULL;
+	g_auto(GStrv) found = NULL;
 
 	if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
 		return NULL;
@@ -42,12 +55,72 @@ mounted_device(const char *path)
 		if (strcmp(mounted, path) != 0)
 			continue;
 
-		g_free(device);
-		device = g_strdup(fields[MOUNTINFO_DEVICE]);
+		g_strfreev(found);
+		found = g_steal_pointer(&fields);
 	}
 
-	return device;
+	return g_steal_pointer(&found);
 }
+
+/* The device mounted on @path last, or NULL. Ownership: the caller's. */
+static char *
+mounted_device(const char *path)
+{
+	g_auto(GStrv) fields = mounted_fields(path);
+
+	return fields != NULL ? g_strdup(fields[MOUNTINFO_DEVICE]) : NULL;
+}
+
+/* ---- what a killed launcher leaves --------------------------------------- */
+
+static bool
+is_of_our_type(const char *path)
+{
+	g_auto(GStrv) fields = mounted_fields(path);
+	char **field = fields;
+
+	/* The type follows a dash, after any number of other fields. */
+	while (field != NULL && *field != NULL && strcmp(*field, "-") != 0)
+		field++;
+	return field != NULL && *field != NULL &&
+	       g_strcmp0(field[1], TYPE) == 0;
+}
+
+/* Whether nobody will ever serve again what is mounted on @path. Who is merely
+ * slow would let us wait, so a child asks, and who is slow lives. */
+static bool
+is_dead(const char *path)
+{
+	struct pollfd ended = { .events = POLLIN };
+	struct statfs answer;
+	int status = 1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(statfs(path, &answer) < 0 && errno == ENOTCONN ? 0 : 1);
+	if (child < 0)
+		return false;
+
+	ended.fd = fs_thread_group_open(child);
+	if (poll(&ended, 1, ASK_MS) == 1)
+		(void)waitpid(child, &status, 0);
+	else
+		(void)kill(child, SIGKILL);
+	close(ended.fd);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Takes away the mounts on @path that have lost their launcher and their server,
+ * as nobody else will. */
+static void
+dead_unmount(const char *path)
+{
+	while (geteuid() == 0 && is_of_our_type(path) && is_dead(path))
+		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+			return;
+}
+
+/* ---- the mount point ----------------------------------------------------- */
 
 static bool
 is_below(const char *path, const char *dir)
@@ -94,16 +167,18 @@ fs_mount_point_open(const char *path, const char *store,
                     FsMountPoint **ret_point, GError **error)
 {
 	g_autoptr(FsMountPoint) point = g_new0(FsMountPoint, 1);
-	g_autofree char *dead = mounted_device(path);
+	g_autofree char *device = NULL;
 
+	dead_unmount(path);
 	point->store = realpath(store, NULL);
 	if (point->store == NULL) {
 		error_set(error, errno, store, g_strerror(errno));
 		return false;
 	}
 
-	/* A dead mount cannot even be looked at. */
-	point->path = dead != NULL ? strdup(path) : realpath(path, NULL);
+	/* A mount that hangs must not even be looked at. */
+	device = mounted_device(path);
+	point->path = device != NULL ? strdup(path) : realpath(path, NULL);
 	if (point->path == NULL) {
 		error_set(error, errno, path, g_strerror(errno));
 		return false;
@@ -128,7 +203,7 @@ fs_mount_point_mount(FsMountPoint *point, int fuse_fd, bool read_only,
 	if (read_only)
 		flags |= MS_RDONLY;
 
-	if (mount(point->store, point->path, "fuse.pofs", flags, data) < 0) {
+	if (mount(point->store, point->path, TYPE, flags, data) < 0) {
 		error_set(error, errno, point->path, g_strerror(errno));
 		return false;
 	}

@@ -19,7 +19,10 @@ typedef struct FsMountPoint {
 
 /**
  * Finds directory @path, for the store in directory @store. It must not be a
- * mount point already, nor lie in the store.
+ * mount point already, nor lie in the store. For root, a dead mount of a pofs
+ * whose every process was killed is none: it is taken away.
+ *
+ * Threads: it forks, so there must be one only.
  */
 bool fs_mount_point_open(const char *path, const char *store,
                          FsMountPoint **ret_point, GError **error);

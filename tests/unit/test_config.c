@@ -79,6 +79,7 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.plain_timeout_s, 3600);
 	assert_int_equal(config.dos_sharing, 1);
 	assert_int_equal(config.sandbox, 1);
+	assert_int_equal(config.watchdog_s, 20);
 	assert_int_equal(config.lock_wait_s, 30);
 	assert_int_equal(config.smbd_park_ms, 500);
 	assert_int_equal(config.idle_open_s, 5);
