@@ -235,20 +235,20 @@ change_layer_move_over(ChangeLayer *from, ChangeLayer *onto)
 	}
 }
 
-static bool
-begins_with(KvSlice key, KvSlice prefix)
+bool
+change_place_has_prefix(ChangePlace *place, KvSlice prefix)
 {
-	return key.size >= prefix.size &&
-	       memcmp(key.data, prefix.data, prefix.size) == 0;
+	const Change *change = place == NULL ? NULL : change_place_get(place);
+
+	return change != NULL && change->key.size >= prefix.size &&
+	       memcmp(change->key_bytes, prefix.data, prefix.size) == 0;
 }
 
 bool
 change_layer_has_prefix(const ChangeLayer *layer, KvSlice prefix)
 {
-	ChangePlace *place = change_layer_seek(layer, prefix);
-
-	return place != NULL &&
-	       begins_with(change_place_get(place)->key, prefix);
+	return change_place_has_prefix(change_layer_seek(layer, prefix),
+	                               prefix);
 }
 
 void
@@ -256,11 +256,10 @@ change_layer_move_prefix(ChangeLayer *from, KvSlice prefix, ChangeLayer *onto)
 {
 	ChangePlace *place;
 
-	while ((place = change_layer_seek(from, prefix)) != NULL) {
+	while (place = change_layer_seek(from, prefix),
+	       change_place_has_prefix(place, prefix)) {
 		Change *change = g_tree_node_value(place);
 
-		if (!begins_with(change->key, prefix))
-			return;
 		g_tree_steal(from->tree, &change->key);
 		from->bytes -= cost(change);
 		change_layer_forget(onto, change->key);

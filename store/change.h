@@ -74,6 +74,9 @@ const Change *change_place_get(ChangePlace *place);
 /** The place after @place, or NULL. */
 ChangePlace *change_place_next(ChangePlace *place);
 
+/** Whether the key at @place, which may be NULL, begins with @prefix. */
+bool change_place_has_prefix(ChangePlace *place, KvSlice prefix);
+
 /** Moves of @from what @onto does not have, and empties it. */
 void change_layer_move_under(ChangeLayer *from, ChangeLayer *onto);
 

@@ -83,24 +83,18 @@ first_place(const ChangeLayer *layer)
 static StoreNode
 dir_of(const Change *change)
 {
-	StoreNode dir;
-
-	if (change->key_bytes[0] != RECORD_NAME || change->value == NULL ||
-	    !record_key_id(change->key, &dir))
-		return 0;
-	return dir;
+	return change->key_bytes[0] == RECORD_NAME && change->value != NULL
+	               ? record_key_own_id(change->key)
+	               : 0;
 }
 
 /* The directory that @change may move or remove; 0 if it is of no node. */
 static StoreNode
 node_of(const Change *change)
 {
-	StoreNode node;
-
-	if (change->key_bytes[0] != RECORD_NODE ||
-	    !record_key_id(change->key, &node))
-		return 0;
-	return node;
+	return change->key_bytes[0] == RECORD_NODE
+	               ? record_key_own_id(change->key)
+	               : 0;
 }
 
 /* ---- verifying -----------------------------------------------------------*/

@@ -148,6 +148,7 @@ send_batch(CommitGroup *group)
 	Store *store = group->store;
 	KvBatch batch;
 
+	group->is_done = false;
 	g_mutex_unlock(&store->lock);
 	build_batch(group, &batch);
 	kv_commit(store->kv, &batch, committed, group);
@@ -218,7 +219,9 @@ thaw(Store *store, int r)
 {
 	ChangeLayer *frozen = g_steal_pointer(&store->frozen);
 
-	if (r < 0 && frozen != NULL) {
+	/* Nothing else takes the base away but a batch that leaves it there. */
+	g_assert(frozen != NULL);
+	if (r < 0) {
 		change_layer_move_under(frozen, store->active);
 		store->dirty_us = g_get_monotonic_time();
 	}

@@ -49,16 +49,14 @@ orphan_queue_layer(Store *store, const ChangeLayer *layer)
 {
 	RecordKey prefix = { .size = 1, .bytes = { RECORD_ORPHAN } };
 	ChangePlace *place;
-	uint64_t id;
 
 	for (place = change_layer_seek(layer, record_slice(&prefix));
-	     place != NULL; place = change_place_next(place)) {
+	     change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 
-		if (change->key_bytes[0] != RECORD_ORPHAN)
-			break;
-		if (change->value != NULL && record_key_id(change->key, &id))
-			orphan_queue(store, id);
+		if (change->value != NULL)
+			orphan_queue(store, record_key_own_id(change->key));
 	}
 }
 

@@ -150,7 +150,7 @@ discard(Store *store, uint64_t id)
 	for (i = 0; i < keys->len; i++)
 		discard_key(store, txn_key_at(keys, i));
 	forget_entry(store, id);
-	return keys->len == 0 ? -ENOENT : 0;
+	return 0;
 }
 
 int
@@ -298,12 +298,10 @@ staged_bytes(const ChangeLayer *layer, const RecordNode *node)
 	if (spill_has(layer, node->data))
 		return node->attr.size;
 	for (place = change_layer_seek(layer, record_slice(&prefix));
-	     place != NULL; place = change_place_next(place)) {
+	     change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 
-		if (change->key.size < prefix.size ||
-		    memcmp(change->key_bytes, prefix.bytes, prefix.size) != 0)
-			break;
 		bytes += change->value == NULL ? 0 : change->size;
 	}
 	return bytes;
@@ -351,11 +349,12 @@ keep_file(Keep *keep, const Change *change)
 	StoreUndoneFile file;
 	RecordNode node;
 	RecordKey key;
-	StoreNode id;
+	StoreNode id = record_key_own_id(change->key);
+	int r;
 
-	if (change->value == NULL || !record_key_id(change->key, &id) ||
-	    record_node_decode(id, value, &node) < 0)
-		return;
+	/* A transaction encodes a node, and never deletes its record. */
+	r = record_node_decode(id, value, &node);
+	g_assert(r == 0);
 	keep_content(keep, &node);
 	/* It came and went within the transaction. */
 	if (node.attr.parent == 0 && change->beneath == 0)
@@ -403,16 +402,13 @@ drop_drafts_of(Store *store, const ChangeLayer *layer)
 {
 	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
 	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
-	uint64_t id;
 
-	for (; place != NULL; place = change_place_next(place)) {
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 
-		if (change->key_bytes[0] != RECORD_UNDONE)
-			break;
 		txn_delete(&store->plain, change->key);
-		if (record_key_id(change->key, &id))
-			forget_entry(store, id);
+		forget_entry(store, record_key_own_id(change->key));
 	}
 }
 

@@ -197,6 +197,16 @@ record_key_id(KvSlice key, uint64_t *ret_id)
 	return key_number(key, 1, ret_id);
 }
 
+uint64_t
+record_key_own_id(KvSlice key)
+{
+	uint64_t id = 0;
+	bool has_id = record_key_id(key, &id);
+
+	g_assert(has_id);
+	return id;
+}
+
 bool
 record_key_chunk_number(KvSlice key, uint64_t *ret_chunk)
 {

@@ -102,6 +102,8 @@ bool record_part_id(KvSlice of, uint64_t *ret_id);
 char *record_key_text(KvSlice key);
 /** The first number of @key. Returns false if it is too short. */
 bool record_key_id(KvSlice key, uint64_t *ret_id);
+/** The same of a key that this program has made, which has one. */
+uint64_t record_key_own_id(KvSlice key);
 /** The chunk number of a chunk's key. */
 bool record_key_chunk_number(KvSlice key, uint64_t *ret_chunk);
 

@@ -134,17 +134,17 @@ spill_release(Store *store, const ChangeLayer *layer)
 	RecordKey prefix = { .size = 1, .bytes = { RECORD_ORPHAN } };
 	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
 
-	for (; place != NULL; place = change_place_next(place)) {
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 		KvSlice value;
 		uint64_t id;
 
-		if (change->key_bytes[0] != RECORD_ORPHAN)
-			break;
-		if (record_key_id(change->key, &id) &&
-		    txn_get(&store->plain, change->key, &value) == 0) {
-			orphan_queue(store, id);
-			commit_note_change(store);
-		}
+		/* A past has what is in the database, whatever that is. */
+		if (!record_key_id(change->key, &id) ||
+		    txn_get(&store->plain, change->key, &value) < 0)
+			continue;
+		orphan_queue(store, id);
+		commit_note_change(store);
 	}
 }

@@ -18,6 +18,10 @@ struct KvFaultDisk {
 	uint64_t calls;
 	uint64_t commits;
 	unsigned bad_reopens;
+	unsigned bad_snapshots;
+	KvFaultKind ends[KV_FAULT_COMMITS]; /* of the next commits */
+	unsigned ends_left;
+	bool is_later;
 	bool is_unsettled; /* what the next reopen tells */
 	bool is_broken;
 	bool is_hidden;
@@ -108,6 +112,34 @@ kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count)
 }
 
 void
+kv_fault_fail_snapshots(KvFaultDisk *disk, unsigned count)
+{
+	g_mutex_lock(&disk->lock);
+	disk->bad_snapshots = count;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_end_commits(KvFaultDisk *disk, const KvFaultKind *kinds,
+                     unsigned count)
+{
+	g_assert(count <= KV_FAULT_COMMITS);
+	g_mutex_lock(&disk->lock);
+	for (unsigned i = 0; i < count; i++)
+		disk->ends[count - 1 - i] = kinds[i];
+	disk->ends_left = count;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_answer_later(KvFaultDisk *disk, bool is_later)
+{
+	g_mutex_lock(&disk->lock);
+	disk->is_later = is_later;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
 kv_fault_break(KvFaultDisk *disk, bool is_broken)
 {
 	g_mutex_lock(&disk->lock);
@@ -183,13 +215,27 @@ read_fails(KvFault *fault)
 	return next_fault(fault->disk) == KV_FAULT_IO || fault->is_finished;
 }
 
+/* Whether @*left said that this one fails, too. */
+static bool
+count_down(KvFaultDisk *disk, unsigned *left)
+{
+	bool fails;
+
+	g_mutex_lock(&disk->lock);
+	fails = *left > 0;
+	*left -= fails;
+	g_mutex_unlock(&disk->lock);
+	return fails;
+}
+
 static int
 fault_snapshot(Kv *kv, KvSnapshot **ret_snapshot)
 {
 	KvFault *fault = (KvFault *)kv;
 	FaultSnapshot *s;
 
-	if (read_fails(fault))
+	if (read_fails(fault) ||
+	    count_down(fault->disk, &fault->disk->bad_snapshots))
 		return -EIO;
 	s = g_new0(FaultSnapshot, 1);
 	s->snapshot.kv = kv;
@@ -342,6 +388,8 @@ commit(KvFault *fault, const KvBatch *batch)
 	KvFaultKind kind = next_fault(disk);
 
 	wait_while_held(disk);
+	if (count_down(disk, &disk->ends_left))
+		kind = disk->ends[disk->ends_left];
 	if (disk->is_broken || fault->is_finished || kind == KV_FAULT_IO)
 		return KV_IO;
 	if (kind == KV_FAULT_NOSPACE || !has_room(disk, batch))
@@ -355,10 +403,40 @@ commit(KvFault *fault, const KvBatch *batch)
 	return kind == KV_FAULT_NONE ? KV_COMMITTED : KV_UNKNOWN;
 }
 
+/* A commit that is answered on another thread. */
+typedef struct Later {
+	KvFault *fault;
+	const KvBatch *batch; /* borrowed */
+	KvDone *done;
+	void *user_data;
+} Later;
+
+static void *
+answer_later(void *user_data)
+{
+	g_autofree Later *later = user_data;
+
+	later->done(later->user_data, commit(later->fault, later->batch));
+	return NULL;
+}
+
 static void
 fault_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 {
-	done(user_data, commit((KvFault *)kv, batch));
+	KvFault *fault = (KvFault *)kv;
+	Later *later;
+	bool is_later;
+
+	g_mutex_lock(&fault->disk->lock);
+	is_later = fault->disk->is_later;
+	g_mutex_unlock(&fault->disk->lock);
+	if (!is_later) {
+		done(user_data, commit(fault, batch));
+		return;
+	}
+	later = g_new(Later, 1);
+	*later = (Later){ fault, batch, done, user_data };
+	g_thread_unref(g_thread_new("later", answer_later, later));
 }
 
 static int

@@ -35,6 +35,18 @@ void kv_fault_plan(KvFaultDisk *disk, KvFaultKind kind, uint64_t at);
 /** Makes the next @count reopens fail. */
 void kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count);
 
+/** Makes the next @count snapshots fail. */
+void kv_fault_fail_snapshots(KvFaultDisk *disk, unsigned count);
+
+/** Makes the next @count commits, at most KV_FAULT_COMMITS, end as @kinds says,
+ * one after the other; no plan counts for them. */
+#define KV_FAULT_COMMITS 4
+void kv_fault_end_commits(KvFaultDisk *disk, const KvFaultKind *kinds,
+                          unsigned count);
+
+/** Answers each commit on a thread of its own, or on the caller's again. */
+void kv_fault_answer_later(KvFaultDisk *disk, bool is_later);
+
 /** Makes every commit and reopen fail until told otherwise. */
 void kv_fault_break(KvFaultDisk *disk, bool is_broken);
 

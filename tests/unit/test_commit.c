@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What becomes of a group of commits when things go wrong, one after another:
+ * a failed commit, then a failed recovery; no room, then a failed disk; who
+ * waits for more than one batch, or while the store closes.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+
+#define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
+
+#define ANSWERS 6
+
+/* A commit that is held, and those who come meanwhile. */
+typedef struct Held {
+	TestTxn *bench;
+	TestAnswer answers[ANSWERS]; /* the first: of the commit */
+} Held;
+
+static void
+hold(TestTxn *b, Held *ret_held)
+{
+	*ret_held = (Held){ .bench = b };
+	test_add_file(b->store, STORE_ROOT, "held");
+	kv_fault_hold(b->disk, true);
+	store_sync(b->store, test_answered, &ret_held->answers[0]);
+	kv_fault_await_held(b->disk);
+}
+
+static bool
+count_one(void *user_data, const StoreUndone *undone)
+{
+	++*(guint *)user_data;
+	return true;
+}
+
+static guint
+count_undone(Store *store)
+{
+	guint count = 0;
+
+	assert_int_equal(store_quarantine_list(store, count_one, &count), 0);
+	return count;
+}
+
+static int
+commit_new_file(TestTxn *b, const char *name)
+{
+	StoreTxn *txn = test_begin(b);
+
+	(void)test_stage_file(txn, STORE_ROOT, name);
+	return store_txn_commit_wait(&txn);
+}
+
+/* ---- the engine's answers ------------------------------------------------*/
+
+static void
+the_engine_may_answer_on_another_thread(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
+		                            KV_FAULT_NONE };
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+
+	kv_fault_answer_later(b->disk, true);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(store_sync_wait(b->store), 0);
+	/* The second try of a group is answered by itself. */
+	test_write(txn, file, "new");
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	test_txn_reopen(b);
+	test_assert_text(b->plain, file, "new");
+}
+
+static void
+a_database_that_opens_but_cannot_be_read_stays_in_doubt(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_UNKNOWN_DONE };
+	TestTxn *b = *state;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_snapshots(b->disk, 1);
+	assert_int_equal(commit_new_file(b, "f"), -EIO);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_true(test_has(b->plain, STORE_ROOT, "f"));
+	assert_int_equal(count_undone(b->store), 0);
+}
+
+/* Opens another store on the disk of @b, as if it could, and writes twice. */
+static void
+intrude(TestTxn *b)
+{
+	Store *other = NULL;
+
+	assert_int_equal(test_fault_open(b->disk, &other), 0);
+	test_add_file(other, STORE_ROOT, "theirs");
+	assert_int_equal(store_sync_wait(other), 0);
+	assert_int_equal(store_close(other), 0);
+}
+
+/* After that, @b's store has nothing more to say. */
+static void
+assert_lost(TestTxn *b)
+{
+	StoreAttr attr = { .mode = S_IFREG | 0644 };
+	StoreTxn *none = NULL;
+
+	assert_int_equal(store_sync_wait(b->store), -EIO);
+	assert_int_equal(
+		store_name_add(b->plain, STORE_ROOT, "more", &attr, &attr),
+		-EIO);
+	test_txn_crash(b, &none);
+	assert_true(test_has(b->plain, STORE_ROOT, "theirs"));
+	assert_false(test_has(b->plain, STORE_ROOT, "ours"));
+}
+
+static void
+another_writer_is_noticed_after_a_failure(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_IO };
+	TestTxn *b = *state;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	intrude(b);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	assert_int_equal(commit_new_file(b, "ours"), -EIO);
+	assert_lost(b);
+}
+
+static void
+another_writer_is_noticed_when_the_disk_is_back(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_IO };
+	TestTxn *b = *state;
+
+	test_add_file(b->store, STORE_ROOT, "ours");
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_reopens(b->disk, 1);
+	assert_int_equal(store_sync_wait(b->store), -EIO);
+	intrude(b);
+	assert_lost(b);
+}
+
+/* ---- groups --------------------------------------------------------------*/
+
+static void
+what_follows_a_checkpoint_is_in_the_next_batch(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	uint64_t commits;
+	Held held;
+
+	hold(b, &held);
+	(void)test_stage_file(txn, STORE_ROOT, "one");
+	store_txn_checkpoint(txn, test_answered, &held.answers[1]);
+	(void)test_stage_file(txn, STORE_ROOT, "two");
+	store_txn_commit(&txn, test_answered, &held.answers[2]);
+	commits = kv_fault_commits(b->disk);
+	kv_fault_hold(b->disk, false);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(test_await(&held.answers[i]), 0);
+	assert_int_equal(kv_fault_commits(b->disk), commits + 3);
+	assert_true(test_has(b->plain, STORE_ROOT, "one"));
+	assert_true(test_has(b->plain, STORE_ROOT, "two"));
+}
+
+/* Both of them: what is on its way, and what follows. */
+static void
+who_waits_when_the_disk_is_gone_is_kept(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_IO };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	Held held;
+
+	hold(b, &held);
+	(void)test_stage_file(txn, STORE_ROOT, "one");
+	store_txn_checkpoint(txn, test_answered, &held.answers[1]);
+	(void)test_stage_file(txn, STORE_ROOT, "two");
+	store_txn_commit(&txn, test_answered, &held.answers[2]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_reopens(b->disk, 2);
+	kv_fault_hold(b->disk, false);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(test_await(&held.answers[i]), -EIO);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_false(test_has(b->plain, STORE_ROOT, "one"));
+	assert_false(test_has(b->plain, STORE_ROOT, "two"));
+	assert_int_equal(count_undone(b->store), 2);
+}
+
+static void
+a_checkpoint_in_doubt_leaves_the_first_error(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_IO };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "one");
+	TestAnswer a = { .r = 1 };
+
+	kv_fault_hold(b->disk, true);
+	store_txn_checkpoint(txn, test_answered, &a);
+	kv_fault_await_held(b->disk);
+	assert_int_equal(
+		store_file_write(txn, file, STORE_FILE_SIZE_MAX, "x", 1),
+		-EFBIG);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_reopens(b->disk, 1);
+	kv_fault_hold(b->disk, false);
+	assert_int_equal(test_await(&a), -EIO);
+	assert_int_equal(store_txn_commit_wait(&txn), -EFBIG);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_false(test_has(b->plain, STORE_ROOT, "one"));
+	assert_int_equal(count_undone(b->store), 1);
+}
+
+/* Two that want the same, in one batch that ends in doubt. */
+static void
+who_was_stale_is_not_in_doubt(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NONE,
+		                            KV_FAULT_UNKNOWN_DONE };
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *stale = test_begin(b);
+	StoreTxn *good = test_begin(b);
+	Held held;
+
+	test_write(stale, file, "mine");
+	test_write(b->plain, file, "yours");
+	(void)test_stage_file(good, STORE_ROOT, "g");
+	hold(b, &held);
+	store_txn_commit(&stale, test_answered, &held.answers[1]);
+	store_txn_commit(&good, test_answered, &held.answers[2]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_reopens(b->disk, 1);
+	kv_fault_hold(b->disk, false);
+	assert_int_equal(test_await(&held.answers[0]), 0);
+	assert_int_equal(test_await(&held.answers[1]), -ESTALE);
+	assert_int_equal(test_await(&held.answers[2]), -EIO);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_assert_text(b->plain, file, "yours");
+	assert_true(test_has(b->plain, STORE_ROOT, "g"));
+}
+
+/* ---- no room -------------------------------------------------------------*/
+
+/* What does not fit together fits one by one; who waits for plain changes has
+ * them with the first. */
+static void
+a_group_without_room_is_committed_one_by_one(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	g_autofree char *block = g_strnfill(15000, 'x');
+	StoreTxn *stale = test_begin(b);
+	StoreTxn *large[2] = { test_begin(b), test_begin(b) };
+	Held held;
+
+	test_write(stale, file, "mine");
+	test_write(b->plain, file, "yours");
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(
+			store_file_write(large[i],
+		                         test_stage_file(large[i], STORE_ROOT,
+		                                         i ? "b" : "a"),
+		                         0, block, 15000),
+			0);
+	hold(b, &held);
+	store_txn_commit(&stale, test_answered, &held.answers[1]);
+	store_txn_commit(&large[0], test_answered, &held.answers[2]);
+	store_txn_commit(&large[1], test_answered, &held.answers[3]);
+	store_sync(b->store, test_answered, &held.answers[4]);
+	kv_fault_limit(b->disk, 20000);
+	kv_fault_hold(b->disk, false);
+	assert_int_equal(test_await(&held.answers[1]), -ESTALE);
+	assert_int_equal(test_await(&held.answers[2]), 0);
+	assert_int_equal(test_await(&held.answers[3]), 0);
+	assert_int_equal(test_await(&held.answers[4]), 0);
+	kv_fault_limit(b->disk, 0);
+	assert_true(test_has(b->plain, STORE_ROOT, "a"));
+	assert_true(test_has(b->plain, STORE_ROOT, "b"));
+}
+
+/* The batch of nothing that is to make room does not arrive. */
+static void
+a_full_disk_that_dies_commits_none_of_a_group(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NONE, KV_FAULT_NOSPACE,
+		                            KV_FAULT_IO };
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	StoreTxn *txns[2];
+	TestTxn *b;
+	Held held;
+
+	options.journal_max = 0;
+	b = test_txn_new(&options);
+	txns[0] = test_begin(b);
+	txns[1] = test_begin(b);
+	(void)test_stage_file(txns[0], STORE_ROOT, "a");
+	(void)test_stage_file(txns[1], STORE_ROOT, "b");
+	hold(b, &held);
+	store_txn_commit(&txns[0], test_answered, &held.answers[1]);
+	store_txn_commit(&txns[1], test_answered, &held.answers[2]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_reopens(b->disk, 1);
+	kv_fault_hold(b->disk, false);
+	assert_int_equal(test_await(&held.answers[0]), 0);
+	assert_int_equal(test_await(&held.answers[1]), -EIO);
+	assert_int_equal(test_await(&held.answers[2]), -EIO);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_false(test_has(b->plain, STORE_ROOT, "a"));
+	assert_false(test_has(b->plain, STORE_ROOT, "b"));
+	assert_int_equal(count_undone(b->store), 2);
+	test_txn_free(b);
+}
+
+/* The same before the second try, without what the journal had to keep. */
+static void
+a_full_disk_that_dies_is_not_tried_again(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_IO };
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_write(txn, file, "new");
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	kv_fault_fail_reopens(b->disk, 1);
+	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_assert_text(b->plain, file, "");
+	assert_int_equal(count_undone(b->store), 1);
+}
+
+/* ---- the end -------------------------------------------------------------*/
+
+/* Asks for one more, from its own answer, until it was asked so often. */
+typedef struct Chain {
+	Store *store;
+	int left;
+	int last; /* how it ended */
+} Chain;
+
+static void
+ask_again(void *user_data, int r)
+{
+	Chain *chain = user_data;
+
+	chain->last = r;
+	if (chain->left-- > 0)
+		store_sync(chain->store, ask_again, chain);
+}
+
+static void *
+close_store(void *user_data)
+{
+	return GINT_TO_POINTER(store_close(user_data));
+}
+
+static void
+await_stop(Store *store)
+{
+	gint64 deadline = g_get_monotonic_time() + DEADLINE_US;
+	bool is_stopping = false;
+
+	while (!is_stopping) {
+		assert_true(g_get_monotonic_time() < deadline);
+		g_mutex_lock(&store->lock);
+		is_stopping = store->stop;
+		g_mutex_unlock(&store->lock);
+		g_thread_yield();
+	}
+}
+
+static void
+who_asks_while_the_store_closes_is_answered(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	Chain chain = { .left = 3, .last = 1 };
+	GThread *closer;
+
+	test_fault_format(disk);
+	assert_int_equal(test_fault_open(disk, &chain.store), 0);
+	kv_fault_hold(disk, true);
+	store_sync(chain.store, ask_again, &chain);
+	kv_fault_await_held(disk);
+	closer = g_thread_new("close", close_store, chain.store);
+	await_stop(chain.store);
+	kv_fault_hold(disk, false);
+	assert_int_equal(GPOINTER_TO_INT(g_thread_join(closer)), 0);
+	assert_int_equal(chain.left, -1);
+	assert_int_equal(chain.last, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TXN_TEST(the_engine_may_answer_on_another_thread),
+		TXN_TEST(
+			a_database_that_opens_but_cannot_be_read_stays_in_doubt),
+		TXN_TEST(another_writer_is_noticed_after_a_failure),
+		TXN_TEST(another_writer_is_noticed_when_the_disk_is_back),
+		TXN_TEST(what_follows_a_checkpoint_is_in_the_next_batch),
+		TXN_TEST(who_waits_when_the_disk_is_gone_is_kept),
+		TXN_TEST(a_checkpoint_in_doubt_leaves_the_first_error),
+		TXN_TEST(who_was_stale_is_not_in_doubt),
+		TXN_TEST(a_group_without_room_is_committed_one_by_one),
+		cmocka_unit_test(a_full_disk_that_dies_commits_none_of_a_group),
+		TXN_TEST(a_full_disk_that_dies_is_not_tried_again),
+		cmocka_unit_test(who_asks_while_the_store_closes_is_answered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
