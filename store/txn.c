@@ -410,10 +410,9 @@ bool
 txn_has_room(Store *store, uint64_t size)
 {
 	KvRoom room;
-	bool soon;
 
 	return kv_room(store->kv, &room) < 0 ||
-	       has_room(store, cost_with(store, size), &soon);
+	       cost_with(store, size) <= room.free;
 }
 
 static uint64_t

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * The quarantine where it is hard to keep: the disk fails, there is no room,
+ * the limit is too small, a record is not what it should be.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+
+static const StoreCause killed = { "the client was killed", 1000 };
+
+/* ---- what a test sees of the quarantine ----------------------------------*/
+
+typedef struct Seen {
+	guint count;
+	uint64_t id; /* of the last */
+} Seen;
+
+static bool
+see(void *user_data, const StoreUndone *undone)
+{
+	Seen *seen = user_data;
+
+	seen->count++;
+	seen->id = undone->id;
+	return true;
+}
+
+static Seen
+list(Store *store)
+{
+	Seen seen = { 0 };
+
+	assert_int_equal(store_quarantine_list(store, see, &seen), 0);
+	return seen;
+}
+
+/* Keeps a file of a kilobyte that was undone. */
+static int
+undo_file(TestTxn *b, const char *name)
+{
+	g_autofree char *block = g_strnfill(1000, 'x');
+	StoreTxn *txn = test_begin(b);
+
+	test_write(txn, test_stage_file(txn, STORE_ROOT, name), block);
+	return store_txn_quarantine(&txn, &killed);
+}
+
+/* A transaction that has a new file, and its draft on disk. */
+static StoreTxn *
+begin_draft(TestTxn *b, const char *name)
+{
+	StoreTxn *txn = test_begin(b);
+
+	test_write(txn, test_stage_file(txn, STORE_ROOT, name), "draft");
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	return txn;
+}
+
+/* ---- calls that fail -----------------------------------------------------*/
+
+/* Something that is done while call number @at of the engine fails; returns
+ * whether there were so many. */
+typedef bool Deed(TestTxn *b, uint64_t at);
+
+static bool
+was_met(TestTxn *b, uint64_t at)
+{
+	bool was = kv_fault_calls(b->disk) >= at;
+
+	kv_fault_plan(b->disk, KV_FAULT_NONE, 0);
+	return was;
+}
+
+/* Does it with each call failing, until none did. */
+static void
+with_each_call_failing(const StoreOptions *options, Deed *deed)
+{
+	uint64_t at = 0;
+	bool has_failed = true;
+
+	while (has_failed) {
+		TestTxn *b = test_txn_new(options);
+
+		assert_int_equal(store_sync_wait(b->store), 0);
+		has_failed = deed(b, ++at);
+		assert_int_equal(store_sync_wait(b->store), 0);
+		test_txn_free(b);
+		assert_true(at < 200);
+	}
+	assert_true(at > 1);
+}
+
+static bool
+discard_one(TestTxn *b, uint64_t at)
+{
+	uint64_t id;
+	bool was;
+	int r;
+
+	assert_int_equal(undo_file(b, "f"), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	id = list(b->store).id;
+	kv_fault_plan(b->disk, KV_FAULT_IO, at);
+	r = store_quarantine_discard(b->store, id);
+	was = was_met(b, at);
+	if (r < 0) {
+		assert_int_equal(r, -EIO);
+		assert_int_equal(list(b->store).count, 1);
+		assert_int_equal(store_quarantine_discard(b->store, id), 0);
+	}
+	assert_int_equal(list(b->store).count, 0);
+	return was;
+}
+
+static void
+a_discard_that_fails_can_be_repeated(void **state)
+{
+	with_each_call_failing(&STORE_OPTIONS_DEFAULT, discard_one);
+}
+
+static bool
+commit_draft(TestTxn *b, uint64_t at)
+{
+	StoreTxn *txn = begin_draft(b, "f");
+	bool was;
+	int r;
+
+	kv_fault_plan(b->disk, KV_FAULT_IO, at);
+	r = store_txn_commit_wait(&txn);
+	was = was_met(b, at);
+	assert_true(r == 0 || r == -EIO);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_has(b->plain, STORE_ROOT, "f"), r == 0);
+	assert_int_equal(list(b->store).count, r == 0 ? 0 : 1);
+	return was;
+}
+
+static void
+a_draft_whose_commit_fails_is_an_entry(void **state)
+{
+	with_each_call_failing(&STORE_OPTIONS_DEFAULT, commit_draft);
+}
+
+/* The second entry is beyond the limit. */
+static bool
+undo_second(TestTxn *b, uint64_t at)
+{
+	StoreTxn *txn = test_begin(b);
+	Seen seen;
+	bool was;
+
+	(void)test_stage_file(txn, STORE_ROOT, "two");
+	assert_int_equal(undo_file(b, "one"), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	seen = list(b->store);
+	kv_fault_plan(b->disk, KV_FAULT_IO, at);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	was = was_met(b, at);
+	assert_true(list(b->store).id > seen.id);
+	return was;
+}
+
+static void
+an_entry_is_kept_if_the_oldest_cannot_be_discarded(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.quarantine_max = 500;
+	with_each_call_failing(&options, undo_second);
+}
+
+/* There is no room for the entry, and what it has cannot be listed. */
+static bool
+give_up(TestTxn *b, uint64_t at)
+{
+	bool was;
+
+	assert_int_equal(undo_file(b, "f"), 0);
+	kv_fault_limit(b->disk, 500);
+	kv_fault_plan(b->disk, KV_FAULT_IO, at);
+	(void)store_sync_wait(b->store);
+	was = was_met(b, at);
+	assert_int_not_equal(store_sync_wait(b->store), -EIO);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_true(list(b->store).count <= 1);
+	return was;
+}
+
+static void
+an_entry_that_is_given_up_does_no_harm(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.journal_max = 0;
+	with_each_call_failing(&options, give_up);
+}
+
+static void
+a_draft_is_refused_while_the_disk_fails(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_add_file(b->store, STORE_ROOT, "pending");
+	kv_fault_break(b->disk, true);
+	assert_int_equal(store_sync_wait(b->store), -EIO);
+	assert_int_equal(store_txn_save(txn, &killed), -EIO);
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_true(test_has(b->plain, STORE_ROOT, "f"));
+}
+
+/* ---- limits --------------------------------------------------------------*/
+
+static void
+the_newest_entry_and_drafts_are_beyond_the_limit(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	StoreVitals vitals = { .error = 0 };
+	StoreTxn *txn;
+	uint64_t first;
+	TestTxn *b;
+
+	options.quarantine_max = 1;
+	b = test_txn_new(&options);
+	txn = begin_draft(b, "draft");
+	assert_int_equal(store_vitals(b->store, &vitals), 0);
+	assert_int_equal(vitals.undone, 0);
+	assert_int_equal(vitals.undone_bytes, 0);
+	assert_int_equal(undo_file(b, "one"), 0);
+	first = list(b->store).id;
+	assert_int_equal(undo_file(b, "two"), 0);
+	assert_int_equal(list(b->store).count, 1);
+	assert_true(list(b->store).id > first);
+	assert_int_equal(store_vitals(b->store, &vitals), 0);
+	assert_int_equal(vitals.undone, 1);
+	assert_int_equal(vitals.undone_bytes, 1000);
+
+	/* It was a draft all the time. */
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(list(b->store).count, 2);
+	test_txn_free(b);
+}
+
+/* ---- what is not as it should be -----------------------------------------*/
+
+static bool
+see_what(void *user_data, const StoreUndoneFile *file)
+{
+	*(StoreUndoneWhat *)user_data = file->what;
+	return true;
+}
+
+static void
+a_change_of_what_is_gone_is_one(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreUndoneWhat what = STORE_UNDONE_RENAMED;
+	StoreTxn *txn = test_begin(b);
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_write(txn, file, "late");
+	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "f", S_IFREG),
+	                 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
+	assert_int_equal(store_quarantine_files(b->store, list(b->store).id,
+	                                        see_what, &what),
+	                 0);
+	assert_int_equal(what, STORE_UNDONE_CHANGED);
+}
+
+/* Puts a record with a key of @size bytes into the quarantine. */
+static void
+put_record(TestTxn *b, const RecordKey *key, size_t size)
+{
+	STORE_LOCK(b->store);
+	txn_put(b->plain, (KvSlice){ key->bytes, size }, (KvSlice){ "", 0 });
+}
+
+/* Records of @id whose keys are too short to say of what they are. */
+static void
+put_malformed(TestTxn *b, uint64_t id)
+{
+	RecordKey content = record_key_part_id(id, RECORD_PART_CONTENT, 1);
+	RecordKey file = record_key_part_id(id, RECORD_PART_FILE, 1);
+
+	put_record(b, &content, content.size - 8 - 1);
+	put_record(b, &content, content.size - 1);
+	put_record(b, &file, file.size - 1);
+}
+
+static void
+malformed_records_go_with_their_entry(void **state)
+{
+	TestTxn *b = *state;
+	uint64_t id;
+
+	assert_int_equal(undo_file(b, "f"), 0);
+	id = list(b->store).id;
+	put_malformed(b, id);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_quarantine_discard(b->store, id), 0);
+	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+}
+
+static void
+malformed_records_of_a_draft_do_not_stay_in_its_entry(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_draft(b, "f");
+	int records = test_txn_count_records(b, RECORD_UNDONE);
+
+	put_malformed(b, txn->draft);
+	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records + 3);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	/* What names content stays: it may. */
+	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records + 1);
+	assert_int_equal(store_quarantine_discard(b->store, list(b->store).id),
+	                 0);
+	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+}
+
+/* An entry without a head, or even an id, is a damaged database. */
+static void
+an_entry_must_have_a_head(void **state)
+{
+	TestTxn *b = *state;
+	RecordKey key = record_key_part_id(77, RECORD_PART_FILE, 1);
+	Seen seen = { 0 };
+
+	put_record(b, &key, key.size);
+	assert_int_equal(store_quarantine_list(b->store, see, &seen), -EIO);
+	assert_int_equal(store_quarantine_discard(b->store, 77), -ENOENT);
+	g_mutex_lock(&b->store->lock);
+	txn_delete(b->plain, record_slice(&key));
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(list(b->store).count, 0);
+
+	key = record_key_undone(UINT64_C(1) << 56);
+	put_record(b, &key, key.size - 1);
+	assert_int_equal(store_quarantine_list(b->store, see, &seen), -EIO);
+	key.size--;
+	g_mutex_lock(&b->store->lock);
+	txn_delete(b->plain, record_slice(&key));
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(seen.count, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_discard_that_fails_can_be_repeated),
+		cmocka_unit_test(a_draft_whose_commit_fails_is_an_entry),
+		cmocka_unit_test(
+			an_entry_is_kept_if_the_oldest_cannot_be_discarded),
+		cmocka_unit_test(an_entry_that_is_given_up_does_no_harm),
+		TXN_TEST(a_draft_is_refused_while_the_disk_fails),
+		cmocka_unit_test(
+			the_newest_entry_and_drafts_are_beyond_the_limit),
+		TXN_TEST(a_change_of_what_is_gone_is_one),
+		TXN_TEST(malformed_records_go_with_their_entry),
+		TXN_TEST(malformed_records_of_a_draft_do_not_stay_in_its_entry),
+		TXN_TEST(an_entry_must_have_a_head),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
