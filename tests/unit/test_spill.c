@@ -500,6 +500,43 @@ all_together_have_a_limit(void **state)
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 }
 
+/* Nothing of what the transaction does with it says that it was spilled. */
+static void
+content_that_is_dropped_was_not_spilled(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+
+	g_mutex_lock(&b->store->lock);
+	orphan_add(txn, 1000, RECORD_ORPHAN_DATA);
+	assert_false(spill_has(txn->layer, 1000));
+	assert_false(spill_has(txn->layer, 1001));
+	g_mutex_unlock(&b->store->lock);
+	store_txn_abort(txn);
+}
+
+/* As one may be that is read of a past. */
+static void
+an_orphan_without_an_id_is_let_be(void **state)
+{
+	static const KvSlice key = { "o12", 3 };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	KvSlice value;
+
+	g_mutex_lock(&b->store->lock);
+	txn_put(b->plain, key, (KvSlice){ "", 0 });
+	txn_delete(txn, key);
+	g_mutex_unlock(&b->store->lock);
+	store_txn_abort(txn);
+	assert_int_equal(store_sync_wait(b->store), 0);
+
+	g_mutex_lock(&b->store->lock);
+	assert_int_equal(txn_get(b->plain, key, &value), 0);
+	txn_delete(b->plain, key);
+	g_mutex_unlock(&b->store->lock);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, test_txn_teardown)
 
 int
@@ -522,6 +559,8 @@ main(void)
 		TEST(a_draft_of_what_was_spilled_goes_with_its_transaction),
 		TEST(too_much_in_place_has_no_room),
 		TEST(all_together_have_a_limit),
+		TEST(content_that_is_dropped_was_not_spilled),
+		TEST(an_orphan_without_an_id_is_let_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
