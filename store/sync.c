@@ -83,7 +83,7 @@ commit_wait_round(Store *store, bool is_forced)
 void
 store_sync(Store *store, StoreDone *done, void *user_data)
 {
-	if (store->committer == NULL) {
+	if (store->access == STORE_READ) {
 		done(user_data, 0);
 		return;
 	}

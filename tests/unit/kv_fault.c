@@ -29,6 +29,7 @@ struct KvFaultDisk {
 	bool is_held;  /* commits wait */
 	bool has_held; /* one does */
 	size_t limit;  /* bytes of a batch; 0: none */
+	uint64_t room; /* what is told of it */
 };
 
 typedef struct KvFault {
@@ -180,6 +181,14 @@ kv_fault_hide_room(KvFaultDisk *disk, bool is_hidden)
 {
 	g_mutex_lock(&disk->lock);
 	disk->is_hidden = is_hidden;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_leave_room(KvFaultDisk *disk, uint64_t bytes)
+{
+	g_mutex_lock(&disk->lock);
+	disk->room = bytes;
 	g_mutex_unlock(&disk->lock);
 }
 
@@ -445,14 +454,15 @@ fault_room(Kv *kv, KvRoom *ret_room)
 	KvFault *fault = (KvFault *)kv;
 	KvFaultDisk *disk = fault->disk;
 	bool is_hidden;
+	uint64_t room;
 
 	g_mutex_lock(&disk->lock);
 	is_hidden = disk->is_hidden;
+	room = disk->room > 0 ? disk->room : UINT64_C(1) << 40;
 	g_mutex_unlock(&disk->lock);
 	if (read_fails(fault) || is_hidden)
 		return -EIO;
-	*ret_room = (KvRoom){ .map_size = UINT64_C(1) << 40,
-		              .free = UINT64_C(1) << 40 };
+	*ret_room = (KvRoom){ .map_size = UINT64_C(1) << 40, .free = room };
 	return 0;
 }
 

@@ -63,6 +63,9 @@ void kv_fault_limit(KvFaultDisk *disk, size_t bytes);
 /** Makes kv_room() fail until told otherwise. */
 void kv_fault_hide_room(KvFaultDisk *disk, bool is_hidden);
 
+/** Makes kv_room() tell of so much room, in bytes; 0: of plenty. */
+void kv_fault_leave_room(KvFaultDisk *disk, uint64_t bytes);
+
 /** How many calls were made since the plan. */
 uint64_t kv_fault_calls(const KvFaultDisk *disk);
 

@@ -351,23 +351,57 @@ a_full_disk_that_dies_is_not_tried_again(void **state)
 	assert_int_equal(count_undone(b->store), 1);
 }
 
+/* ---- what is left to be erased -------------------------------------------*/
+
+/* More than a round may erase. */
+#define MANY 4200
+
+static void
+a_long_entry_of_the_journal_is_erased_in_steps(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	gint64 deadline = g_get_monotonic_time() + DEADLINE_US;
+
+	for (int i = 0; i < MANY; i++) {
+		char name[16];
+
+		g_snprintf(name, sizeof(name), "%d", i);
+		(void)test_stage_file(txn, STORE_ROOT, name);
+	}
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_true(test_txn_count_records(b, RECORD_JOURNAL) > MANY);
+	g_mutex_lock(&b->store->lock);
+	b->store->options.journal_age_s = 0;
+	g_mutex_unlock(&b->store->lock);
+	/* Unasked but for the first round; what stays says since when. */
+	while (test_txn_count_records(b, RECORD_JOURNAL) > 1)
+		assert_true(g_get_monotonic_time() < deadline);
+}
+
 /* ---- the end -------------------------------------------------------------*/
 
-/* Asks for one more, from its own answer, until it was asked so often. */
+/* Writes something and asks for it, from the answer to the last one. */
 typedef struct Chain {
+	KvFaultDisk *disk;
 	Store *store;
-	int left;
-	int last; /* how it ended */
+	int left;         /* how often still */
+	uint64_t commits; /* when it asked */
 } Chain;
 
 static void
 ask_again(void *user_data, int r)
 {
+	static const char *const names[] = { "a", "b", "c" };
 	Chain *chain = user_data;
 
-	chain->last = r;
-	if (chain->left-- > 0)
-		store_sync(chain->store, ask_again, chain);
+	assert_int_equal(r, 0);
+	assert_true(kv_fault_commits(chain->disk) > chain->commits);
+	if (chain->left == 0)
+		return;
+	test_add_file(chain->store, STORE_ROOT, names[--chain->left]);
+	chain->commits = kv_fault_commits(chain->disk);
+	store_sync(chain->store, ask_again, chain);
 }
 
 static void *
@@ -395,7 +429,7 @@ static void
 who_asks_while_the_store_closes_is_answered(void **state)
 {
 	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
-	Chain chain = { .left = 3, .last = 1 };
+	Chain chain = { .disk = disk, .left = 3 };
 	GThread *closer;
 
 	test_fault_format(disk);
@@ -407,8 +441,7 @@ who_asks_while_the_store_closes_is_answered(void **state)
 	await_stop(chain.store);
 	kv_fault_hold(disk, false);
 	assert_int_equal(GPOINTER_TO_INT(g_thread_join(closer)), 0);
-	assert_int_equal(chain.left, -1);
-	assert_int_equal(chain.last, 0);
+	assert_int_equal(chain.left, 0);
 }
 
 int
@@ -427,6 +460,7 @@ main(void)
 		TXN_TEST(a_group_without_room_is_committed_one_by_one),
 		cmocka_unit_test(a_full_disk_that_dies_commits_none_of_a_group),
 		TXN_TEST(a_full_disk_that_dies_is_not_tried_again),
+		TXN_TEST(a_long_entry_of_the_journal_is_erased_in_steps),
 		cmocka_unit_test(who_asks_while_the_store_closes_is_answered),
 	};
 

@@ -53,9 +53,16 @@ undo_file(TestTxn *b, const char *name)
 {
 	g_autofree char *block = g_strnfill(1000, 'x');
 	StoreTxn *txn = test_begin(b);
+	StoreCause cause = killed;
+	uint64_t id = 0;
+	int r;
 
+	cause.ret_id = &id;
 	test_write(txn, test_stage_file(txn, STORE_ROOT, name), block);
-	return store_txn_quarantine(&txn, &killed);
+	r = store_txn_quarantine(&txn, &cause);
+	if (r == 0)
+		assert_int_equal(list(b->store).id, id);
+	return r;
 }
 
 /* A transaction that has a new file, and its draft on disk. */
@@ -261,6 +268,51 @@ the_newest_entry_and_drafts_are_beyond_the_limit(void **state)
 	test_txn_free(b);
 }
 
+static void
+what_has_no_room_is_lost_and_the_journal_says_so(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_draft(b, "draft");
+	StoreTxn *other = test_begin(b);
+	int entries = test_txn_count_records(b, RECORD_JOURNAL);
+
+	(void)test_stage_file(other, STORE_ROOT, "f");
+	kv_fault_leave_room(b->disk, 8192);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), -ENOSPC);
+	assert_int_equal(store_txn_quarantine(&other, &killed), -ENOSPC);
+	kv_fault_leave_room(b->disk, 0);
+	assert_int_equal(list(b->store).count, 0);
+	/* A head and a file of each. */
+	assert_int_equal(test_txn_count_records(b, RECORD_JOURNAL),
+	                 entries + 4);
+	test_txn_reopen(b);
+	assert_int_equal(list(b->store).count, 0);
+}
+
+/* ---- drafts --------------------------------------------------------------*/
+
+static void
+a_draft_has_what_was_done_last(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+	int records;
+
+	assert_int_equal(store_xattr_set(b->plain, file, "user.a", "1", 1, 0),
+	                 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_xattr_set(txn, file, "user.a", "2", 1, 0), 0);
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	records = test_txn_count_records(b, RECORD_UNDONE);
+	/* Instead of what was put. */
+	assert_int_equal(store_xattr_remove(txn, file, "user.a"), 0);
+	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records);
+	store_txn_abort(txn);
+	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+}
+
 /* ---- what is not as it should be -----------------------------------------*/
 
 static bool
@@ -381,6 +433,8 @@ main(void)
 		TXN_TEST(a_draft_is_refused_while_the_disk_fails),
 		cmocka_unit_test(
 			the_newest_entry_and_drafts_are_beyond_the_limit),
+		TXN_TEST(what_has_no_room_is_lost_and_the_journal_says_so),
+		TXN_TEST(a_draft_has_what_was_done_last),
 		TXN_TEST(a_change_of_what_is_gone_is_one),
 		TXN_TEST(malformed_records_go_with_their_entry),
 		TXN_TEST(malformed_records_of_a_draft_do_not_stay_in_its_entry),
