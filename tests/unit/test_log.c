@@ -126,7 +126,7 @@ one_event_takes_no_lines_from_another(void **state)
 	(void)state;
 	assert_int_equal(written(FS_EVENT_LOCK_CIRCLE, 200 * US_PER_S), 20);
 	assert_int_equal(written(FS_EVENT_LOCK_TIMEOUT, 200 * US_PER_S), 20);
-	assert_int_equal(written(FS_EVENT_STORE_FULL, 200 * US_PER_S), MANY);
+	assert_int_equal(written(FS_EVENT_STORE_FAILING, 200 * US_PER_S), MANY);
 }
 
 static void
