@@ -24,7 +24,7 @@ import pytest
 from harness import (DEADLINE_S, HarnessError, Mount, Store, end_with_parent)
 from history import judge
 
-CYCLES = int(os.environ.get("POFS_CRASH_CYCLES", "200"))
+CYCLES = int(os.environ.get("POFS_CRASH_CYCLES", "240"))
 LOAD_MAX_S = 0.08
 
 # Directory, suffix, and whether the kernel caches what is in such files.
