@@ -34,7 +34,8 @@ def test_what_was_acknowledged_is_there(disk, seed, names):
 
 
 def test_a_disk_that_lies_is_caught(disk, seed):
-    """The same where a sync does nothing: the judge must find losses."""
+    """The same where a sync does nothing, as with MDB_NOSYNC: the judge must
+    find losses."""
     disk.control.is_lying = 1
     store = make_store(disk)
     with mounted(disk, store) as mount:
