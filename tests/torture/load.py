@@ -121,10 +121,10 @@ class Program:
     def _mai(self, stem):
         return f"MAI/MA{stem[-1]}/{stem}.MAI"
 
-    def _add_message(self):
+    def _add_message(self, sizes=(10, 400, 3000, 30_000)):
         stem = f"{self._stem:08X}"
         self._stem += 1
-        text = "x" * self._random.choice((10, 400, 3000, 30_000))
+        text = "x" * self._random.choice(sizes)
         self.files[self._mai(stem)] = mail.encode_message(
             "LAB/ANNA", ["LAB/BERT"], f"NO {stem}", WHEN, text)
         return stem
@@ -148,9 +148,9 @@ class Program:
 
     # -- the kinds of steps
 
-    def do_deliver(self):
+    def do_deliver(self, **sizes):
         """All of it while the KEY is open, which is the lock."""
-        stem = self._add_message()
+        stem = self._add_message(**sizes)
         record, at = self._add_header(stem)
         self.begin()
         key = self._open(KEY, os.O_RDWR)
@@ -159,6 +159,10 @@ class Program:
         self.before_commit()
         self._close(key)
         self.acknowledge()
+
+    def do_deliver_large(self):
+        """More than is kept in memory, where that is set to a MiB."""
+        self.do_deliver(sizes=(1_200_000, 1_600_000))
 
     def do_send(self):
         """The message first, which is a step of its own; then the lock."""
@@ -252,6 +256,7 @@ class Program:
         return False
 
 
+# Of what is chosen, unless a test says so.
 KINDS = ("deliver", "send", "pickup", "lock_file", "number")
 
 

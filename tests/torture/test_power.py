@@ -33,6 +33,16 @@ def test_what_was_acknowledged_is_there(disk, seed, names):
                               "--audit", audit(), *names))
 
 
+def test_what_is_too_large_for_memory_is_there(disk, seed):
+    """Its content is on the disk before the commit that names it."""
+    store = make_store(disk, ["PO"])
+    with mounted(disk, store, "-o", "staged-limit-mib=1") as mount:
+        work(mount.path, disk, seed, 2, "--sync", "--kinds", "deliver_large",
+             subjects=["PO"])
+    must_be_right(disk.replay(max(CUTS // 10, 1), seed, "--store", "store",
+                              "--audit", audit()))
+
+
 def test_a_disk_that_lies_is_caught(disk, seed):
     """The same where a sync does nothing, as with MDB_NOSYNC: the judge must
     find losses."""
