@@ -2,6 +2,7 @@
 """The power is cut while a store is made, imported, restored, backed up,
 repaired or recovered: it is as it was or as it shall be, and works."""
 
+import json
 import os
 import shutil
 
@@ -21,14 +22,20 @@ both_names = pytest.mark.parametrize("names", [(), ("--strict",)],
                                      ids=["journal", "strict"])
 
 
-def recorded(disk, before, after, *arguments):
-    """Runs a command that takes the disk from one state to another."""
+def recorded(disk, state, *steps):
+    """Runs commands, each of which takes the disk to another state."""
     with disk.log() as log:
-        log.begin(".", 0, before)
+        log.begin(".", 0, state)
         log.acknowledge(".", 0)
-        log.begin(".", 1, after)
-        run(POCTL, *arguments, env={**os.environ, **disk.env()})
-        log.acknowledge(".", 1)
+        for number, (state, *arguments) in enumerate(steps, 1):
+            log.begin(".", number, state)
+            run(POCTL, *arguments, env={**os.environ, **disk.env()})
+            log.acknowledge(".", number)
+
+
+def at(store, command):
+    """The command, for that store."""
+    return [store if word == "STORE" else word for word in command]
 
 
 @pytest.fixture(name="tree")
@@ -51,7 +58,7 @@ def works_from_here(disk, seed, *again):
         with disk.after_cut(seed + number) as other:
             store = other.path / "store"
             if not (store / "data.mdb").exists():
-                poctl(*[word if word != "STORE" else store for word in again])
+                poctl(*at(store, again))
                 made += 1
             poctl("check", store)
         if made > 0 and number + 1 >= min(CUTS, 5):
@@ -65,16 +72,16 @@ def test_the_first_start(disk, seed, names, is_there, tmp_path):
     if is_there:
         (disk.path / "store").mkdir()
     poctl("create", "--postoffice", "PO", tmp_path / "like")
-    recorded(disk, "absent", state_of_store(tmp_path / "like"), "create",
-             "--postoffice", "PO", disk.path / "store")
+    recorded(disk, "absent", (state_of_store(tmp_path / "like"), "create",
+                              "--postoffice", "PO", disk.path / "store"))
     must_be_right(disk.replay(3 * CUTS, seed, "--store", "store", *names))
     works_from_here(disk, seed, "create", "--postoffice", "PO", "STORE")
 
 
 @both_names
 def test_an_import_to_a_new_store(disk, seed, names, tree):
-    recorded(disk, "absent", load.state_of(load.read_tree(tree.office)),
-             "import", disk.path / "store", tree.office)
+    recorded(disk, "absent", (load.state_of(load.read_tree(tree.office)),
+                              "import", disk.path / "store", tree.office))
     must_be_right(disk.replay(CUTS, seed, "--store", "store", *names))
     works_from_here(disk, seed, "import", "STORE", tree.office)
 
@@ -83,8 +90,8 @@ def test_an_import_to_a_new_store(disk, seed, names, tree):
 def test_a_restore(disk, seed, names, tree, tmp_path):
     store = tree.store()
     poctl("backup", store, tmp_path / "backup")
-    recorded(disk, "absent", state_of_store(store), "restore",
-             disk.path / "store", tmp_path / "backup")
+    recorded(disk, "absent", (state_of_store(store), "restore",
+                              disk.path / "store", tmp_path / "backup"))
     must_be_right(disk.replay(CUTS, seed, "--store", "store", *names))
     works_from_here(disk, seed, "restore", "STORE", tmp_path / "backup")
 
@@ -131,29 +138,42 @@ def test_a_store_of_an_older_format(disk, seed):
     must_be_right(disk.replay(CUTS, seed, "--store", "store"))
 
 
-def test_a_repair(disk, seed, tree):
+def test_a_repair_and_its_undoing(disk, seed, tree):
     tree.message("00000063")  # of which no mailbag knows
     shutil.copytree(tree.store(), disk.path / "store")
     store = disk.path / "store"
+    repair = ("repair", "--assumed", "STORE", "P03")
     before = state_of_store(store)
     with Disk() as other:
-        shutil.copytree(store, other.path / "store")
-        poctl("repair", "--assumed", other.path / "store", "P03")
-        after = state_of_store(other.path / "store")
+        twin = other.path / "store"
+        shutil.copytree(store, twin)
+        poctl(*at(twin, repair))
+        after = state_of_store(twin)
+        done = json.loads(poctl("log", "--json", twin).stdout)["journal"][-1]
     assert before != after
-    recorded(disk, before, after, "repair", "--assumed", store, "P03")
+    recorded(disk, before, (after, *at(store, repair)),
+             (before, "undo", store, done["id"]))
     must_be_right(disk.replay(CUTS, seed, "--store", "store"))
 
 
 @both_names
-def test_a_backup_is_whole_once_it_has_its_name(disk, seed, names, tree,
-                                                tmp_path):
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "again"])
+def test_a_backup_is_whole_once_it_has_its_name(disk, seed, names, is_there,
+                                                tree, tmp_path):
+    old, backup = tmp_path / "old", disk.path / "backup"
+    poctl("backup", tree.store(), old)
     command = (f"sh -c 'if [ ! -e backup ]; then echo absent; "
+               f"elif cmp -s backup {old}; then echo old; "
                f"elif {POCTL} verify --quiet backup >&2; then echo whole; "
                f"else echo torn; fi'")
-    recorded(disk, "absent", "whole", "backup", tree.store(),
-             disk.path / "backup")
-    must_be_right(disk.replay(CUTS, seed, "--command", command, *names))
+    if is_there:
+        shutil.copy(old, backup)
+    tree.deliver("0000000A", "ONE MORE")
+    recorded(disk, "old" if is_there else "absent",
+             ("whole", "backup", *["--force"] * is_there, tree.store(),
+              backup))
+    must_be_right(disk.replay(max(CUTS // 2, 1), seed, "--command", command,
+                              *names))
 
 
 # ---- recovery ---------------------------------------------------------------
