@@ -5,6 +5,7 @@ repaired or recovered: it is as it was or as it shall be, and works."""
 import json
 import os
 import shutil
+from contextlib import nullcontext
 
 import pytest
 
@@ -138,7 +139,9 @@ def test_a_store_of_an_older_format(disk, seed):
     must_be_right(disk.replay(CUTS, seed, "--store", "store"))
 
 
-def test_a_repair_and_its_undoing(disk, seed, tree):
+@pytest.mark.parametrize("is_served", [False, True], ids=["alone", "served"])
+def test_a_repair_and_its_undoing(disk, seed, tree, is_served):
+    """By poctl itself, or by the daemon that it asks."""
     tree.message("00000063")  # of which no mailbag knows
     shutil.copytree(tree.store(), disk.path / "store")
     store = disk.path / "store"
@@ -151,8 +154,9 @@ def test_a_repair_and_its_undoing(disk, seed, tree):
         after = state_of_store(twin)
         done = json.loads(poctl("log", "--json", twin).stdout)["journal"][-1]
     assert before != after
-    recorded(disk, before, (after, *at(store, repair)),
-             (before, "undo", store, done["id"]))
+    with mounted(disk, StoreAt(store)) if is_served else nullcontext():
+        recorded(disk, before, (after, *at(store, repair)),
+                 (before, "undo", store, done["id"]))
     must_be_right(disk.replay(CUTS, seed, "--store", "store"))
 
 
