@@ -408,17 +408,34 @@ fs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	fs_commit_reply(&call, handle->session, r);
 }
 
+/* All of a lock file is data. */
+static int
+lock_file_seek(const FsLockFile *file, uint64_t offset, int whence,
+               uint64_t *ret_found)
+{
+	if (offset >= file->attr.size)
+		return -ENXIO;
+
+	*ret_found = whence == SEEK_DATA ? offset : file->attr.size;
+	return 0;
+}
+
 void
 fs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
             struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "lseek", ino);
+	const FsHandle *handle = fs_call_handle(&call, fi);
 	uint64_t found = 0;
-	int r = -EINVAL;
+	int r;
 
-	(void)fs_call_handle(&call, fi);
 	/* The kernel answers all other kinds itself. */
-	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		r = -EINVAL;
+	else if (handle->lock_file != NULL)
+		r = lock_file_seek(handle->lock_file, (uint64_t)offset, whence,
+		                   &found);
+	else
 		r = store_file_seek(call.txn, call.node, (uint64_t)offset,
 		                    whence == SEEK_DATA ? STORE_SEEK_DATA
 		                                        : STORE_SEEK_HOLE,

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fs/ops.h"
+
+#define PREFIX "user."
 
 /* Extended attributes. smbd keeps DOS attributes in one; it also asks for ACLs
  * and capabilities all the time, and must be told quickly that there are none.
@@ -10,7 +13,10 @@
 static int
 name_check(const char *name)
 {
-	return g_str_has_prefix(name, "user.") ? 0 : -EOPNOTSUPP;
+	if (!g_str_has_prefix(name, PREFIX))
+		return -EOPNOTSUPP;
+
+	return name[strlen(PREFIX)] != '\0' ? 0 : -EINVAL;
 }
 
 static FsLockFile *
