@@ -25,7 +25,7 @@ RESULTS = HERE / "RESULTS.md"
 FOUND = "## What was found, and how it was mended"
 SEEDS = (1, 2, 3)
 HOW_OFTEN = {"POFS_CUTS", "POFS_CRASH_CYCLES", "POFS_EXAMPLES",
-             "POFS_MESSAGES", "POFS_SEEDS"}
+             "POFS_MESSAGES", "POFS_MUTANTS", "POFS_SEEDS"}
 
 
 @dataclasses.dataclass
@@ -73,6 +73,10 @@ def stages():
                 {"POFS_KILLS": "all"})
     yield Stage("a bad disk", [HERE / "test_disk.py"],
                 {"POFS_KILLS": "all", "POFS_CUTS": 2000})
+    yield Stage("clients that mean harm", [HERE / "test_hostile.py"],
+                {"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
+    yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
+                {"POFS_MUTANTS": 60_000})
     yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
                 {"POFS_CRASH_CYCLES": 10_000})
     yield Stage("two programs against the model",
