@@ -102,14 +102,14 @@ lmdb_snapshot_end(KvSnapshot *snapshot)
 	g_free(s);
 }
 
-/* As lmdb_error(), of a call that reads: what is wrong with the database then
- * is -EIO to all above. */
+/* As lmdb_error(), of a call that reads and failed: what is wrong with the
+ * database then is -EIO to all above. */
 static int
 read_error(int code)
 {
 	int r = lmdb_error(code);
 
-	return r == 0 || r == -ENOENT ? r : -EIO;
+	return r == -ENOENT ? r : -EIO;
 }
 
 static int

@@ -134,6 +134,7 @@ is_truncated(const char *dir)
 {
 	MDB_env *env = NULL;
 	pid_t child;
+	pid_t ended;
 	int status = 0;
 
 	child = fork();
@@ -147,9 +148,11 @@ is_truncated(const char *dir)
 			_exit(1);
 		_exit(read_all(env) < 0);
 	}
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	do
+		ended = waitpid(child, &status, 0);
+	while (ended < 0 && errno == EINTR);
+	/* Where SIGCHLD is ignored nobody can tell how it ended. */
+	return ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
 static int

@@ -271,12 +271,14 @@ a_batch_knows_what_it_has_changed(void **state)
 	assert_true(fs_transaction_oldest_us(world->table) < INT64_MAX);
 	assert_true(fs_transaction_has_changed(one, KEY));
 	assert_false(fs_transaction_has_changed(one, OTHER));
+	assert_false(fs_transaction_has_changed(one, QUEUE));
 
 	fs_transaction_fly(one);
 	assert_false(fs_transaction_is_staged(one));
 	assert_false(fs_transaction_has_changed(one, KEY));
 	assert_null(fs_transaction_file(one, 10));
 	assert_true(fs_transaction_touches(one, 10));
+	assert_false(fs_transaction_touches(one, 13));
 	fs_transaction_landed(one);
 	assert_false(fs_transaction_touches(one, 10));
 	fs_transaction_let_go(one, KEY);
@@ -361,6 +363,91 @@ two_waits_that_are_granted_are_one_lock(void **state)
 	assert_true(is_free_for(world, &world->two, KEY));
 }
 
+/* Who is granted a lock may look after the one that gives it, at once. */
+typedef struct Waiter {
+	FsTransaction *giver;
+	int r;
+} Waiter;
+
+static void
+tidy_giver(void *user_data, int r)
+{
+	Waiter *waiter = user_data;
+
+	waiter->r = r;
+	fs_transaction_tidy(waiter->giver);
+}
+
+static void
+one_that_lets_go_is_there_until_it_has(void **state)
+{
+	World *world = *state;
+	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	Waiter waiter = { .giver = one, .r = 1 };
+	FsMailbagAsk ask = { .session = 2, .key = KEY };
+	FsMailbagWait wait;
+
+	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
+	assert_int_equal(fs_mailbag_lock_wait(world->locks, &ask, tidy_giver,
+	                                      &waiter, &wait),
+	                 0);
+	fs_transaction_let_go(one, KEY);
+	fs_transaction_release(one, UINT64_MAX);
+	assert_int_equal(waiter.r, 0);
+	assert_ptr_equal(fs_transaction_find(world->table, &world->one), one);
+	fs_transaction_tidy(one);
+	assert_null(fs_transaction_find(world->table, &world->one));
+	fs_mailbag_lock_drop(world->locks, 2, KEY, 0);
+}
+
+static void
+one_that_is_to_answer_is_there_until_it_has(void **state)
+{
+	World *world = *state;
+	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+
+	g_queue_push_tail(&one->ends, world);
+	fs_transaction_tidy(one);
+	assert_ptr_equal(fs_transaction_find(world->table, &world->one), one);
+	g_queue_clear(&one->ends);
+	end(one);
+	assert_null(fs_transaction_find(world->table, &world->one));
+}
+
+static void
+a_user_is_known_once(void **state)
+{
+	World *world = *state;
+	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+
+	fs_transaction_add_user(one, &world->two);
+	fs_transaction_add_user(one, &world->two);
+	assert_int_equal(world->two.refs, 1);
+	fs_transaction_remove_user(one, &world->two);
+	assert_int_equal(world->two.refs, 0);
+	end(one);
+}
+
+static void
+locks_have_a_limit(void **state)
+{
+	World *world = *state;
+	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	char key[32];
+
+	for (int i = 0; i < FS_TRANSACTION_LOCKS_MAX; i++) {
+		g_snprintf(key, sizeof key, "F:7:%d", i);
+		assert_int_equal(take(one, key, FS_LOCK_FILE), 0);
+		fs_transaction_let_go(one, key);
+	}
+	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), -ENOSPC);
+	assert_true(is_free_for(world, &world->two, KEY));
+	/* What it has it may take again. */
+	assert_int_equal(take(one, key, FS_LOCK_FILE), 0);
+	fs_transaction_let_go(one, key);
+	end(one);
+}
+
 int
 main(void)
 {
@@ -377,6 +464,10 @@ main(void)
 		TEST(one_that_is_undone_has_no_locks),
 		TEST(but_while_it_flies_it_keeps_them),
 		TEST(two_waits_that_are_granted_are_one_lock),
+		TEST(one_that_lets_go_is_there_until_it_has),
+		TEST(one_that_is_to_answer_is_there_until_it_has),
+		TEST(a_user_is_known_once),
+		TEST(locks_have_a_limit),
 #undef TEST
 	};
 

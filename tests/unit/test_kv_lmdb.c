@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What the LMDB engine makes of LMDB's and the disk's failures. The linker puts
+ * this file between the engine and what it calls: see meson.build. That LMDB
+ * itself does as is assumed here is for tests/torture to show.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/kv.h"
+#include "tests/unit/store_kit.h"
+
+/* ---- failures ------------------------------------------------------------*/
+
+/* Of LMDB's own errors, as lmdb.h has them. */
+#define LMDB_PAGE_NOTFOUND (-30797)
+#define LMDB_CORRUPTED     (-30796)
+#define LMDB_PANIC         (-30795)
+#define LMDB_TXN_FULL      (-30788)
+#define LMDB_INVALID       (-30793)
+
+/* A call that is to fail, its number among those of its name, and how. */
+typedef struct Failure {
+	const char *name;
+	unsigned at;
+	int code;
+	unsigned calls;
+} Failure;
+
+#define FAILURES 3
+
+static Failure failures[FAILURES];
+
+static void
+fail_none(void)
+{
+	memset(failures, 0, sizeof(failures));
+}
+
+static void
+fail_call(const char *name, unsigned at, int code)
+{
+	Failure *failure = failures;
+
+	while (failure->name != NULL)
+		failure++;
+	assert_true(failure < failures + FAILURES);
+	*failure = (Failure){ name, at, code, 0 };
+}
+
+/* Whether this call of @name fails, and its code. */
+static bool
+fails(const char *name, int *ret_code)
+{
+	bool is_it = false;
+
+	for (int i = 0; i < FAILURES; i++) {
+		Failure *failure = &failures[i];
+
+		if (failure->name == NULL || strcmp(failure->name, name) != 0 ||
+		    ++failure->calls != failure->at)
+			continue;
+		*ret_code = failure->code;
+		is_it = true;
+	}
+	return is_it;
+}
+
+/* One that returns its code. */
+#define WRAP(name, parameters, arguments)                                    \
+	int __real_##name parameters;                                        \
+	int __wrap_##name parameters;                                        \
+	int __wrap_##name parameters                                         \
+	{                                                                    \
+		int code = 0;                                                \
+                                                                             \
+		return fails(#name, &code) ? code : __real_##name arguments; \
+	}
+
+WRAP(mdb_env_create, (void **env), (env))
+WRAP(mdb_env_set_maxreaders, (void *env, unsigned n), (env, n))
+WRAP(mdb_env_set_mapsize, (void *env, size_t size), (env, size))
+WRAP(mdb_env_open, (void *env, const char *dir, unsigned flags, mode_t mode),
+     (env, dir, flags, mode))
+WRAP(mdb_env_sync, (void *env, int force), (env, force))
+WRAP(mdb_dbi_open, (void *txn, const char *name, unsigned flags, unsigned *dbi),
+     (txn, name, flags, dbi))
+WRAP(mdb_txn_begin, (void *env, void *parent, unsigned flags, void **txn),
+     (env, parent, flags, txn))
+WRAP(mdb_get, (void *txn, unsigned dbi, void *key, void *value),
+     (txn, dbi, key, value))
+WRAP(mdb_put, (void *txn, unsigned dbi, void *key, void *value, unsigned flags),
+     (txn, dbi, key, value, flags))
+WRAP(mdb_del, (void *txn, unsigned dbi, void *key, void *value),
+     (txn, dbi, key, value))
+WRAP(mdb_cursor_open, (void *txn, unsigned dbi, void **cursor),
+     (txn, dbi, cursor))
+
+void mdb_txn_abort(void *txn);
+int __real_mdb_txn_commit(void *txn);
+int __wrap_mdb_txn_commit(void *txn);
+
+/* LMDB ends it in any case. */
+int
+__wrap_mdb_txn_commit(void *txn)
+{
+	int code = 0;
+
+	if (!fails("mdb_txn_commit", &code))
+		return __real_mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return code;
+}
+
+/* One that returns -1; its code is errno, or 0: it does less than asked for. */
+#define WRAP_CALL(type, name, parameters, arguments)    \
+	type __real_##name parameters;                  \
+	type __wrap_##name parameters;                  \
+	type __wrap_##name parameters                   \
+	{                                               \
+		int code = 0;                           \
+                                                        \
+		if (!fails(#name, &code))               \
+			return __real_##name arguments; \
+		errno = code;                           \
+		return code == 0 ? 1 : -1;              \
+	}
+
+WRAP_CALL(ssize_t, pread64, (int fd, void *data, size_t size, off_t offset),
+          (fd, data, size, offset))
+WRAP_CALL(ssize_t, pwrite64,
+          (int fd, const void *data, size_t size, off_t offset),
+          (fd, data, size, offset))
+WRAP_CALL(int, fdatasync, (int fd), (fd))
+WRAP_CALL(int, fstat64, (int fd, struct stat *st), (fd, st))
+WRAP_CALL(int, ftruncate64, (int fd, off_t size), (fd, size))
+WRAP_CALL(int, fork, (void), ())
+WRAP_CALL(int, waitpid, (int pid, int *status, int options),
+          (pid, status, options))
+
+int __real_fstatvfs64(int fd, struct statvfs *vfs);
+int __wrap_fstatvfs64(int fd, struct statvfs *vfs);
+
+/* Without a code it tells of a full disk. */
+int
+__wrap_fstatvfs64(int fd, struct statvfs *vfs)
+{
+	int r = __real_fstatvfs64(fd, vfs);
+	int code = 0;
+
+	if (!fails("fstatvfs64", &code))
+		return r;
+	vfs->f_bavail = 0;
+	errno = code;
+	return code == 0 ? 0 : -1;
+}
+
+/* ---- what the tests share ------------------------------------------------*/
+
+typedef struct Bench {
+	Kv *kv;
+	char *dir; /* owned */
+} Bench;
+
+static int
+open_kv(Bench *bench)
+{
+	g_autofree char *reason = NULL;
+	int r = kv_lmdb_open(bench->dir, true, 16 << 20, &bench->kv, &reason);
+
+	assert_true((r < 0) == (reason != NULL));
+	return r;
+}
+
+static int
+setup(void **state)
+{
+	Bench *bench = g_new0(Bench, 1);
+	g_autofree char *reason = NULL;
+
+	fail_none();
+	bench->dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	assert_int_equal(kv_lmdb_create(bench->dir, 16 << 20, &reason), 0);
+	assert_int_equal(open_kv(bench), 0);
+	*state = bench;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	Bench *bench = *state;
+
+	fail_none();
+	kv_close(bench->kv);
+	test_remove_files(bench->dir);
+	g_free(bench->dir);
+	g_free(bench);
+	return 0;
+}
+
+static KvSlice
+text(const char *t)
+{
+	return (KvSlice){ t, t == NULL ? 0 : strlen(t) };
+}
+
+/* Puts @a under "a", and deletes "b", if "a" still is @was. */
+static KvResult
+commit(Kv *kv, const char *a, const char *was)
+{
+	KvChange changes[] = { { text("a"), text(a) }, { .key = text("b") } };
+	KvBatch batch = { changes,
+		          2,
+		          { text(was != NULL ? "a" : NULL), text(was) } };
+	KvResult result = KV_UNKNOWN;
+
+	kv_commit(kv, &batch, test_keep_result, &result);
+	return result;
+}
+
+static void
+assert_a(Kv *kv, const char *want)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	KvSlice value;
+
+	assert_int_equal(kv_snapshot(kv, &snapshot), 0);
+	assert_int_equal(kv_get(snapshot, text("a"), &value), 0);
+	assert_int_equal(value.size, strlen(want));
+	assert_memory_equal(value.data, want, value.size);
+}
+
+/* ---- commits -------------------------------------------------------------*/
+
+static void
+a_commit_that_fails_says_how(void **state)
+{
+	static const struct {
+		const char *name;
+		int code;
+		KvResult result;
+	} cases[] = {
+		{ "mdb_txn_begin", EIO, KV_IO },
+		{ "mdb_get", LMDB_CORRUPTED, KV_IO },
+		{ "mdb_put", EIO, KV_IO },
+		{ "mdb_put", LMDB_TXN_FULL, KV_NOSPACE },
+		{ "mdb_put", LMDB_PAGE_NOTFOUND, KV_IO },
+		{ "mdb_del", EIO, KV_IO },
+		{ "mdb_txn_commit", EIO, KV_IO },
+		{ "mdb_txn_commit", ENOSPC, KV_NOSPACE },
+		{ "mdb_txn_commit", EDQUOT, KV_NOSPACE },
+	};
+	Kv *kv = ((Bench *)*state)->kv;
+
+	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		fail_none();
+		fail_call(cases[i].name, 1, cases[i].code);
+		assert_int_equal(commit(kv, "2", "1"), cases[i].result);
+		assert_a(kv, "1");
+	}
+	assert_int_equal(commit(kv, "longer", "1"), KV_COMMITTED);
+	assert_int_equal(commit(kv, "2", "1"), KV_REFUSED);
+	assert_int_equal(commit(kv, "2", "shorty"), KV_REFUSED);
+	assert_a(kv, "longer");
+}
+
+/* A short write is EIO to LMDB. */
+static void
+a_full_disk_is_told_from_a_broken_one(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+
+	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
+	fail_call("mdb_txn_commit", 1, EIO);
+	fail_call("fstatvfs64", 1, 0);
+	assert_int_equal(commit(kv, "2", "1"), KV_NOSPACE);
+	fail_none();
+	fail_call("mdb_txn_commit", 1, EIO);
+	fail_call("fstatvfs64", 1, EIO);
+	assert_int_equal(commit(kv, "2", "1"), KV_IO);
+	assert_a(kv, "1");
+}
+
+/* After a failed write of its meta page nobody knows, whatever the error. */
+static void
+a_finished_environment_is_in_doubt(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	bool is_settled = false;
+
+	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
+	fail_call("mdb_txn_commit", 1, ENOSPC);
+	fail_call("mdb_txn_begin", 2, LMDB_PANIC);
+	assert_int_equal(commit(kv, "2", "1"), KV_UNKNOWN);
+	assert_int_equal(kv_reopen(kv, &is_settled), 0);
+	assert_true(is_settled);
+	assert_a(kv, "1");
+	assert_int_equal(commit(kv, "2", "1"), KV_COMMITTED);
+}
+
+/* ---- meta pages that are to be settled -----------------------------------*/
+
+static void
+nothing_is_written_before_the_meta_pages_are_settled(void **state)
+{
+	static const struct {
+		const char *name;
+		int code;
+	} cases[] = {
+		{ "pread64", EIO }, { "pread64", 0 },     { "pwrite64", EIO },
+		{ "pwrite64", 0 },  { "fdatasync", EIO },
+	};
+	Kv *kv = ((Bench *)*state)->kv;
+
+	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		bool is_settled = true;
+
+		fail_none();
+		fail_call(cases[i].name, 1, cases[i].code);
+		fail_call(cases[i].name, 2, cases[i].code);
+		assert_int_equal(kv_reopen(kv, &is_settled), 0);
+		assert_false(is_settled);
+		assert_a(kv, "1");
+		assert_int_equal(commit(kv, "2", "1"), KV_IO);
+		assert_a(kv, "1");
+		assert_int_equal(commit(kv, "1", "1"), KV_COMMITTED);
+	}
+}
+
+/* ---- opening, and opening again ------------------------------------------*/
+
+static const struct {
+	const char *name;
+	int code;
+	int r;
+} OPENING[] = {
+	{ "mdb_env_create", ENOMEM, -ENOMEM },
+	{ "mdb_env_set_maxreaders", EINVAL, -EINVAL },
+	{ "mdb_env_set_mapsize", EINVAL, -EINVAL },
+	{ "mdb_env_open", EACCES, -EACCES },
+	{ "mdb_env_open", LMDB_INVALID, -EPROTO },
+	{ "mdb_env_open", LMDB_PANIC, -EIO },
+	{ "mdb_txn_begin", EIO, -EIO },
+	{ "mdb_dbi_open", LMDB_CORRUPTED, -EUCLEAN },
+	{ "mdb_txn_commit", EIO, -EIO },
+};
+
+static void
+what_cannot_be_opened_again_is_closed(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	KvSnapshot *snapshot = NULL;
+	bool is_settled = false;
+	KvRoom room;
+
+	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
+	for (size_t i = 0; i < G_N_ELEMENTS(OPENING); i++) {
+		fail_none();
+		fail_call(OPENING[i].name, 1, OPENING[i].code);
+		assert_int_equal(kv_reopen(kv, &is_settled), OPENING[i].r);
+		assert_int_equal(commit(kv, "2", "1"), KV_IO);
+		assert_int_equal(kv_snapshot(kv, &snapshot), -EIO);
+		assert_int_equal(kv_room(kv, &room), -EIO);
+	}
+	fail_none();
+	assert_int_equal(kv_reopen(kv, &is_settled), 0);
+	assert_true(is_settled);
+	assert_a(kv, "1");
+	assert_int_equal(commit(kv, "2", "1"), KV_COMMITTED);
+}
+
+static void
+what_cannot_be_opened_says_why(void **state)
+{
+	Bench *bench = *state;
+
+	g_clear_pointer(&bench->kv, kv_close);
+	for (size_t i = 0; i < G_N_ELEMENTS(OPENING); i++) {
+		fail_none();
+		fail_call(OPENING[i].name, 1, OPENING[i].code);
+		assert_int_equal(open_kv(bench), OPENING[i].r);
+		assert_null(bench->kv);
+	}
+	fail_none();
+	fail_call("fstat64", 1, EIO);
+	assert_int_equal(open_kv(bench), -EIO);
+	/* Whose process id cannot be written. */
+	fail_none();
+	fail_call("ftruncate64", 1, EIO);
+	assert_int_equal(open_kv(bench), -EIO);
+	fail_none();
+	fail_call("pwrite64", 1, 0);
+	assert_int_equal(open_kv(bench), -ENOSPC);
+	fail_none();
+	assert_int_equal(open_kv(bench), 0);
+}
+
+static void
+what_cannot_be_created_says_why(void **state)
+{
+	static const char *const names[] = { "mdb_env_create", "mdb_env_open",
+		                             "mdb_txn_begin",  "mdb_dbi_open",
+		                             "mdb_txn_commit", "mdb_env_sync" };
+	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *reason = NULL;
+
+		fail_none();
+		fail_call(names[i], 1, EIO);
+		assert_int_equal(kv_lmdb_create(dir, 0, &reason), -EIO);
+		assert_true(g_str_has_prefix(reason, dir));
+	}
+	test_remove_files(dir);
+}
+
+/* ---- a file that is short ------------------------------------------------*/
+
+/* Cuts off free pages at the end, as if they had never been written. */
+static void
+make_short(Bench *bench, const char *path)
+{
+	g_autofree char *large = g_strnfill(1 << 20, 'x');
+	struct stat st;
+
+	assert_int_equal(commit(bench->kv, large, NULL), KV_COMMITTED);
+	/* What these use is what the elder ones of them have freed. */
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(commit(bench->kv, "1", NULL), KV_COMMITTED);
+	g_clear_pointer(&bench->kv, kv_close);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size - 16384), 0);
+}
+
+static void
+a_file_that_is_short_is_read_before_it_is_believed(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *path = g_build_filename(bench->dir, "data.mdb", NULL);
+
+	make_short(bench, path);
+	fail_call("waitpid", 1, EINTR);
+	assert_int_equal(open_kv(bench), 0);
+	assert_a(bench->kv, "1");
+	g_clear_pointer(&bench->kv, kv_close);
+
+	/* Nobody can read it. */
+	fail_none();
+	fail_call("fork", 1, EAGAIN);
+	assert_int_equal(open_kv(bench), -EUCLEAN);
+	fail_none();
+	fail_call("waitpid", 1, ECHILD);
+	assert_int_equal(open_kv(bench), -EUCLEAN);
+	assert_true(__real_waitpid(-1, NULL, 0) > 0);
+
+	/* Or it is damaged: a page is missing, or cannot be made out. */
+	fail_none();
+	fail_call("mdb_cursor_open", 1, LMDB_CORRUPTED);
+	assert_int_equal(open_kv(bench), -EUCLEAN);
+	fail_none();
+	assert_int_equal(truncate(path, 8192), 0);
+	assert_int_equal(open_kv(bench), -EUCLEAN);
+	assert_int_equal(truncate(path, 8191), 0);
+	assert_int_equal(open_kv(bench), -EUCLEAN);
+}
+
+static void
+what_is_no_file_is_no_database(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *path = g_build_filename(bench->dir, "data.mdb", NULL);
+
+	g_clear_pointer(&bench->kv, kv_close);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(open_kv(bench), -ENOENT);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(open_kv(bench), -EPROTO);
+	assert_int_equal(rmdir(path), 0);
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(a_commit_that_fails_says_how),
+		TEST(a_full_disk_is_told_from_a_broken_one),
+		TEST(a_finished_environment_is_in_doubt),
+		TEST(nothing_is_written_before_the_meta_pages_are_settled),
+		TEST(what_cannot_be_opened_again_is_closed),
+		TEST(what_cannot_be_opened_says_why),
+		TEST(what_cannot_be_created_says_why),
+		TEST(a_file_that_is_short_is_read_before_it_is_believed),
+		TEST(what_is_no_file_is_no_database),
+	};
+#undef TEST
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
