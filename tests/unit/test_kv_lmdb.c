@@ -486,9 +486,11 @@ what_is_no_file_is_no_database(void **state)
 {
 	Bench *bench = *state;
 	g_autofree char *path = g_build_filename(bench->dir, "data.mdb", NULL);
+	bool is_settled;
 
-	g_clear_pointer(&bench->kv, kv_close);
 	assert_int_equal(unlink(path), 0);
+	assert_int_equal(kv_reopen(bench->kv, &is_settled), -ENOENT);
+	g_clear_pointer(&bench->kv, kv_close);
 	assert_int_equal(open_kv(bench), -ENOENT);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(open_kv(bench), -EPROTO);

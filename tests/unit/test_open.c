@@ -16,10 +16,9 @@
 #include <cmocka.h>
 #include <glib.h>
 
-#include "store/kv.h"
-#include "store/record.h"
-#include "store/store.h"
+#include "store/internal.h"
 #include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
 
 /* ---- no room -------------------------------------------------------------*/
 
@@ -291,6 +290,69 @@ the_clean_mark_tells_a_crash(void **state)
 	assert_int_equal(test_in_child(read_mark, test->dir), 0);
 }
 
+/* ---- records that are not as they should be ------------------------------*/
+
+static void
+an_engine_without_records_is_no_store(void **state)
+{
+	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
+	g_autofree char *reason = NULL;
+	Store *store = NULL;
+
+	assert_int_equal(store_open_on(kv_fault_open(disk), "there",
+	                               STORE_WRITE, NULL, &store, &reason),
+	                 -EPROTO);
+	assert_string_equal(reason, "there: the database is not a pofs store");
+}
+
+/* Puts a record of @size bytes, or deletes it, and ends in order. */
+static void
+put_bytes(TestTxn *b, KvSlice key, size_t size)
+{
+	g_mutex_lock(&b->store->lock);
+	if (size > 0)
+		txn_put(b->plain, key, (KvSlice){ "\1\1", size });
+	else
+		txn_delete(b->plain, key);
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(store_sync_wait(b->store), 0);
+}
+
+static bool
+was_clean(TestTxn *b)
+{
+	StoreVitals vitals;
+
+	assert_int_equal(store_vitals(b->store, &vitals), 0);
+	return vitals.was_clean;
+}
+
+static void
+a_clean_mark_is_one_byte(void **state)
+{
+	RecordKey key = record_key_meta(RECORD_META_CLEAN);
+	TestTxn *b = *state;
+	StoreTxn *none = NULL;
+
+	test_txn_reopen(b);
+	assert_true(was_clean(b));
+	put_bytes(b, record_slice(&key), 2);
+	test_txn_crash(b, &none);
+	assert_false(was_clean(b));
+}
+
+static void
+an_orphan_without_an_id_is_not_erased(void **state)
+{
+	static const KvSlice key = { "o12", 3 };
+	TestTxn *b = *state;
+
+	put_bytes(b, key, 1);
+	test_txn_reopen(b);
+	assert_int_equal(test_txn_count_records(b, RECORD_ORPHAN), 1);
+	put_bytes(b, key, 0);
+}
+
 int
 main(void)
 {
@@ -304,6 +366,9 @@ main(void)
 		STORE_TEST(a_damaged_record_is_found_and_never_handed_out),
 		cmocka_unit_test(a_creation_that_was_cut_off_can_be_repeated),
 		STORE_TEST(the_clean_mark_tells_a_crash),
+		cmocka_unit_test(an_engine_without_records_is_no_store),
+		TXN_TEST(a_clean_mark_is_one_byte),
+		TXN_TEST(an_orphan_without_an_id_is_not_erased),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

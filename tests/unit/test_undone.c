@@ -11,10 +11,12 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/headship.h"
 #include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
@@ -313,6 +315,50 @@ a_draft_has_what_was_done_last(void **state)
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
 }
 
+static void
+a_draft_is_nobodys_to_discard(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_draft(b, "f");
+	uint64_t id = txn->draft;
+
+	assert_int_equal(store_quarantine_discard(b->store, id), -ENOENT);
+	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_quarantine_discard(b->store, id), 0);
+}
+
+static Store *
+open_reader(TestTxn *b, const char *dir)
+{
+	g_autofree char *reason = NULL;
+	Store *store = NULL;
+
+	assert_int_equal(store_open_on(kv_fault_open(b->disk), dir, STORE_READ,
+	                               NULL, &store, &reason),
+	                 0);
+	return store;
+}
+
+static void
+a_reader_sees_drafts_of_those_who_are_gone(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
+	StoreTxn *txn = begin_draft(b, "f");
+	Store *reader = open_reader(b, dir);
+	pid_t holder = 0;
+	int fd = -1;
+
+	assert_int_equal(list(reader).count, 1);
+	assert_int_equal(headship_take(dir, &fd, &holder), 0);
+	assert_int_equal(list(reader).count, 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(list(reader).count, 1);
+	assert_int_equal(store_close(reader), 0);
+	store_txn_abort(txn);
+	test_remove_files(dir);
+}
+
 /* ---- what is not as it should be -----------------------------------------*/
 
 static bool
@@ -435,6 +481,8 @@ main(void)
 			the_newest_entry_and_drafts_are_beyond_the_limit),
 		TXN_TEST(what_has_no_room_is_lost_and_the_journal_says_so),
 		TXN_TEST(a_draft_has_what_was_done_last),
+		TXN_TEST(a_draft_is_nobodys_to_discard),
+		TXN_TEST(a_reader_sees_drafts_of_those_who_are_gone),
 		TXN_TEST(a_change_of_what_is_gone_is_one),
 		TXN_TEST(malformed_records_go_with_their_entry),
 		TXN_TEST(malformed_records_of_a_draft_do_not_stay_in_its_entry),
