@@ -15,6 +15,8 @@ figures of two runs on one machine may differ by half:
   postoffice looking at 100,000 messages, and who waits for it
   backup     100,000 messages backed up and restored while mail flows
   undo       a large attachment put back while mail flows
+  hostile    who waits for clients that take all that they can get, and how
+             fair a crowd is served
 
 The result of a system is the median over the rounds [least..greatest]; a ratio
 is the median of the ratios of single rounds, and above 1 means that pofs is
@@ -41,6 +43,7 @@ from crowd import bench_crowd, bench_lock
 from figures import Table, fresh, program_figures, rotated
 from harness import (HarnessError, Mount, Store, end_with_parent, is_mounted,
                      run, tool, unmount_lazily, wait_until)
+from hostile import bench_hostile
 from postoffice import bench_postoffice
 from undo import bench_undo
 
@@ -262,13 +265,14 @@ def main():
                         help="where the images go (4 GiB)")
     parser.add_argument("only", nargs="*",
                         help="mail, small, directory, lock, crowd, large, "
-                             "postoffice, backup or undo; all if none")
+                             "postoffice, backup, undo or hostile; all if "
+                             "none")
     options = parser.parse_args()
     # A time limit must not leave loop devices behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     chosen = options.only or ["mail", "small", "directory", "lock",
                               "crowd", "large", "postoffice", "backup",
-                              "undo"]
+                              "undo", "hostile"]
 
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(
@@ -299,6 +303,8 @@ def main():
             bench_backup(directory)
         if "undo" in chosen:
             bench_undo(below.path)
+        if "hostile" in chosen:
+            bench_hostile(options, below.path)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from smb1 import Mode, SmbError
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "torture"))
 
-from hostile import BAD_ANYWHERE, BAD_IN_OFFICE  # noqa: E402
+from harm import BAD_ANYWHERE, BAD_IN_OFFICE  # noqa: E402
 
 CROWD = int(os.environ.get("POFS_CROWD", "16"))
 """How many clients want one queue; 64 for a release."""

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-import hostile
+import harm
 from harness import Mount, Store, poctl, wait_until
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "mount"))
@@ -107,22 +107,22 @@ def test_no_bad_name_is_made_in_any_way(office, client, place):
     top = office.path / place
     (top / "GOOD").write_bytes(b"good")
     before = sorted(os.listdir(top))
-    names = [*hostile.BAD_ANYWHERE, *hostile.TOO_LONG]
+    names = [*harm.BAD_ANYWHERE, *harm.TOO_LONG]
     if place:
-        names += hostile.BAD_IN_OFFICE
-    assert len(hostile.BAD_ANYWHERE) >= 76
-    assert client.call("hostile.create_all", top, names, top / "GOOD") == []
+        names += harm.BAD_IN_OFFICE
+    assert len(harm.BAD_ANYWHERE) >= 76
+    assert client.call("harm.create_all", top, names, top / "GOOD") == []
     assert sorted(os.listdir(top)) == before
     assert (top / "GOOD").read_bytes() == b"good"
 
 
 def test_plain_files_take_nearly_all_of_those_names(client, tmp_path):
     """What pofs refuses is refused by nobody else."""
-    made = client.call("hostile.create_all", tmp_path,
-                        hostile.BAD_ANYWHERE, tmp_path / "none")
+    made = client.call("harm.create_all", tmp_path,
+                        harm.BAD_ANYWHERE, tmp_path / "none")
     taken = {name for what, name, code in made
              if what == "create" and code == 0}
-    assert len(taken) > len(hostile.BAD_ANYWHERE) * 9 // 10
+    assert len(taken) > len(harm.BAD_ANYWHERE) * 9 // 10
 
 
 # ---- offsets, attributes, requests -------------------------------------------
@@ -142,7 +142,7 @@ def fixture_target(request, office):
 def test_nothing_is_beyond_the_largest_file(mount, target, client):
     before = target.read_bytes()
     with takes_at_most(mount, 8 * MIB):
-        answers = client.call("hostile.reach_far", target)
+        answers = client.call("harm.reach_far", target)
     assert answers <= {0, errno.EFBIG, errno.EINVAL, errno.ENXIO}
     assert {errno.EFBIG, errno.EINVAL} <= answers
     assert target.read_bytes() == before
@@ -160,13 +160,13 @@ def test_a_hole_of_4_gib_takes_no_memory(mount, office, client):
 
 def test_attributes_are_bounded(mount, target, client):
     with takes_at_most(mount, 24 * MIB):
-        answers = client.call("hostile.name_attributes", target)
+        answers = client.call("harm.name_attributes", target)
         # 0: to remove an access list from a file that has none; the kernel
         # asks nobody.
         assert answers <= {0, errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE,
                            errno.E2BIG}
         assert os.listxattr(target) == []
-        code, count = client.call("hostile.fill_attributes", target)
+        code, count = client.call("harm.fill_attributes", target)
         assert code == errno.ENOSPC and count == 64
     for name in os.listxattr(target):
         os.removexattr(target, name)
@@ -174,8 +174,8 @@ def test_attributes_are_bounded(mount, target, client):
 
 def test_a_request_that_there_is_not_is_refused(target, client, seed):
     before = target.read_bytes()
-    answers = client.call("hostile.ask_all", target, False, seed) | \
-        client.call("hostile.ask_all", target.parent, True, seed)
+    answers = client.call("harm.ask_all", target, False, seed) | \
+        client.call("harm.ask_all", target.parent, True, seed)
     # 0: FIONREAD, which the kernel answers.
     assert answers <= {0, errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP,
                        errno.EBADF, errno.EPERM}
@@ -187,13 +187,13 @@ def test_a_lock_file_is_as_safe(mount, office, client):
     lock = office.lock_file("INQUEUE3.0LK")
     fd = client.call("os.open", lock, os.O_RDWR | os.O_CREAT)
     with takes_at_most(mount, 8 * MIB):
-        assert client.call("hostile.reach_far", lock) <= {
+        assert client.call("harm.reach_far", lock) <= {
             0, errno.EFBIG, errno.EINVAL, errno.ENXIO, errno.EOPNOTSUPP}
-        assert client.call("hostile.name_attributes", lock) <= {
+        assert client.call("harm.name_attributes", lock) <= {
             0, errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE, errno.E2BIG}
         assert client.call("os.listxattr", lock) == []
-        assert client.call("hostile.fill_attributes", lock)[0] == errno.ENOSPC
-        assert errno.ENOTTY in client.call("hostile.ask_all", lock, False, 1)
+        assert client.call("harm.fill_attributes", lock)[0] == errno.ENOSPC
+        assert errno.ENOTTY in client.call("harm.ask_all", lock, False, 1)
     client.call("os.unlink", lock)
     client.call("os.close", fd)
 
@@ -204,15 +204,15 @@ def test_a_lock_file_is_as_safe(mount, office, client):
 def test_open_files_are_bounded_and_others_open_theirs(mount, office, crowd):
     greedy = [crowd() for _ in range(5)]
     with takes_at_most(mount, 8 * MIB):
-        codes = [program.call("hostile.open_many", office.control, 1000)
+        codes = [program.call("harm.open_many", office.control, 1000)
                  for program in greedy]
         assert codes[0] == (errno.EMFILE, 512)
         assert codes[-1][0] == errno.ENFILE
         assert sum(count for _, count in codes) <= 2048
         works(crowd(), office)
     for program in greedy:
-        assert program.call("hostile.close_all") == 0
-    assert greedy[-1].call("hostile.open_many", office.control, 400) == (0, 400)
+        assert program.call("harm.close_all") == 0
+    assert greedy[-1].call("harm.open_many", office.control, 400) == (0, 400)
 
 
 def test_ranges_are_bounded_and_others_lock_theirs(mount, office, crowd):
@@ -222,7 +222,7 @@ def test_ranges_are_bounded_and_others_lock_theirs(mount, office, crowd):
     for number, program in enumerate(greedy):
         program.call("client.put", f"{path}{number}", b"")
     with takes_at_most(mount, 8 * MIB):
-        codes = [program.call("hostile.lock_many", f"{path}{number}", 2000)
+        codes = [program.call("harm.lock_many", f"{path}{number}", 2000)
                  for number, program in enumerate(greedy)]
         assert {code for code, _ in codes} == {errno.ENOLCK}
         assert 1022 <= codes[0][1] <= 1024
@@ -232,10 +232,10 @@ def test_ranges_are_bounded_and_others_lock_theirs(mount, office, crowd):
         other.call("syscalls.lock", fd, fcntl.F_WRLCK, 0, 1)
         works(other, office)
     other.call("client.put", f"{path} TOO", b"")
-    assert greedy[1].call("hostile.lock_many", f"{path} TOO", 5)[0] == \
+    assert greedy[1].call("harm.lock_many", f"{path} TOO", 5)[0] == \
         errno.ENOLCK
     greedy[0].kill()
-    assert other.call("hostile.lock_many", f"{path} TOO", 500) == (0, 500)
+    assert other.call("harm.lock_many", f"{path} TOO", 500) == (0, 500)
 
 
 def test_5000_ranges_and_4000_handles_harm_nobody(tmp_path, crowd):
@@ -245,9 +245,9 @@ def test_5000_ranges_and_4000_handles_harm_nobody(tmp_path, crowd):
         office = Office(mount / "PO")
         program = crowd()
         with takes_at_most(mount, 16 * MIB):
-            assert program.call("hostile.lock_many", office.mbg("A"),
+            assert program.call("harm.lock_many", office.mbg("A"),
                                 5000) == (0, 5000)
-            assert program.call("hostile.open_many", office.control,
+            assert program.call("harm.open_many", office.control,
                                 4000) == (0, 4000)
             works(crowd(), office)
             program.kill()
@@ -264,7 +264,7 @@ def test_directories_that_are_half_read_are_bounded(mount, office, crowd):
         os.mknod(top / f"A RATHER LONG NAME {number:0100}")
     with takes_at_most(mount, 8 * MIB):
         # Of these, seven have room.
-        assert crowd().call("hostile.list_many", top, 100) == [1000] * 100
+        assert crowd().call("harm.list_many", top, 100) == [1000] * 100
 
 
 def test_what_is_staged_is_bounded_and_others_have_room(mount, office, crowd):
@@ -275,7 +275,7 @@ def test_what_is_staged_is_bounded_and_others_have_room(mount, office, crowd):
         office.mbg(name).write_bytes(bytes(8 * MIB))
         greedy.append((crowd(), name))
     with takes_at_most(mount, 24 * MIB):
-        codes = [program.call("hostile.stage_in_place", office.key(name),
+        codes = [program.call("harm.stage_in_place", office.key(name),
                               office.mbg(name), 8 * MIB)
                  for program, name in greedy]
         assert {code for code, _ in codes} == {errno.ENOSPC}
@@ -284,14 +284,14 @@ def test_what_is_staged_is_bounded_and_others_have_room(mount, office, crowd):
         works(crowd(), office)
     for program, name in greedy:
         # It is told, and nothing of it is done.
-        assert program.call("hostile.close_all") == errno.ENOSPC
+        assert program.call("harm.close_all") == errno.ENOSPC
         assert office.mbg(name).read_bytes() == bytes(8 * MIB)
 
 
 def test_a_large_transaction_waits_on_the_disk(mount, office, crowd):
     program, other = crowd(), crowd()
     with takes_at_most(mount, 24 * MIB):
-        program.call("hostile.stage_new", office.key("A"), office.mai,
+        program.call("harm.stage_new", office.key("A"), office.mai,
                      STAGED * MIB)
         assert not office.mai.exists()
         works(other, office)
@@ -312,7 +312,7 @@ def test_a_crowd_is_served_as_it_came(mount, office, crowd, mailbag):
     holder, crew = crowd(), crowd()
     fd = holder.call("os.open", office.key(mailbag), os.O_RDWR)
     for number in range(CROWD):
-        crew.call("hostile.queue_up", office.key(mailbag), number)
+        crew.call("harm.queue_up", office.key(mailbag), number)
         wait_until(lambda: line_of(mount.store) == number + 1, "it waits")
     holder.call("os.close", fd)
-    assert crew.call("hostile.order") == list(range(CROWD))
+    assert crew.call("harm.order") == list(range(CROWD))

@@ -11,6 +11,8 @@ import os
 import random
 import resource
 import stat
+import struct
+import time
 
 DEVICES = ["CON", "PRN", "AUX", "NUL", "CLOCK$"] + [
     f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)]
@@ -271,3 +273,39 @@ def order():
     while _kept:
         os.waitpid(_kept.pop(), 0)
     return list(said)
+
+
+def again(seconds, name, *arguments):
+    """Does one of the above, again and again. Returns how often."""
+    end = time.monotonic() + seconds
+    for number in itertools.count():
+        if time.monotonic() > end:
+            return number
+        globals()[name](*arguments)
+        close_all()
+
+
+def storm(path, count, seconds):
+    """Children that want one lock, again and again; returns for how long each
+    has waited each time, in seconds."""
+    end = time.monotonic() + seconds
+    pipes = []
+    for _ in range(count):
+        mine, theirs = os.pipe()
+        if os.fork() == 0:
+            waits = []
+            while time.monotonic() < end:
+                before = time.monotonic()
+                os.close(os.open(path, os.O_RDWR))
+                waits.append(time.monotonic() - before)
+            os.write(theirs, struct.pack(f"{len(waits)}d", *waits)[:65536])
+            os._exit(0)
+        os.close(theirs)
+        pipes.append(mine)
+    waits = []
+    for mine in pipes:
+        with os.fdopen(mine, "rb") as file:
+            waits.append([wait for wait, in struct.iter_unpack(
+                "d", file.read())])
+        os.wait()
+    return waits
