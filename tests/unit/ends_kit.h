@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include "fs/ops.h"
+#include "tests/unit/txn_kit.h"
+
+/**
+ * How transactions of clients end (op_commit.c, op_undo.c) without clients: the
+ * store, the locks and the book of transactions are the daemon's, over a disk
+ * that does as told; sessions, requests and processes are what a test says.
+ */
+
+/** A session. Its fields may be changed at any time. */
+struct FsSession {
+	uint64_t serial;
+	int refs;
+	pid_t pid; /* 0: of callers that cannot be told apart */
+	unsigned epoch;
+	bool is_untold;
+	bool has_peer; /* it is known who it is */
+	FsPeer peer;
+	int end_r; /* what is found of how its process ended */
+	FsThreadEnd end;
+	int parent_r; /* and of its parent's */
+	pid_t parent;
+};
+
+/** Sessions number 1 and so on. */
+#define ENDS_SESSIONS 3
+
+typedef struct Ends {
+	TestTxn *store;
+	FsConfig config;
+	FsHealth health;
+	GMutex turn;
+	uint64_t names_serial;
+	FsMount mount;
+	FsSession sessions[ENDS_SESSIONS];
+} Ends;
+
+/** A request, and how it was answered. */
+typedef struct EndsCall {
+	FsCall call;
+	int answers;
+	int r;
+} EndsCall;
+
+/** cmocka's set-up and tear-down: *state is an Ends. */
+int ends_setup(void **state);
+int ends_teardown(void **state);
+
+/** Makes @call a request of user @uid. It stays where it is. */
+void ends_call(Ends *ends, EndsCall *call, uid_t uid);
+
+/** The keys of two mailbags, of the inqueue, and of a message file. */
+#define ENDS_KEY   "U:2:A"
+#define ENDS_OTHER "U:2:B"
+#define ENDS_QUEUE "Q:2"
+
+/** Takes @key in one form; the transaction. */
+FsTransaction *ends_take(Ends *ends, FsSession *session, const char *key,
+                         FsLockPurpose purpose);
+
+/** Stages a new message file @name, @size bytes of it written. */
+StoreNode ends_stage(Ends *ends, FsSession *session, const char *name,
+                     size_t size);
+
+/** As if what @session has staged had been begun so many seconds earlier. */
+void ends_age(Ends *ends, FsSession *session, int64_t seconds);
+
+/** Waits for what was posted to the main thread, and does it. */
+void ends_run_later(Ends *ends);
+
+/** Whether everybody sees @name. */
+bool ends_is_seen(Ends *ends, const char *name);
+
+/** How many entries the quarantine has. */
+unsigned ends_count_undone(Ends *ends);
+
+/** Whether another session could have @key. */
+bool ends_is_free(Ends *ends, const char *key);
+
+#define ENDS_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, ends_setup, ends_teardown)
