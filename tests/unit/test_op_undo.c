@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * When a client's transaction is rolled back: who lets go, how the processes
+ * have ended, and what cannot be known of that.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/ends_kit.h"
+#include "tests/unit/store_kit.h"
+
+#define MAI "00000017.MAI"
+
+static const FsReason STOPPED = { FS_UNDONE_STOP, "the server ended" };
+
+/* Who a session's process is. */
+static void
+be_smbd(FsSession *session, bool is_smbd)
+{
+	session->has_peer = true;
+	session->peer.is_smbd = is_smbd;
+	g_strlcpy(session->peer.command, is_smbd ? "smbd" : "mail\n",
+	          sizeof session->peer.command);
+}
+
+static bool
+see_reason(void *user_data, const StoreUndone *undone)
+{
+	g_strlcpy(user_data, undone->reason, 200);
+	return true;
+}
+
+/* ---- what is kept -------------------------------------------------------- */
+
+static void
+the_reason_says_whose_it_was(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+	char reason[200] = "";
+
+	ends_stage(ends, session, MAI, 10);
+	fs_undo_session(&ends->mount, session, STOPPED);
+	assert_int_equal(
+		store_quarantine_list(ends->mount.store, see_reason, reason),
+		0);
+	assert_string_equal(reason, "the server ended");
+
+	be_smbd(session, false);
+	ends_stage(ends, session, MAI, 10);
+	fs_undo_stop(&ends->mount, STOPPED);
+	assert_int_equal(
+		store_quarantine_list(ends->mount.store, see_reason, reason),
+		0);
+	assert_string_equal(reason, "the server ended (mail\\n)");
+	assert_int_equal(session->epoch, 2);
+	/* There is nothing more of it. */
+	fs_undo_session(&ends->mount, session, STOPPED);
+	assert_int_equal(session->epoch, 2);
+}
+
+static void
+what_cannot_be_kept_is_undone_all_the_same(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+	FsTransaction *transaction =
+		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	FsHandle *handle =
+		fs_handle_open(ends->mount.handles, session, STORE_ROOT);
+	FsHandle *other =
+		fs_handle_open(ends->mount.handles, session, STORE_ROOT);
+
+	handle->has_range = true;
+	ends_stage(ends, session, MAI, 10);
+	fs_transaction_let_go(transaction, ENDS_KEY);
+	kv_fault_leave_room(ends->store->disk, 4096);
+	fs_undo_session(&ends->mount, session, STOPPED);
+	kv_fault_leave_room(ends->store->disk, 0);
+	assert_int_equal(ends_count_undone(ends), 0);
+	assert_true(ends_is_free(ends, ENDS_KEY));
+	assert_false(handle->has_range);
+	assert_true(fs_handle_is_stale(handle));
+	assert_int_equal(fs_undo_tell(session), -EIO);
+	fs_handle_close(handle);
+	fs_handle_close(other);
+}
+
+/* ---- who lets go, and how ------------------------------------------------ */
+
+static FsUndone
+look(Ends *ends, uid_t uid)
+{
+	EndsCall call;
+
+	ends_call(ends, &call, uid);
+	return fs_undo_look(&call.call, &ends->sessions[0]).why;
+}
+
+static void
+who_closes_as_root_has_lost_its_client_unless_it_is_local(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+
+	assert_int_equal(look(ends, 1000), FS_UNDONE_NOT);
+	assert_int_equal(look(ends, 0), FS_UNDONE_DISCONNECT);
+	be_smbd(session, true);
+	assert_int_equal(look(ends, 0), FS_UNDONE_DISCONNECT);
+	assert_int_equal(look(ends, 1000), FS_UNDONE_NOT);
+	be_smbd(session, false);
+	assert_int_equal(look(ends, 0), FS_UNDONE_NOT);
+}
+
+static void
+who_ends_in_order_has_closed_unless_it_is_smbd(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+
+	session->end = FS_THREAD_EXITS;
+	assert_int_equal(look(ends, 1000), FS_UNDONE_DEATH);
+	be_smbd(session, true);
+	assert_int_equal(look(ends, 1000), FS_UNDONE_DEATH);
+	be_smbd(session, false);
+	assert_int_equal(look(ends, 1000), FS_UNDONE_NOT);
+
+	session->end = FS_THREAD_FAILS;
+	assert_int_equal(look(ends, 1000), FS_UNDONE_DEATH);
+	session->end = FS_THREAD_IS_KILLED;
+	assert_int_equal(look(ends, 1000), FS_UNDONE_DEATH);
+	session->end = FS_THREAD_GOES_ON;
+	assert_int_equal(look(ends, 1000), FS_UNDONE_NOT);
+	session->end_r = -ETIMEDOUT;
+	assert_int_equal(look(ends, 1000), FS_UNDONE_DEATH);
+}
+
+static void
+how_it_closes_matters_if_there_is_something_to_undo(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+	FsTransaction *transaction;
+	EndsCall call;
+
+	ends_call(ends, &call, 1000);
+	assert_false(fs_undo_is_due(&call.call, session));
+	transaction = ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	assert_false(fs_undo_is_due(&call.call, session));
+	ends_stage(ends, session, MAI, 10);
+	assert_true(fs_undo_is_due(&call.call, session));
+	/* Of callers that cannot be told apart nobody is looked at. */
+	session->pid = 0;
+	assert_false(fs_undo_is_due(&call.call, session));
+	assert_false(fs_undo_is_user(&call.call, session, &ends->sessions[1]));
+	fs_transaction_let_go(transaction, ENDS_KEY);
+	fs_undo_session(&ends->mount, session, STOPPED);
+}
+
+/* To unlock a range is a way to let go, too. */
+static void
+an_unlock_of_who_has_lost_its_client_undoes(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+	EndsCall call;
+
+	ends_call(ends, &call, 0);
+	assert_false(fs_undo_lost(&call.call, session));
+	ends_stage(ends, session, MAI, 10);
+	call.call.caller.uid = 1000;
+	assert_false(fs_undo_lost(&call.call, session));
+	assert_int_equal(ends_count_undone(ends), 0);
+	call.call.caller.uid = 0;
+	assert_true(fs_undo_lost(&call.call, session));
+	assert_int_equal(ends_count_undone(ends), 1);
+	/* Its caller answers with an error. */
+	assert_int_equal(fs_undo_tell(session), 0);
+}
+
+/* ---- who uses what others have opened ------------------------------------ */
+
+/* How @user is found to have ended when @closes_of's file is closed, or NULL. */
+static FsUndone
+look_user(FsSession *user, const FsSession *closes_of, bool want_over)
+{
+	bool is_over = !want_over;
+	FsReason reason = fs_undo_look_user(user, closes_of, &is_over);
+
+	assert_int_equal(is_over, want_over);
+	return reason.why;
+}
+
+static void
+a_user_that_was_killed_undoes_and_one_that_exits_is_over(void **state)
+{
+	Ends *ends = *state;
+	const FsSession *opener = &ends->sessions[0];
+	FsSession *user = &ends->sessions[1];
+
+	assert_int_equal(look_user(user, NULL, false), FS_UNDONE_NOT);
+	user->end = FS_THREAD_EXITS;
+	assert_int_equal(look_user(user, NULL, true), FS_UNDONE_NOT);
+	user->end = FS_THREAD_FAILS;
+	assert_int_equal(look_user(user, opener, true), FS_UNDONE_NOT);
+	user->end = FS_THREAD_IS_KILLED;
+	assert_int_equal(look_user(user, opener, false), FS_UNDONE_DEATH);
+}
+
+/* Its parent has the file, and waits for it. */
+static void
+a_child_that_closes_is_over(void **state)
+{
+	Ends *ends = *state;
+	const FsSession *opener = &ends->sessions[0];
+	FsSession *user = &ends->sessions[1];
+
+	user->parent = opener->pid;
+	assert_int_equal(look_user(user, opener, true), FS_UNDONE_NOT);
+	user->parent = 1;
+	assert_int_equal(look_user(user, opener, false), FS_UNDONE_NOT);
+	user->parent_r = -ESRCH;
+	assert_int_equal(look_user(user, opener, false), FS_UNDONE_NOT);
+}
+
+static void
+a_user_that_cannot_be_looked_at_undoes_unless_it_executes(void **state)
+{
+	Ends *ends = *state;
+	const FsSession *opener = &ends->sessions[0];
+	FsSession *user = &ends->sessions[1];
+
+	user->end_r = -ETIMEDOUT;
+	assert_int_equal(look_user(user, opener, false), FS_UNDONE_NOT);
+	assert_int_equal(look_user(user, NULL, false), FS_UNDONE_DEATH);
+	user->end_r = -EIO;
+	assert_int_equal(look_user(user, opener, false), FS_UNDONE_DEATH);
+}
+
+static void
+the_death_of_a_user_undoes_what_it_used(void **state)
+{
+	Ends *ends = *state;
+	FsSession *opener = &ends->sessions[0];
+	FsSession *user = &ends->sessions[1];
+	FsTransaction *transaction =
+		ends_take(ends, opener, ENDS_KEY, FS_LOCK_UPDATE);
+	EndsCall call;
+
+	ends_call(ends, &call, 1000);
+	user->end = FS_THREAD_IS_KILLED;
+	/* Of what it did not use it is nobody's business. */
+	ends_stage(ends, opener, MAI, 10);
+	assert_false(fs_undo_is_user(&call.call, opener, user));
+	fs_undo_user_ended(&ends->mount, user);
+	assert_int_equal(ends_count_undone(ends), 0);
+
+	fs_transaction_add_user(transaction, user);
+	assert_true(fs_undo_is_user(&call.call, opener, user));
+	fs_undo_user_ended(&ends->mount, user);
+	assert_int_equal(ends_count_undone(ends), 1);
+	assert_true(ends_is_free(ends, ENDS_KEY));
+	assert_int_equal(fs_undo_tell(opener), -EIO);
+}
+
+static void
+the_death_of_a_user_is_nothing_where_nothing_is_staged(void **state)
+{
+	Ends *ends = *state;
+	FsSession *opener = &ends->sessions[0];
+	FsSession *user = &ends->sessions[1];
+	FsTransaction *transaction =
+		ends_take(ends, opener, ENDS_KEY, FS_LOCK_UPDATE);
+
+	user->end = FS_THREAD_IS_KILLED;
+	fs_transaction_add_user(transaction, user);
+	fs_undo_user_ended(&ends->mount, user);
+	assert_int_equal(user->refs, 0);
+	assert_int_equal(opener->epoch, 0);
+	fs_transaction_let_go(transaction, ENDS_KEY);
+	assert_int_equal(fs_commit_settle(&ends->mount, opener), 0);
+	assert_true(ends_is_free(ends, ENDS_KEY));
+}
+
+/* Who waits for a lock of the one is told to end the other, and the other way
+ * round: so one of them is gone when it is looked at. */
+typedef struct Domino {
+	Ends *ends;
+	FsSession *next;
+} Domino;
+
+static void
+undo_next(void *user_data, int r)
+{
+	Domino *domino = user_data;
+
+	assert_int_equal(r, 0);
+	fs_undo_session(&domino->ends->mount, domino->next, STOPPED);
+}
+
+static void
+the_death_of_a_user_may_end_others(void **state)
+{
+	static const char *const keys[] = { ENDS_KEY, ENDS_OTHER };
+	Ends *ends = *state;
+	FsSession *user = &ends->sessions[2];
+	Domino dominoes[] = { { ends, &ends->sessions[1] },
+		              { ends, &ends->sessions[0] } };
+
+	user->end = FS_THREAD_IS_KILLED;
+	for (int i = 0; i < 2; i++) {
+		FsMailbagAsk ask = { .session = 99, .key = keys[i] };
+		FsMailbagWait wait;
+
+		fs_transaction_add_user(ends_take(ends, &ends->sessions[i],
+		                                  keys[i], FS_LOCK_UPDATE),
+		                        user);
+		ends_stage(ends, &ends->sessions[i], i ? "B.MAI" : "A.MAI", 1);
+		ask.now_us = g_get_monotonic_time();
+		assert_int_equal(fs_mailbag_lock_wait(ends->mount.mailbags,
+		                                      &ask, undo_next,
+		                                      &dominoes[i], &wait),
+		                 0);
+	}
+	fs_undo_user_ended(&ends->mount, user);
+	assert_int_equal(user->refs, 0);
+	assert_int_equal(ends_count_undone(ends), 2);
+	for (int i = 0; i < 2; i++)
+		fs_mailbag_lock_drop(ends->mount.mailbags, 99, keys[i],
+		                     g_get_monotonic_time());
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ENDS_TEST(the_reason_says_whose_it_was),
+		ENDS_TEST(what_cannot_be_kept_is_undone_all_the_same),
+		ENDS_TEST(
+			who_closes_as_root_has_lost_its_client_unless_it_is_local),
+		ENDS_TEST(who_ends_in_order_has_closed_unless_it_is_smbd),
+		ENDS_TEST(how_it_closes_matters_if_there_is_something_to_undo),
+		ENDS_TEST(an_unlock_of_who_has_lost_its_client_undoes),
+		ENDS_TEST(
+			a_user_that_was_killed_undoes_and_one_that_exits_is_over),
+		ENDS_TEST(a_child_that_closes_is_over),
+		ENDS_TEST(
+			a_user_that_cannot_be_looked_at_undoes_unless_it_executes),
+		ENDS_TEST(the_death_of_a_user_undoes_what_it_used),
+		ENDS_TEST(
+			the_death_of_a_user_is_nothing_where_nothing_is_staged),
+		ENDS_TEST(the_death_of_a_user_may_end_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
