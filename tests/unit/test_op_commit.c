@@ -177,10 +177,13 @@ a_gap_in_a_message_that_was_removed_is_none(void **state)
 
 	assert_int_equal(store_file_write(transaction->txn, node, 1000, "x", 1),
 	                 0);
+	/* It is open still, or it would be gone by now. */
+	store_node_hold(ends->mount.store, node);
 	assert_int_equal(
 		store_name_remove(transaction->txn, STORE_ROOT, MAI, S_IFREG),
 		0);
 	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
+	store_node_release(ends->mount.store, node);
 	assert_int_equal(ends_count_undone(ends), 0);
 }
 
@@ -311,6 +314,7 @@ what_is_old_is_committed_when_its_time_has_come(void **state)
 	/* While it is on its way nothing else ends, however old. */
 	ends_stage(ends, session, "NEXT.MAI", 10);
 	ends_age(ends, session, ends->config.transaction_limit_s + 1);
+	assert_true(fs_commit_due_us(&ends->mount) == INT64_MAX);
 	fs_commit_expire(&ends->mount);
 	assert_true(fs_transaction_is_staged(transaction));
 	ends_run_later(ends);
