@@ -138,15 +138,13 @@ add_line(Draft *draft, const Change *change)
 	KvSlice value = { change->value, change->size };
 	RecordNode before;
 	RecordNode after;
-	StoreNode id;
+	StoreNode id = record_key_own_id(change->key);
 	bool is_new;
 	int r;
 
-	if (!record_key_id(change->key, &id) || change->value == NULL)
-		return 0;
+	/* A transaction encodes a node, and never deletes its record. */
 	r = record_node_decode(id, value, &after);
-	if (r < 0)
-		return r;
+	g_assert(r == 0);
 	r = node_load_any(&draft->before, id, &before);
 	is_new = r == -ESTALE;
 	if (r < 0 && !is_new)
@@ -205,13 +203,11 @@ add_value(Draft *draft, ChangeLayer *past, KvSlice key)
 static int
 add_chunk(Draft *draft, ChangeLayer *past, KvSlice key)
 {
+	uint64_t data = record_key_own_id(key);
 	const Content *content;
 	uint8_t node[8];
-	uint64_t data;
 	int r;
 
-	if (!record_key_id(key, &data))
-		return -EIO;
 	content = g_hash_table_lookup(draft->content, &data);
 	if (content == NULL)
 		return 0;
@@ -228,18 +224,15 @@ add_chunk(Draft *draft, ChangeLayer *past, KvSlice key)
 static int
 add_kept(Draft *draft, ChangeLayer *past, const Change *change)
 {
-	bool is_data =
-		change->size == 1 && change->value[0] == RECORD_ORPHAN_DATA;
+	bool is_data = change->value[0] == RECORD_ORPHAN_DATA;
+	uint64_t id = record_key_own_id(change->key);
 	const Content *content;
 	uint8_t bytes[8];
 	RecordNode node;
 	RecordKey key;
 	uint64_t size;
-	uint64_t id;
 	int r = 0;
 
-	if (!record_key_id(change->key, &id))
-		return -EIO;
 	content = is_data ? g_hash_table_lookup(draft->content, &id) : NULL;
 	if (is_data && content == NULL)
 		return 0;
@@ -288,10 +281,11 @@ add_all_past(Draft *draft)
 	draft->head.has_past = true;
 	for (; r == 0 && place != NULL; place = change_place_next(place)) {
 		r = add_past(draft, past, change_place_get(place));
-		if (change_layer_bytes(past) > draft->store->options.staged_max)
+		if (change_layer_bytes(past) >
+		    draft->store->options.staged_max) {
 			draft->head.has_past = false;
-		if (!draft->head.has_past)
 			break;
+		}
 	}
 	if (draft->head.has_past)
 		change_layer_move_over(past, draft->records);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Entries of the journal of what is seldom: a file without a name, content that
+ * came and went, a past that is too large.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "store/journal.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+
+#define LARGE ((size_t)60 << 10)
+
+typedef struct Seen {
+	guint count;
+	bool has_past; /* of the last */
+	uint64_t bytes;
+	uint64_t files;
+} Seen;
+
+static bool
+see(void *user_data, const StoreJournalEntry *entry)
+{
+	Seen *seen = user_data;
+
+	*seen = (Seen){ seen->count + 1, entry->has_past, entry->bytes,
+		        entry->files };
+	return true;
+}
+
+static Seen
+list(Store *store)
+{
+	Seen seen = { 0 };
+
+	assert_int_equal(store_journal_list(store, 0, see, &seen), 0);
+	return seen;
+}
+
+static void
+write_large(StoreTxn *txn, StoreNode file, char fill)
+{
+	g_autofree char *bytes = g_strnfill(LARGE, fill);
+
+	assert_int_equal(store_file_write(txn, file, 0, bytes, LARGE), 0);
+}
+
+static void
+a_file_without_a_name_leaves_none(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+
+	store_node_hold(b->store, file);
+	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "f", S_IFREG),
+	                 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_write(txn, file, "to nobody");
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(list(b->store).count, 0);
+	test_assert_text(b->plain, file, "to nobody");
+	store_node_release(b->store, file);
+}
+
+/* It was nobody's before, so nothing of it is kept; and it is erased. */
+static void
+content_that_came_and_went_is_not_kept(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	int chunks = test_txn_count_records(b, RECORD_CHUNK);
+
+	write_large(txn, file, 'x');
+	assert_int_equal(store_file_truncate(txn, file, 0), 0);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(list(b->store).files, 1);
+	assert_true(list(b->store).has_past);
+	assert_true(list(b->store).bytes < LARGE);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_txn_count_records(b, RECORD_CHUNK), chunks);
+}
+
+static void
+a_past_that_is_too_large_is_not_kept(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+
+	write_large(b->plain, file, 'x');
+	assert_int_equal(store_sync_wait(b->store), 0);
+	write_large(txn, file, 'y');
+	/* What a transaction may have in memory, its past may. */
+	g_mutex_lock(&b->store->lock);
+	b->store->options.staged_max = LARGE;
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(list(b->store).files, 1);
+	assert_false(list(b->store).has_past);
+	assert_int_equal(list(b->store).bytes, 0);
+	/* So nothing before it can be looked at. */
+	assert_true(b->store->journal.since.id > 0);
+}
+
+static void
+the_past_does_not_come_back(void **state)
+{
+	g_autoptr(ChangeLayer) records = change_layer_new();
+	TestTxn *b = *state;
+
+	g_mutex_lock(&b->store->lock);
+	journal_raise_since(b->store, 5, 50, records);
+	journal_raise_since(b->store, 4, 40, records);
+	assert_int_equal(b->store->journal.since.id, 5);
+	assert_int_equal(b->store->journal.since.ns, 50);
+	assert_int_equal(change_layer_count(records), 1);
+	g_mutex_unlock(&b->store->lock);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TXN_TEST(a_file_without_a_name_leaves_none),
+		TXN_TEST(content_that_came_and_went_is_not_kept),
+		TXN_TEST(a_past_that_is_too_large_is_not_kept),
+		TXN_TEST(the_past_does_not_come_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
