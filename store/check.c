@@ -509,8 +509,33 @@ walk_all(Check *check)
 	return r;
 }
 
-/* Ids given out but not yet committed do not count: all is of one snapshot. */
+static void
+tell_page(void *user_data, const char *sentence)
+{
+	check_found(user_data, "%s", sentence);
+}
+
+static void
+tell_nothing(void *user_data, const char *sentence)
+{
+	(void)user_data;
+	(void)sentence;
+}
+
+/* Looks at the pages before any of them is read otherwise. */
 static int
+check_pages(Check *check, Store *store)
+{
+	bool is_safe = store->access == STORE_SALVAGE;
+	uint64_t count = 0;
+	int r = kv_verify(store->kv, is_safe ? tell_page : tell_nothing, check,
+	                  &count);
+
+	return r == 0 && count > 0 && !is_safe ? -EUCLEAN : r;
+}
+
+/* Ids given out but not yet committed do not count: all is of one snapshot. */
+static void
 read_next_id(Check *check)
 {
 	RecordKey key = record_key_meta(RECORD_META_NEXT);
@@ -520,7 +545,12 @@ read_next_id(Check *check)
 	r = kv_get(check->snapshot, record_slice(&key), &value);
 	if (r == 0)
 		r = record_unseal(record_slice(&key), &value);
-	return r < 0 ? r : record_u64_decode(value, &check->next_id);
+	if (r == 0)
+		r = record_u64_decode(value, &check->next_id);
+	if (r == 0)
+		return;
+	check_found(check, "the next id is damaged or missing");
+	check->next_id = UINT64_MAX;
 }
 
 int
@@ -549,15 +579,16 @@ store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
 	KvRoom room;
 	int r;
 
-	r = kv_snapshot(store->kv, &snapshot);
+	r = check_pages(&check, store);
+	if (r == 0)
+		r = kv_snapshot(store->kv, &snapshot);
 	if (r < 0)
 		return r;
 	check.snapshot = snapshot;
 	if (kv_room(store->kv, &room) == 0)
 		check.total = room.used / 2048;
-	r = read_next_id(&check);
-	if (r == 0)
-		r = walk_all(&check);
+	read_next_id(&check);
+	r = walk_all(&check);
 	if (r < 0)
 		return r;
 	*ret_count = check.count;

@@ -494,6 +494,17 @@ next_chunk(StoreTxn *txn, const RecordNode *file, uint64_t number,
 	                                                                : -EIO;
 }
 
+/* Chunk @number was not met in a scan of keys: whether it really is a hole. */
+static int
+check_hole(StoreTxn *txn, const RecordNode *file, uint64_t number)
+{
+	RecordKey key = record_key_chunk(file->data, number);
+	KvSlice value;
+	int r = txn_get(txn, record_slice(&key), &value);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 static int
 seek_data(StoreTxn *txn, const RecordNode *file, uint64_t offset,
           uint64_t *ret_offset)
@@ -502,6 +513,10 @@ seek_data(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	int r;
 
 	r = next_chunk(txn, file, offset / file->chunk, &number);
+	if (r < 0)
+		return r;
+	if (number > offset / file->chunk)
+		r = check_hole(txn, file, offset / file->chunk);
 	if (r < 0)
 		return r;
 	*ret_offset = MAX(offset, number * file->chunk);
@@ -532,7 +547,9 @@ seek_hole(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 		number++;
 	}
 	txn_iter_end(&iter);
-	if (r < 0 && r != -ENOENT)
+	if (r == 0 || r == -ENOENT)
+		r = check_hole(txn, file, number);
+	if (r < 0)
 		return r;
 	*ret_offset = MIN(MAX(offset, number * file->chunk), file->attr.size);
 	return 0;

@@ -233,6 +233,15 @@ void txn_uncount(Store *store, const ChangeLayer *layer);
  * to be written, poisons the transaction. A refusal does not. */
 int txn_result(StoreTxn *txn, int r);
 
+/* absence.c -----------------------------------------------------------------*/
+
+/**
+ * Whether @key, which was not found in @snapshot, is certainly not there: then
+ * -ENOENT, else -EIO. Of a @key that is there this says whether any could be
+ * missing before it.
+ */
+int absence_prove(KvSnapshot *snapshot, KvSlice key);
+
 /* life.c --------------------------------------------------------------------*/
 
 /** What a transaction changed in @layer is everybody's now. */

@@ -35,6 +35,12 @@ typedef enum KvResult {
 	KV_UNKNOWN,   /* failed, and may have happened: kv_reopen() and look */
 } KvResult;
 
+/** A record, borrowed; key.data NULL: none. */
+typedef struct KvRecord {
+	KvSlice key;
+	KvSlice value;
+} KvRecord;
+
 /** One change: put, or with value.data NULL delete. */
 typedef struct KvChange {
 	KvSlice key;
@@ -61,6 +67,9 @@ typedef struct KvRoom {
 	uint64_t freed; /* what the next commit will add to that */
 } KvRoom;
 
+/** Told what is wrong with the database itself, in one sentence. */
+typedef void KvFinding(void *user_data, const char *sentence);
+
 typedef struct Kv Kv;
 typedef struct KvSnapshot KvSnapshot;
 typedef struct KvIter KvIter;
@@ -70,12 +79,16 @@ typedef struct KvEngine {
 	int (*snapshot)(Kv *kv, KvSnapshot **ret_snapshot);
 	void (*snapshot_end)(KvSnapshot *snapshot);
 	int (*get)(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value);
+	int (*near)(KvSnapshot *snapshot, KvSlice key, KvRecord *ret_before,
+	            KvRecord *ret_after);
 	int (*iter)(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter);
 	int (*iter_next)(KvIter *iter, KvSlice *ret_key, KvSlice *ret_value);
 	void (*iter_end)(KvIter *iter);
 	void (*commit)(Kv *kv, const KvBatch *batch, KvDone *done,
 	               void *user_data);
 	int (*room)(Kv *kv, KvRoom *ret_room);
+	int (*verify)(Kv *kv, KvFinding *finding, void *user_data,
+	              uint64_t *ret_count);
 	int (*reopen)(Kv *kv, bool *ret_is_settled);
 	void (*close)(Kv *kv);
 } KvEngine;
@@ -114,6 +127,18 @@ static inline int
 kv_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
 {
 	return snapshot->kv->engine->get(snapshot, key, ret_value);
+}
+
+/**
+ * The last record before @key, and the first at it or behind it, as they are
+ * found: in a database that is damaged they may not be in order.
+ * Ownership: borrowed from @snapshot.
+ */
+static inline int
+kv_near(KvSnapshot *snapshot, KvSlice key, KvRecord *ret_before,
+        KvRecord *ret_after)
+{
+	return snapshot->kv->engine->near(snapshot, key, ret_before, ret_after);
 }
 
 /** Begins a scan at the first key >= @from. Ownership: kv_iter_end(). */
@@ -157,6 +182,17 @@ kv_room(Kv *kv, KvRoom *ret_room)
 }
 
 /**
+ * Looks at how the database is built, of which no record is a part: whatever
+ * could hide one, or have one overwritten. *@ret_count is the number of
+ * findings. Slow: all of it is read but the contents of large values.
+ */
+static inline int
+kv_verify(Kv *kv, KvFinding *finding, void *user_data, uint64_t *ret_count)
+{
+	return kv->engine->verify(kv, finding, user_data, ret_count);
+}
+
+/**
  * Closes the database and opens it again, after KV_IO or KV_UNKNOWN. All
  * snapshots must have ended. On failure the engine stays closed; every call
  * but this and kv_close() then fails with -EIO.
@@ -196,6 +232,17 @@ int kv_lmdb_create(const char *dir, uint64_t map_size, char **ret_reason);
  */
 int kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
                  char **ret_reason);
+
+/**
+ * Opens what is left of the database in @dir, however damaged it is, to read
+ * only; nobody may write to it meanwhile. LMDB has no part in it. What is found
+ * is a record of the newest state, but some may be missing: kv_get() of one that
+ * may be is -EIO, and a scan goes on behind it. kv_verify() says what is wrong.
+ *
+ * Errors: -EPROTO nothing is left of it.
+ * Ownership: kv_close(), or free *@ret_reason.
+ */
+int kv_lmdb_salvage(const char *dir, Kv **ret_kv, char **ret_reason);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kv, kv_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KvSnapshot, kv_snapshot_end)

@@ -127,6 +127,44 @@ lmdb_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
 	return 0;
 }
 
+/* Moves @cursor; where that ends there is no record. */
+static int
+get_record(MDB_cursor *cursor, MDB_val key, MDB_cursor_op op,
+           KvRecord *ret_record)
+{
+	MDB_val value;
+	int code = mdb_cursor_get(cursor, &key, &value, op);
+
+	*ret_record = (KvRecord){ { NULL, 0 }, { NULL, 0 } };
+	if (code == MDB_SUCCESS)
+		*ret_record = (KvRecord){ lmdb_slice(key), lmdb_slice(value) };
+	return code == MDB_SUCCESS || code == MDB_NOTFOUND ? 0
+	                                                   : read_error(code);
+}
+
+static int
+lmdb_near(KvSnapshot *snapshot, KvSlice key, KvRecord *ret_before,
+          KvRecord *ret_after)
+{
+	LmdbSnapshot *s = (LmdbSnapshot *)snapshot;
+	MDB_val k = lmdb_val(key);
+	MDB_cursor *cursor;
+	int code;
+	int r;
+
+	code = mdb_cursor_open(s->txn, LMDB_DBI, &cursor);
+	if (code != MDB_SUCCESS)
+		return read_error(code);
+	r = get_record(cursor, k, MDB_SET_RANGE, ret_after);
+	if (r == 0)
+		r = get_record(cursor, k,
+		               ret_after->key.data != NULL ? MDB_PREV
+		                                           : MDB_LAST,
+		               ret_before);
+	mdb_cursor_close(cursor);
+	return r;
+}
+
 static int
 lmdb_iter(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter)
 {
@@ -352,18 +390,63 @@ lmdb_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 	done(user_data, commit_result(lmdb, r));
 }
 
-/* ---- opening -------------------------------------------------------------*/
+/* ---- verifying -----------------------------------------------------------*/
 
 static int
-open_env(KvLmdb *lmdb, bool is_judged)
+lmdb_verify(Kv *kv, KvFinding *finding, void *user_data, uint64_t *ret_count)
+{
+	KvLmdb *lmdb = (KvLmdb *)kv;
+	g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func(g_free);
+	bool is_still = lmdb->writer_fd < 0 && headship_holder(lmdb->dir) == 0;
+	int r;
+
+	if (lmdb->env == NULL)
+		return -EIO;
+	r = lmdb_env_verify(lmdb->env, is_still, findings);
+	if (r < 0)
+		return r;
+	for (guint i = 0; i < findings->len; i++)
+		finding(user_data, findings->pdata[i]);
+	*ret_count = findings->len;
+	return 0;
+}
+
+/* Whether LMDB can be let near the pages: who writes looks at all of them, for
+ * a page that is free by mistake is overwritten; who reads at those of a file
+ * that may have been cut off. */
+static int
+judge(const KvLmdb *lmdb, char **ret_fault)
+{
+	g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func(g_free);
+	bool is_writer = lmdb->writer_fd >= 0;
+	int r;
+
+	if (!is_writer && !lmdb_env_is_short(lmdb->env))
+		return 0;
+	r = lmdb_env_verify(lmdb->env, is_writer, findings);
+	if (r < 0 || findings->len == 0)
+		return r;
+	*ret_fault = g_strdup(findings->pdata[0]);
+	return -EUCLEAN;
+}
+
+/* ---- opening -------------------------------------------------------------*/
+
+/* *@ret_fault is set if it is damaged and something can be said of it. */
+static int
+open_env(KvLmdb *lmdb, char **ret_fault)
 {
 	unsigned flags = lmdb->writer_fd < 0 ? MDB_RDONLY : 0;
 	int r;
 
 	r = lmdb_env_open(lmdb->dir, flags | MDB_NOTLS, lmdb->map_size,
-	                  is_judged, &lmdb->env);
-	if (r < 0)
+	                  &lmdb->env);
+	if (r == 0)
+		r = judge(lmdb, ret_fault);
+	if (r < 0) {
+		lmdb_env_close(&lmdb->env);
 		return r;
+	}
 	mdb_reader_check(lmdb->env, NULL);
 	lmdb->is_settled =
 		lmdb->writer_fd >= 0 && lmdb_env_settle(lmdb->env) == 0;
@@ -374,10 +457,13 @@ static int
 lmdb_reopen(Kv *kv, bool *ret_is_settled)
 {
 	KvLmdb *lmdb = (KvLmdb *)kv;
+	g_autofree char *fault = NULL;
 	int r;
 
 	lmdb_env_close(&lmdb->env);
-	r = open_env(lmdb, false);
+	r = open_env(lmdb, &fault);
+	if (fault != NULL)
+		g_warning("database: %s", fault);
 	if (r == 0)
 		*ret_is_settled = lmdb->is_settled;
 	return r;
@@ -399,17 +485,19 @@ static const KvEngine lmdb_engine = {
 	.snapshot = lmdb_snapshot,
 	.snapshot_end = lmdb_snapshot_end,
 	.get = lmdb_get,
+	.near = lmdb_near,
 	.iter = lmdb_iter,
 	.iter_next = lmdb_iter_next,
 	.iter_end = lmdb_iter_end,
 	.commit = lmdb_commit,
 	.room = lmdb_room,
+	.verify = lmdb_verify,
 	.reopen = lmdb_reopen,
 	.close = lmdb_close,
 };
 
 static char *
-open_reason(const char *dir, int r, pid_t holder)
+open_reason(const char *dir, int r, pid_t holder, const char *fault)
 {
 	switch (-r) {
 	case ENOENT:
@@ -421,9 +509,11 @@ open_reason(const char *dir, int r, pid_t holder)
 		return g_strdup_printf("%s: data.mdb is not a pofs database",
 		                       dir);
 	case EUCLEAN:
-		return g_strdup_printf("%s: the database is damaged or "
-		                       "truncated; nothing was changed",
-		                       dir);
+		return g_strdup_printf(
+			"%s: the database is damaged (%s); nothing was changed; "
+			"restore a backup, or see poctl check and export "
+			"--salvage",
+			dir, fault != NULL ? fault : "its beginning");
 	default:
 		return g_strdup_printf("%s: %s", dir, g_strerror(-r));
 	}
@@ -435,6 +525,7 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 {
 	KvLmdb *lmdb = g_new0(KvLmdb, 1);
 	g_autoptr(Kv) kv = &lmdb->kv;
+	g_autofree char *fault = NULL;
 	pid_t holder = 0;
 	int r;
 
@@ -447,9 +538,9 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 	if (r == 0 && writer)
 		r = headship_take(dir, &lmdb->writer_fd, &holder);
 	if (r == 0)
-		r = open_env(lmdb, true);
+		r = open_env(lmdb, &fault);
 	if (r < 0) {
-		*ret_reason = open_reason(dir, r, holder);
+		*ret_reason = open_reason(dir, r, holder, fault);
 		return r;
 	}
 	*ret_kv = g_steal_pointer(&kv);

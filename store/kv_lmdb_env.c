@@ -2,16 +2,20 @@
 #include "store/kv_lmdb_env.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdbool.h>
+#include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <glib.h>
 
+#include "store/kv_lmdb_pages.h"
+
 #define DATA_FILE   "data.mdb"
 #define MAX_READERS 256
+
+/* How often the newest state is looked at if somebody writes meanwhile, and the
+ * one before seems to be damaged. */
+#define VERIFY_TRIES 5
 
 /* The one place where LMDB's errors become ours. Codes that errno cannot
  * carry are logged here, because nobody above could name them. */
@@ -96,67 +100,24 @@ open_dbi(MDB_env *env, unsigned flags)
 	return lmdb_error(mdb_txn_commit(txn));
 }
 
-/* Touches every page of the database; a missing one is a SIGBUS. */
+/* LMDB refuses meta pages that are damaged as it does a foreign file. */
 static int
-read_all(MDB_env *env)
+refusal(const char *dir, int r)
 {
-	volatile uint8_t sum = 0;
-	MDB_txn *txn;
-	MDB_cursor *cursor;
-	MDB_val key;
-	MDB_val value;
-	MDB_dbi dbi;
+	g_autofree char *path = g_build_filename(dir, DATA_FILE, NULL);
+	int fd = r == -EPROTO ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	uint64_t txn;
 
-	if (open_dbi(env, MDB_RDONLY) < 0 ||
-	    mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
-		return -EUCLEAN;
-	for (dbi = LMDB_FREE_DBI; dbi <= LMDB_DBI; dbi++) {
-		if (mdb_cursor_open(txn, dbi, &cursor) != MDB_SUCCESS)
-			return -EUCLEAN;
-		while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) ==
-		       MDB_SUCCESS)
-			if (value.mv_size > 0)
-				sum ^= ((uint8_t *)value
-				                .mv_data)[value.mv_size - 1];
-		mdb_cursor_close(cursor);
-	}
-	mdb_txn_abort(txn);
-	return 0;
+	if (fd < 0)
+		return r;
+	if (lmdb_pages_newest(fd, &txn) == 0)
+		r = -EUCLEAN;
+	close(fd);
+	return r;
 }
 
-/*
- * Whether the file in @dir is shorter than its last page, and not only
- * because the last pages are free ones that were never written. That is found
- * out by reading it all in a child, which dies of SIGBUS if something misses.
- */
-static bool
-is_truncated(const char *dir)
-{
-	MDB_env *env = NULL;
-	pid_t child;
-	pid_t ended;
-	int status = 0;
-
-	child = fork();
-	if (child < 0)
-		return true;
-	if (child == 0) {
-		signal(SIGBUS, SIG_DFL);
-		if (env_new(0, &env) < 0 ||
-		    mdb_env_open(env, dir, MDB_RDONLY | MDB_NOLOCK, 0600) !=
-		            MDB_SUCCESS)
-			_exit(1);
-		_exit(read_all(env) < 0);
-	}
-	do
-		ended = waitpid(child, &status, 0);
-	while (ended < 0 && errno == EINTR);
-	/* Where SIGCHLD is ignored nobody can tell how it ended. */
-	return ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
-static int
-check_size(MDB_env *env, const char *dir)
+bool
+lmdb_env_is_short(MDB_env *env)
 {
 	MDB_envinfo info;
 	struct stat st;
@@ -164,12 +125,9 @@ check_size(MDB_env *env, const char *dir)
 
 	mdb_env_info(env, &info);
 	mdb_env_get_fd(env, &fd);
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if ((uint64_t)st.st_size >=
-	    (info.me_last_pgno + 1) * lmdb_page_size(env))
-		return 0;
-	return is_truncated(dir) ? -EUCLEAN : 0;
+	return fstat(fd, &st) < 0 ||
+	       (uint64_t)st.st_size <
+	               (info.me_last_pgno + 1) * lmdb_page_size(env);
 }
 
 /* LMDB maps two pages before it looks at the size. */
@@ -188,7 +146,7 @@ lmdb_env_check_file(const char *dir)
 
 int
 lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
-              bool is_judged, MDB_env **ret_env)
+              MDB_env **ret_env)
 {
 	MDB_env *env = NULL;
 	int r;
@@ -199,9 +157,7 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 	if (r < 0)
 		return r;
 
-	r = lmdb_error(mdb_env_open(env, dir, flags, 0600));
-	if (r == 0 && is_judged)
-		r = check_size(env, dir);
+	r = refusal(dir, lmdb_error(mdb_env_open(env, dir, flags, 0600)));
 	if (r == 0)
 		r = open_dbi(env, MDB_RDONLY);
 	if (r < 0) {
@@ -210,6 +166,52 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 	}
 	*ret_env = env;
 	return 0;
+}
+
+static void
+keep_finding(void *user_data, const char *sentence)
+{
+	g_ptr_array_add(user_data, g_strdup(sentence));
+}
+
+/* While a snapshot is of a state, its pages stay. */
+static int
+verify_newest(MDB_env *env, int fd, bool is_still, GPtrArray *findings)
+{
+	const LmdbPagesVisitor visitor = { .finding = keep_finding,
+		                           .user_data = findings };
+	MDB_txn *txn;
+	int code;
+
+	code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	if (code != MDB_SUCCESS)
+		return lmdb_error(code);
+	lmdb_pages_walk(fd, mdb_txn_id(txn), &visitor);
+	if (is_still)
+		lmdb_pages_check_metas(fd, &visitor);
+	mdb_txn_abort(txn);
+	return 0;
+}
+
+/* A state whose meta page is overwritten meanwhile is no finding: the next
+ * attempt takes the newest again. */
+int
+lmdb_env_verify(MDB_env *env, bool is_still, GPtrArray *findings)
+{
+	int tries = VERIFY_TRIES;
+	uint64_t before = 0;
+	uint64_t after = 0;
+	int fd;
+	int r;
+
+	mdb_env_get_fd(env, &fd);
+	do {
+		g_ptr_array_set_size(findings, 0);
+		(void)lmdb_pages_newest(fd, &before);
+		r = verify_newest(env, fd, is_still, findings);
+		(void)lmdb_pages_newest(fd, &after);
+	} while (r == 0 && findings->len > 0 && before != after && --tries > 0);
+	return r;
 }
 
 int

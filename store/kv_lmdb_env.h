@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <glib.h>
 #include <lmdb.h>
 
 /**
@@ -28,14 +29,25 @@ int lmdb_env_create(const char *dir, uint64_t map_size);
 int lmdb_env_check_file(const char *dir);
 
 /**
-  * Opens the environment in @dir with @flags of mdb_env_open(); @map_size 0 is
- * as created. A truncated one is -EUCLEAN, not a SIGBUS later; that may take
- * a child, so only a program that is starting asks for it (@is_judged).
+ * Opens the environment in @dir with @flags of mdb_env_open(); @map_size 0 is
+ * as created. No page but the meta pages is looked at.
  *
+ * Errors: -EPROTO not LMDB's, -EUCLEAN a meta page is damaged.
  * Ownership: lmdb_env_close().
  */
 int lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
-                  bool is_judged, MDB_env **ret_env);
+                  MDB_env **ret_env);
+
+/** Whether the file is shorter than all its pages: it was cut off, or its last
+ * pages are free ones that were never written. */
+bool lmdb_env_is_short(MDB_env *env);
+
+/**
+ * Lists in @findings, as sentences, what is wrong with the pages of @env; with
+ * @is_still nobody writes to it meanwhile, and the meta pages are looked at,
+ * too. Errors: LMDB's.
+ */
+int lmdb_env_verify(MDB_env *env, bool is_still, GPtrArray *findings);
 
 /**
  * Writes the meta pages of @env, which is open for writing, again as they are,

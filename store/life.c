@@ -21,7 +21,7 @@ store_txn_begin(Store *store, const char *who, StoreTxn **ret_txn)
 {
 	StoreTxn *txn;
 
-	if (store->access == STORE_READ)
+	if (store->access != STORE_WRITE)
 		return -EROFS;
 	txn = g_atomic_rc_box_new0(StoreTxn);
 	txn->store = store;

@@ -339,6 +339,28 @@ put_clean(Store *store, uint8_t clean)
 	txn_put(&store->plain, record_slice(&key), (KvSlice){ &clean, 1 });
 }
 
+static char *
+damaged_reason(const char *dir)
+{
+	return g_strdup_printf(
+		"%s: the database is damaged: nothing was changed; restore a "
+		"backup, or see poctl check and export --salvage",
+		dir);
+}
+
+/* As get_number(); where what is left is read, @least is enough. */
+static int
+load_number(Store *store, const char *name, uint64_t least,
+            uint64_t *ret_number)
+{
+	int r = get_number(store, name, ret_number);
+
+	if (r == 0 || store->access != STORE_SALVAGE)
+		return r;
+	*ret_number = least;
+	return 0;
+}
+
 /* Reads what is to be known before anything else is believed. */
 static int
 load_meta(Store *store, char **ret_reason)
@@ -348,7 +370,8 @@ load_meta(Store *store, char **ret_reason)
 
 	r = kv_snapshot(store->kv, &store->base);
 	if (r == 0)
-		r = get_number(store, RECORD_META_FORMAT, &format);
+		r = load_number(store, RECORD_META_FORMAT, STORE_FORMAT,
+		                &format);
 	if (r == -ENOENT) {
 		*ret_reason = g_strdup_printf("%s: the database is not a "
 		                              "pofs store",
@@ -363,12 +386,12 @@ load_meta(Store *store, char **ret_reason)
 		return -EPROTO;
 	}
 	if (r == 0)
-		r = get_number(store, RECORD_META_NEXT, &store->next_id);
+		r = load_number(store, RECORD_META_NEXT, UINT64_MAX,
+		                &store->next_id);
 	if (r == 0)
-		r = get_number(store, RECORD_META_SEQ, &store->seq);
+		r = load_number(store, RECORD_META_SEQ, 0, &store->seq);
 	if (r < 0) {
-		*ret_reason = g_strdup_printf("%s: the database is damaged",
-		                              store->dir);
+		*ret_reason = damaged_reason(store->dir);
 		return -EUCLEAN;
 	}
 	return 0;
@@ -378,8 +401,11 @@ load_meta(Store *store, char **ret_reason)
 static int
 load_tables(Store *store)
 {
-	int r = journal_load(store);
+	int r;
 
+	if (store->access == STORE_SALVAGE)
+		return 0;
+	r = journal_load(store);
 	if (r < 0 || store->access == STORE_READ)
 		return r;
 	store->was_clean = get_clean(store);
@@ -404,8 +430,7 @@ store_open_on(Kv *kv, const char *dir, StoreAccess access,
 	if (r == 0) {
 		r = load_tables(store);
 		if (r < 0)
-			*ret_reason = g_strdup_printf(
-				"%s: the database is damaged", dir);
+			*ret_reason = damaged_reason(dir);
 	}
 	g_mutex_unlock(&store->lock);
 	if (r < 0) {
@@ -427,7 +452,11 @@ store_open(const char *dir, StoreAccess access, const StoreOptions *options,
 	int r;
 
 	*ret_reason = NULL;
-	r = kv_lmdb_open(dir, access == STORE_WRITE, map_size, &kv, ret_reason);
+	if (access == STORE_SALVAGE)
+		r = kv_lmdb_salvage(dir, &kv, ret_reason);
+	else
+		r = kv_lmdb_open(dir, access == STORE_WRITE, map_size, &kv,
+		                 ret_reason);
 	if (r < 0)
 		return r;
 	return store_open_on(kv, dir, access, options, ret_store, ret_reason);

@@ -88,7 +88,9 @@ typedef struct StoreTxn StoreTxn;
 
 typedef enum StoreAccess {
 	STORE_READ, /* beside any number of others; sees the state at opening */
-	STORE_WRITE, /* one process at a time */
+	STORE_WRITE,   /* one process at a time */
+	STORE_SALVAGE, /* to read what is left of a damaged one, of which some
+	                * may be missing; while nobody writes to it */
 } StoreAccess;
 
 /** Told that commits begin to fail; store_vitals() says why, and when they no
@@ -570,10 +572,14 @@ typedef void StoreProgress(void *user_data, uint64_t done, uint64_t total);
 
 /**
  * Walks the whole store as last committed and reports every broken invariant:
- * checksums, records, names against nodes, content against sizes, orphans.
+ * of the database's pages, checksums, records, names against nodes, content
+ * against sizes, orphans.
  * @progress may be NULL. *@ret_count is the number of findings. For a store
  * that is open for reading; beside a writer of this process only while its
  * disk is well.
+ *
+ * Errors: -EUCLEAN the database's pages are damaged, and nothing was told:
+ * STORE_SALVAGE can check what is left.
  */
 int store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
                 void *user_data, uint64_t *ret_count);

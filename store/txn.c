@@ -54,6 +54,16 @@ unseal(KvSlice key, KvSlice *value)
 	return r;
 }
 
+/* Whether it would be taken for a file's content that @key is not there. */
+static bool
+is_content(KvSlice key)
+{
+	uint8_t table = *(const uint8_t *)key.data;
+
+	return table == RECORD_CHUNK || table == RECORD_NAME ||
+	       table == RECORD_NODE;
+}
+
 static int
 get_below(StoreTxn *txn, KvSlice key, int from_layer, KvSlice *ret_value)
 {
@@ -79,6 +89,8 @@ get_below(StoreTxn *txn, KvSlice key, int from_layer, KvSlice *ret_value)
 	if (txn->store->base == NULL)
 		return -EIO;
 	r = kv_get(txn->store->base, key, &value);
+	if (r == -ENOENT && is_content(key))
+		r = absence_prove(txn->store->base, key);
 	if (r == 0)
 		r = unseal(key, &value);
 	if (r == 0)
@@ -216,14 +228,23 @@ has_prefix(KvSlice key, const RecordKey *prefix)
 	       memcmp(key.data, prefix->bytes, prefix->size) == 0;
 }
 
-/* Moves the base's scan on; at its end there is no scan any more. */
+/* Moves the base's scan on; at its end there is no scan any more. A key out of
+ * its order is damaged, and one behind the prefix may be one of it. */
 static int
 step_base(TxnIter *iter)
 {
+	KvSlice last = iter->base_key;
+	KvSlice value;
 	int r = kv_iter_next(iter->base, &iter->base_key, &iter->base_value);
 
+	if (r == 0 && last.data != NULL &&
+	    change_compare_keys(last, iter->base_key) >= 0)
+		r = -EIO;
 	if (r == 0 && has_prefix(iter->base_key, &iter->prefix))
 		return 0;
+	value = iter->base_value;
+	if (r == 0)
+		r = unseal(iter->base_key, &value);
 	g_clear_pointer(&iter->base, kv_iter_end);
 	return r == -ENOENT ? 0 : r;
 }
@@ -245,7 +266,10 @@ txn_iter_begin(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
 
 	if (txn->store->base == NULL)
 		return -EIO;
-	r = kv_iter(txn->store->base, record_slice(from), &ret_iter->base);
+	r = absence_prove(txn->store->base, record_slice(from));
+	if (r == -ENOENT)
+		r = kv_iter(txn->store->base, record_slice(from),
+		            &ret_iter->base);
 	return r < 0 ? r : step_base(ret_iter);
 }
 
@@ -498,7 +522,7 @@ txn_admit(StoreTxn *txn, uint64_t size)
 	bool has_found;
 	int r;
 
-	if (store->access == STORE_READ || txn->lost != NULL)
+	if (store->access != STORE_WRITE || txn->lost != NULL)
 		return -EROFS;
 	if (txn->layer != NULL && size > 0) {
 		r = spill_admit(txn, size);

@@ -278,6 +278,32 @@ fault_get(KvSnapshot *snapshot, KvSlice key, KvSlice *ret_value)
 	return 0;
 }
 
+static KvRecord
+record_at(GTreeNode *place)
+{
+	if (place == NULL)
+		return (KvRecord){ { NULL, 0 }, { NULL, 0 } };
+	return (KvRecord){ slice_of(g_tree_node_key(place)),
+		           slice_of(g_tree_node_value(place)) };
+}
+
+static int
+fault_near(KvSnapshot *snapshot, KvSlice key, KvRecord *ret_before,
+           KvRecord *ret_after)
+{
+	FaultSnapshot *s = (FaultSnapshot *)snapshot;
+	g_autoptr(GBytes) k = g_bytes_new(key.data, key.size);
+	GTreeNode *place;
+
+	if (read_fails((KvFault *)snapshot->kv))
+		return -EIO;
+	place = g_tree_lower_bound(s->state, k);
+	*ret_after = record_at(place);
+	*ret_before = record_at(place != NULL ? g_tree_node_previous(place)
+	                                      : g_tree_node_last(s->state));
+	return 0;
+}
+
 static int
 fault_iter(KvSnapshot *snapshot, KvSlice from, KvIter **ret_iter)
 {
@@ -489,15 +515,25 @@ fault_close(Kv *kv)
 	g_free(kv);
 }
 
+/* It is a list in memory: nothing can be wrong with how it is built. */
+static int
+fault_verify(Kv *kv, KvFinding *finding, void *user_data, uint64_t *ret_count)
+{
+	*ret_count = 0;
+	return 0;
+}
+
 static const KvEngine fault_engine = {
 	.snapshot = fault_snapshot,
 	.snapshot_end = fault_snapshot_end,
 	.get = fault_get,
+	.near = fault_near,
 	.iter = fault_iter,
 	.iter_next = fault_iter_next,
 	.iter_end = fault_iter_end,
 	.commit = fault_commit,
 	.room = fault_room,
+	.verify = fault_verify,
 	.reopen = fault_reopen,
 	.close = fault_close,
 };
