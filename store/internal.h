@@ -275,6 +275,9 @@ int quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
 int quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
                     char text[2 * (RECORD_TEXT_MAX + 1)]);
 
+/** The first entry from @from on, damaged or not. Errors: -ENOENT. */
+int quarantine_next_id(Store *store, uint64_t from, uint64_t *ret_id);
+
 /* journal.c -----------------------------------------------------------------*/
 
 /** What an entry of the journal shall tell. */

@@ -81,12 +81,15 @@ load_since(Store *store)
 
 	r = txn_get(&store->plain, record_slice(&key), &value);
 	if (r == 0)
-		return journal_since_decode(value, since);
-	/* No journal was kept before. */
-	*since = (JournalSince){ 0, store_now_ns() };
-	if (r == -ENOENT && store->access == STORE_WRITE)
+		r = journal_since_decode(value, since);
+	if (r == 0)
+		return 0;
+	/* No journal was kept before; or nobody knows since when. */
+	*since = (JournalSince){ r == -ENOENT ? 0 : store->next_id - 1,
+		                 store_now_ns() };
+	if (store->access == STORE_WRITE)
 		put_plain(store, key, journal_since_encode(since));
-	return r == -ENOENT ? 0 : r;
+	return 0;
 }
 
 int64_t
@@ -123,27 +126,82 @@ load_served(Store *store)
 	store->journal.opened_us = g_get_monotonic_time();
 }
 
-static int
-count_entries(Store *store)
+/* What is counted of the heads, and which of them are damaged. */
+typedef struct Heads {
+	Store *store;
+	GArray *damaged;  /* uint64_t; owned */
+	int64_t known_ns; /* when the first sound one behind them ended; 0 */
+} Heads;
+
+static void
+count_head(Heads *heads, uint64_t id)
 {
-	RecordKey prefix = journal_key_part(JOURNAL_HEAD);
+	Journal *journal = &heads->store->journal;
 	char text[JOURNAL_TEXT_MAX];
 	StoreJournalEntry entry;
+
+	if (journal_get(heads->store, id, &entry, text) < 0) {
+		g_array_append_val(heads->damaged, id);
+		heads->known_ns = 0;
+		return;
+	}
+	journal->bytes += entry.bytes;
+	journal->lines += entry.files + 1;
+	journal->served_ns = MAX(journal->served_ns, entry.served_ns);
+	if (heads->known_ns == 0)
+		heads->known_ns = entry.ended_ns;
+}
+
+static int
+count_heads(Heads *heads)
+{
+	RecordKey prefix = journal_key_part(JOURNAL_HEAD);
+	JournalPart part;
 	TxnIter iter;
+	KvSlice key;
+	KvSlice value;
+	uint64_t id;
 	int r;
 
-	r = txn_iter_begin(&store->plain, &prefix, &prefix, &iter);
+	r = txn_iter_begin(&heads->store->plain, &prefix, &prefix, &iter);
+	iter.is_of_keys = true;
 	while (r == 0) {
-		r = journal_head_next(&iter, &entry, text);
-		if (r < 0)
-			break;
-		store->journal.bytes += entry.bytes;
-		store->journal.lines += entry.files + 1;
-		store->journal.served_ns =
-			MAX(store->journal.served_ns, entry.served_ns);
+		r = txn_iter_next(&iter, &key, &value);
+		if (r == 0 && journal_key_read(key, &part, &id) &&
+		    part == JOURNAL_HEAD)
+			count_head(heads, id);
 	}
 	txn_iter_end(&iter);
 	return r == -ENOENT ? 0 : r;
+}
+
+static int erase_entry(Store *store, uint64_t id);
+
+/* An entry whose head is damaged is given up with all that it has, for mail is
+ * whole without it; what was before it is not known any more. */
+static int
+count_entries(Store *store)
+{
+	g_autoptr(GArray) damaged = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	JournalSince *since = &store->journal.since;
+	Heads heads = { store, damaged, 0 };
+	int r = count_heads(&heads);
+	guint i;
+
+	for (i = 0; r == 0 && i < damaged->len; i++) {
+		uint64_t id = g_array_index(damaged, uint64_t, i);
+
+		g_warning("database: journal %" G_GUINT64_FORMAT
+		          " is damaged, and given up",
+		          id);
+		*since = (JournalSince){ MAX(since->id, id),
+			                 heads.known_ns != 0 ? heads.known_ns
+			                                     : store_now_ns() };
+		put_plain(store, journal_key_since(),
+		          journal_since_encode(since));
+		r = erase_entry(store, id);
+	}
+	return r;
 }
 
 int
@@ -322,6 +380,29 @@ erase_part(Store *store, JournalPart part, size_t *budget)
 		last = id;
 	}
 	return *budget > 0;
+}
+
+/* Erases all that entry @id has, and the entry. */
+static int
+erase_entry(Store *store, uint64_t id)
+{
+	static const JournalPart parts[] = { JOURNAL_FILE, JOURNAL_PAST,
+		                             JOURNAL_HEAD };
+	guint i;
+	guint j;
+
+	for (i = 0; i < G_N_ELEMENTS(parts); i++) {
+		RecordKey prefix = journal_key(parts[i], id);
+		g_autoptr(GPtrArray) keys = NULL;
+		int r = txn_keys(&store->plain, &prefix, &prefix, G_MAXSIZE,
+		                 &keys);
+
+		if (r < 0)
+			return r;
+		for (j = 0; j < keys->len; j++)
+			erase_record(store, parts[i], txn_key_at(keys, j));
+	}
+	return 0;
 }
 
 bool

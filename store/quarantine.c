@@ -105,19 +105,21 @@ int
 quarantine_load(Store *store)
 {
 	char text[2 * (RECORD_TEXT_MAX + 1)];
-	RecordHead head = { .undone = { .id = 0 } };
+	RecordHead head;
+	uint64_t id = 0;
 	int r;
 
-	for (;;) {
-		r = quarantine_next(store, head.undone.id + 1, &head, text);
-		if (r < 0)
-			return r == -ENOENT ? 0 : r;
+	while ((r = quarantine_next_id(store, id + 1, &id)) == 0) {
+		/* One that is damaged is not known, and in nobody's way. */
+		if (quarantine_next(store, id, &head, text) < 0)
+			continue;
 		if (head.is_draft) {
 			head.is_draft = false;
 			put_head(store, &head);
 		}
 		note_entry(store, &head.undone, false);
 	}
+	return r == -ENOENT ? 0 : r;
 }
 
 /* ---- discarding ----------------------------------------------------------*/

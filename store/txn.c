@@ -54,7 +54,8 @@ unseal(KvSlice key, KvSlice *value)
 	return r;
 }
 
-/* Whether it would be taken for a file's content that @key is not there. */
+/* Whether it would be taken for what a client has written that @key is not
+ * there. */
 static bool
 is_content(KvSlice key)
 {
@@ -243,7 +244,7 @@ step_base(TxnIter *iter)
 	if (r == 0 && has_prefix(iter->base_key, &iter->prefix))
 		return 0;
 	value = iter->base_value;
-	if (r == 0)
+	if (r == 0 && is_content(record_slice(&iter->prefix)))
 		r = unseal(iter->base_key, &value);
 	g_clear_pointer(&iter->base, kv_iter_end);
 	return r == -ENOENT ? 0 : r;
@@ -254,8 +255,8 @@ txn_iter_begin(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
                TxnIter *ret_iter)
 {
 	ChangeLayer *layers[TXN_LAYERS];
+	int r = -ENOENT;
 	int i;
-	int r;
 
 	*ret_iter = (TxnIter){ .txn = txn, .prefix = *prefix };
 	layers_of(txn, layers);
@@ -266,7 +267,8 @@ txn_iter_begin(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
 
 	if (txn->store->base == NULL)
 		return -EIO;
-	r = absence_prove(txn->store->base, record_slice(from));
+	if (is_content(record_slice(prefix)))
+		r = absence_prove(txn->store->base, record_slice(from));
 	if (r == -ENOENT)
 		r = kv_iter(txn->store->base, record_slice(from),
 		            &ret_iter->base);

@@ -42,13 +42,11 @@ quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
 }
 
 int
-quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
-                char text[2 * (RECORD_TEXT_MAX + 1)])
+quarantine_next_id(Store *store, uint64_t from, uint64_t *ret_id)
 {
 	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
 	RecordKey first = record_key_undone(from);
 	g_autoptr(GPtrArray) keys = NULL;
-	uint64_t id;
 	int r;
 
 	r = txn_keys(&store->plain, &prefix, &first, 1, &keys);
@@ -56,8 +54,19 @@ quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
 		return r;
 	if (keys->len == 0)
 		return -ENOENT;
-	if (!record_key_id(txn_key_at(keys, 0), &id))
-		return -EIO;
+	return record_key_id(txn_key_at(keys, 0), ret_id) ? 0 : -EIO;
+}
+
+int
+quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
+                char text[2 * (RECORD_TEXT_MAX + 1)])
+{
+	uint64_t id;
+	int r;
+
+	r = quarantine_next_id(store, from, &id);
+	if (r < 0)
+		return r;
 	r = get_head(store, id, ret_head, text);
 	return r == -ENOENT ? -EIO : r;
 }

@@ -130,6 +130,55 @@ a_part_of_a_damaged_chunk_cannot_be_replaced(void **state)
 	test_write_bytes(b->plain, file, 'b', 9000);
 }
 
+static void
+put_raw(TestTxn *b, KvSlice key, KvSlice value)
+{
+	KvChange change = { key, value };
+	KvBatch batch = { .changes = &change, .count = 1 };
+	KvResult result = KV_UNKNOWN;
+
+	test_txn_reopen(b);
+	kv_commit(b->store->kv, &batch, test_keep_result, &result);
+	assert_int_equal(result, KV_COMMITTED);
+	test_txn_reopen(b);
+}
+
+/* A head of the quarantine is in the way of nothing else there, and of no
+ * mail. */
+static void
+a_damaged_entry_of_the_quarantine_is_left_alone(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 100);
+	g_autofree uint8_t *kept = NULL;
+	StoreTxn *txn = test_begin(b);
+	StoreCause cause = { .reason = "test" };
+	uint8_t bad[20] = { 1 };
+	StoreVitals vitals;
+	RecordKey key;
+	KvSlice value;
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	test_write_bytes(txn, file, 'b', 100);
+	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
+	test_txn_reopen(b);
+	key = record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
+	assert_int_equal(kv_get(b->store->base, record_slice(&key), &value), 0);
+	kept = g_memdup2(value.data, value.size);
+	value.data = kept;
+
+	put_raw(b, record_slice(&key), (KvSlice){ bad, sizeof(bad) });
+	test_assert_bytes(b->plain, file, 'a', 100);
+	test_write_bytes(b->plain, file, 'c', 100);
+	assert_int_equal(store_vitals(b->store, &vitals), 0);
+	assert_int_equal(vitals.undone, 0);
+	put_raw(b, record_slice(&key), value);
+	assert_int_equal(store_vitals(b->store, &vitals), 0);
+	assert_int_equal(vitals.undone, 1);
+	test_assert_bytes(b->plain, file, 'c', 100);
+}
+
 /* ---- an engine that fails ------------------------------------------------*/
 
 /* What is there: 'a' before the entry that is undone, 'b' after it. */
@@ -236,6 +285,7 @@ main(void)
 		TXN_TEST(a_damaged_chunk_can_be_cut_off),
 		TXN_TEST(what_was_there_before_the_damage_is_known),
 		TXN_TEST(a_part_of_a_damaged_chunk_cannot_be_replaced),
+		TXN_TEST(a_damaged_entry_of_the_quarantine_is_left_alone),
 		cmocka_unit_test(an_undoing_is_all_or_nothing_whatever_fails),
 	};
 

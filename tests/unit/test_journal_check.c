@@ -218,12 +218,101 @@ whatever_is_damaged_is_named(void **state)
 	}
 }
 
+/* Opens the store to write, and looks for what the mail programs need. */
+static void
+assert_serves(const char *dir)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) store = NULL;
+	StoreEntry entry;
+
+	assert_int_equal(store_open(dir, STORE_WRITE, NULL, &store, &reason),
+	                 0);
+	assert_int_equal(
+		store_name_find(store_plain(store), STORE_ROOT, "cut", &entry),
+		0);
+	test_write(store_plain(store), entry.node, "goes on");
+	test_assert_text(store_plain(store), entry.node, "goes on");
+	assert_int_equal(store_sync_wait(store), 0);
+}
+
+/* The numbers of all entries, added up. */
+static bool
+add_id(void *user_data, const StoreJournalEntry *entry)
+{
+	*(uint64_t *)user_data += entry->id;
+	return true;
+}
+
+static uint64_t
+sum_of_entries(const char *dir)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Store) reader = NULL;
+	uint64_t sum = 0;
+
+	assert_int_equal(store_open(dir, STORE_READ, NULL, &reader, &reason),
+	                 0);
+	assert_int_equal(store_journal_list(reader, 0, add_id, &sum), 0);
+	return sum;
+}
+
+/* It is given up with all that it has, and nothing else is: mail is served. */
+static void
+an_entry_whose_head_is_damaged_is_given_up(void **state)
+{
+	TestStore *test = *state;
+	g_autoptr(GPtrArray) records = NULL;
+	g_autoptr(GBytes) bad = NULL;
+	g_autofree char *reason = NULL;
+	uint64_t id = cut_and_remove(test->store);
+	uint64_t sum;
+
+	assert_int_equal(store_close(g_steal_pointer(&test->store)), 0);
+	sum = sum_of_entries(test->dir);
+	records = records_of(test->dir, id);
+	bad = flip(records->pdata[1]);
+	put_raw(test->dir, records->pdata[0], bad);
+	assert_true(count_findings(test->dir) > 0);
+
+	assert_serves(test->dir);
+	assert_int_equal(count_findings(test->dir), 0);
+	assert_int_equal(sum_of_entries(test->dir), sum - id);
+	assert_int_equal(
+		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
+		0);
+	assert_true(test->store->journal.since.id >= id);
+}
+
+/* Nothing of the past is known then. */
+static void
+a_beginning_that_is_damaged_is_now(void **state)
+{
+	TestStore *test = *state;
+	RecordKey since = journal_key_since();
+	g_autoptr(GBytes) key = g_bytes_new(since.bytes, since.size);
+	g_autoptr(GBytes) bad = g_bytes_new("damaged", 7);
+	g_autofree char *reason = NULL;
+	uint64_t id = cut_and_remove(test->store);
+
+	assert_int_equal(store_close(g_steal_pointer(&test->store)), 0);
+	put_raw(test->dir, key, bad);
+	assert_serves(test->dir);
+	assert_int_equal(count_findings(test->dir), 0);
+	assert_int_equal(
+		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
+		0);
+	assert_true(test->store->journal.since.id >= id);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(whatever_is_missing_is_found),
 		STORE_TEST(whatever_is_damaged_is_named),
+		STORE_TEST(an_entry_whose_head_is_damaged_is_given_up),
+		STORE_TEST(a_beginning_that_is_damaged_is_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
