@@ -45,7 +45,9 @@ fail(Writer *writer, int r, const char *sentence)
 static int
 fail_read(Writer *writer, int r)
 {
-	return fail(writer, r, "the store cannot be read");
+	return fail(writer, r,
+	            r == -EUCLEAN ? "the database is damaged"
+	                          : "the store cannot be read");
 }
 
 /* ---- bytes ---------------------------------------------------------------*/
@@ -199,7 +201,9 @@ write_all(Writer *writer, Store *store)
 	g_autoptr(KvSnapshot) snapshot = NULL;
 	int r;
 
-	r = kv_snapshot(store->kv, &snapshot);
+	r = store_verify(store);
+	if (r == 0)
+		r = kv_snapshot(store->kv, &snapshot);
 	if (r < 0)
 		return fail_read(writer, r);
 	r = describe(writer, store, snapshot);

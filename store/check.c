@@ -18,7 +18,6 @@
 
 #include "store/internal.h"
 #include "store/name.h"
-#include "store/record_text.h"
 
 static void
 check_node_free(void *data)
@@ -129,10 +128,13 @@ check_name(Check *check, KvSlice key, KvSlice value)
 		check_found(check,
 		            "directory " ID ": an entry is filed wrongly", dir);
 	if (node == NULL) {
+		g_autofree char *path = check_path(check, dir, name.name);
+
 		check_found(check,
 		            "directory " ID
-		            ": an entry names the missing node " ID,
-		            dir, name.node);
+		            ": an entry names the missing node " ID ": %s is "
+		            "lost",
+		            dir, name.node, path);
 		return;
 	}
 	if (node->parent != dir || strcmp(node->name, name.name) != 0)
@@ -364,7 +366,7 @@ walk(Check *check, RecordTable table)
 			break;
 		step(check);
 		if (record_unseal(key, &value) < 0) {
-			g_autofree char *what = record_text(key);
+			g_autofree char *what = check_text(check, key);
 
 			check_found(check, "%s is damaged (checksum)", what);
 		} else if (table != RECORD_NODE)
@@ -449,6 +451,15 @@ is_connected(Check *check, StoreNode id)
 }
 
 static void
+check_nameless(Check *check, StoreNode id, const CheckNode *node)
+{
+	g_autofree char *path = check_path(check, node->parent, node->name);
+
+	check_found(check, "node " ID ": no directory names it; it was %s", id,
+	            path);
+}
+
+static void
 check_leftovers(Check *check)
 {
 	GHashTableIter iter;
@@ -464,8 +475,7 @@ check_leftovers(Check *check)
 		if (id == STORE_ROOT)
 			continue;
 		if (!node->has_name && !node->is_orphan && !node->is_kept)
-			check_found(check, "node " ID ": no directory names it",
-			            id);
+			check_nameless(check, id, node);
 		if (node->has_name && node->is_orphan)
 			check_found(check,
 			            "node " ID ": is an orphan and has a name",
@@ -507,31 +517,6 @@ walk_all(Check *check)
 		check_leftovers(check);
 	}
 	return r;
-}
-
-static void
-tell_page(void *user_data, const char *sentence)
-{
-	check_found(user_data, "%s", sentence);
-}
-
-static void
-tell_nothing(void *user_data, const char *sentence)
-{
-	(void)user_data;
-	(void)sentence;
-}
-
-/* Looks at the pages before any of them is read otherwise. */
-static int
-check_pages(Check *check, Store *store)
-{
-	bool is_safe = store->access == STORE_SALVAGE;
-	uint64_t count = 0;
-	int r = kv_verify(store->kv, is_safe ? tell_page : tell_nothing, check,
-	                  &count);
-
-	return r == 0 && count > 0 && !is_safe ? -EUCLEAN : r;
 }
 
 /* Ids given out but not yet committed do not count: all is of one snapshot. */
@@ -579,7 +564,7 @@ store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
 	KvRoom room;
 	int r;
 
-	r = check_pages(&check, store);
+	r = check_pages(&check, store->kv, store->access == STORE_SALVAGE);
 	if (r == 0)
 		r = kv_snapshot(store->kv, &snapshot);
 	if (r < 0)
@@ -591,6 +576,14 @@ store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
 	r = walk_all(&check);
 	if (r < 0)
 		return r;
+	if (store->access == STORE_SALVAGE)
+		check_lost(&check);
 	*ret_count = check.count;
 	return 0;
+}
+
+int
+store_verify(Store *store)
+{
+	return check_pages(NULL, store->kv, false);
 }

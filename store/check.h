@@ -71,6 +71,26 @@ void check_keep_data(Check *check, const char *what, uint64_t data);
 /** Whether @value can be that of @key, of the tables that a client changes. */
 bool check_is_sane(KvSlice key, KvSlice value);
 
+/* check_pages.c -------------------------------------------------------------*/
+
+/**
+ * Looks at the pages of the database before any is read otherwise. Where
+ * @is_safe they may be read all the same, and what is found is reported.
+ * Errors: -EUCLEAN they may not.
+ */
+int check_pages(Check *check, Kv *kv, bool is_safe);
+
+/** Reports whose content may be among what damaged pages have lost. */
+void check_lost(Check *check);
+
+/* check_path.c --------------------------------------------------------------*/
+
+/** The path of @name in directory @dir, as far as it is known. */
+char *check_path(Check *check, StoreNode dir, const char *name);
+
+/** The record of @key in words, with the path of the file that it is of. */
+char *check_text(Check *check, KvSlice key);
+
 /* check_journal.c -----------------------------------------------------------*/
 
 /** Checks one record of the journal; and what they come to. */

@@ -168,6 +168,20 @@ write_chunks(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	return r;
 }
 
+/* Whether chunk @number can be read, or certainly is a hole. */
+static int
+check_chunk(StoreTxn *txn, const RecordNode *file, uint64_t number)
+{
+	RecordKey key = record_key_chunk(file->data, number);
+	KvSlice value;
+	int r;
+
+	if (number * file->chunk >= file->attr.size)
+		return 0;
+	r = txn_get(txn, record_slice(&key), &value);
+	return r == -ENOENT ? 0 : r;
+}
+
 /* Whether the chunk at @at, of a write of @size bytes at @offset, can be read if
  * it has to be. */
 static int
@@ -177,14 +191,11 @@ check_end(StoreTxn *txn, const RecordNode *file, uint64_t at, uint64_t offset,
 	uint64_t number = at / file->chunk;
 	uint64_t first = MAX(offset, number * file->chunk);
 	uint64_t end = MIN(offset + size, (number + 1) * file->chunk);
-	RecordKey key = record_key_chunk(file->data, number);
-	KvSlice value;
-	int r;
 
-	if (is_whole(file, number, first % file->chunk, (size_t)(end - first)))
-		return 0;
-	r = txn_get(txn, record_slice(&key), &value);
-	return r == -ENOENT ? 0 : r;
+	return is_whole(file, number, first % file->chunk,
+	                (size_t)(end - first))
+	               ? 0
+	               : check_chunk(txn, file, number);
 }
 
 /* Only the first and the last chunk of a write are read before they change;
@@ -494,17 +505,6 @@ next_chunk(StoreTxn *txn, const RecordNode *file, uint64_t number,
 	                                                                : -EIO;
 }
 
-/* Chunk @number was not met in a scan of keys: whether it really is a hole. */
-static int
-check_hole(StoreTxn *txn, const RecordNode *file, uint64_t number)
-{
-	RecordKey key = record_key_chunk(file->data, number);
-	KvSlice value;
-	int r = txn_get(txn, record_slice(&key), &value);
-
-	return r == -ENOENT ? 0 : r;
-}
-
 static int
 seek_data(StoreTxn *txn, const RecordNode *file, uint64_t offset,
           uint64_t *ret_offset)
@@ -516,7 +516,7 @@ seek_data(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	if (r < 0)
 		return r;
 	if (number > offset / file->chunk)
-		r = check_hole(txn, file, offset / file->chunk);
+		r = check_chunk(txn, file, offset / file->chunk);
 	if (r < 0)
 		return r;
 	*ret_offset = MAX(offset, number * file->chunk);
@@ -548,7 +548,7 @@ seek_hole(StoreTxn *txn, const RecordNode *file, uint64_t offset,
 	}
 	txn_iter_end(&iter);
 	if (r == 0 || r == -ENOENT)
-		r = check_hole(txn, file, number);
+		r = check_chunk(txn, file, number);
 	if (r < 0)
 		return r;
 	*ret_offset = MIN(MAX(offset, number * file->chunk), file->attr.size);

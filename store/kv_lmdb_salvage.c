@@ -149,8 +149,9 @@ state_choose(int fd, const LmdbMeta metas[2], unsigned sound)
 	older = state_read(fd, metas[1 - last].txn);
 	if (older->findings->len > 0)
 		return g_steal_pointer(&newer);
-	add_finding(older, "the newest state is damaged; this is the one "
-	                   "before");
+	for (guint i = 0; i < newer->findings->len; i++)
+		add_finding(older, newer->findings->pdata[i]);
+	add_finding(older, "what is left is the state one commit before");
 	return g_steal_pointer(&older);
 }
 

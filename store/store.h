@@ -89,8 +89,9 @@ typedef struct StoreTxn StoreTxn;
 typedef enum StoreAccess {
 	STORE_READ, /* beside any number of others; sees the state at opening */
 	STORE_WRITE,   /* one process at a time */
-	STORE_SALVAGE, /* to read what is left of a damaged one, of which some
-	                * may be missing; while nobody writes to it */
+	STORE_SALVAGE, /* to read what is left of a damaged one: a directory
+	                * lists what is known to be there; while nobody writes
+	                * to it */
 } StoreAccess;
 
 /** Told that commits begin to fail; store_vitals() says why, and when they no
@@ -563,6 +564,12 @@ typedef struct StoreVitals {
 
 /** As store_stat(), as far as that is cheap. */
 int store_vitals(Store *store, StoreVitals *ret_vitals);
+
+/**
+ * Looks at the pages of the database, of which a damaged one may hide records
+ * from who reads them. Errors: -EUCLEAN.
+ */
+int store_verify(Store *store);
 
 /** Told of one broken invariant in one sentence. */
 typedef void StoreFinding(void *user_data, const char *sentence);

@@ -222,6 +222,20 @@ txn_edit(StoreTxn *txn, KvSlice key, size_t size, uint8_t **ret_bytes)
 
 /* ---- scanning ------------------------------------------------------------*/
 
+/* Who reads what is left goes on behind what is damaged. */
+static bool
+is_salvage(const StoreTxn *txn)
+{
+	return txn->store->access == STORE_SALVAGE;
+}
+
+/* Whether nothing may be missing from a scan of @prefix. */
+static bool
+is_proven(const StoreTxn *txn, const RecordKey *prefix)
+{
+	return is_content(record_slice(prefix)) && !is_salvage(txn);
+}
+
 static bool
 has_prefix(KvSlice key, const RecordKey *prefix)
 {
@@ -244,7 +258,7 @@ step_base(TxnIter *iter)
 	if (r == 0 && has_prefix(iter->base_key, &iter->prefix))
 		return 0;
 	value = iter->base_value;
-	if (r == 0 && is_content(record_slice(&iter->prefix)))
+	if (r == 0 && is_proven(iter->txn, &iter->prefix))
 		r = unseal(iter->base_key, &value);
 	g_clear_pointer(&iter->base, kv_iter_end);
 	return r == -ENOENT ? 0 : r;
@@ -267,7 +281,7 @@ txn_iter_begin(StoreTxn *txn, const RecordKey *prefix, const RecordKey *from,
 
 	if (txn->store->base == NULL)
 		return -EIO;
-	if (is_content(record_slice(prefix)))
+	if (is_proven(txn, prefix))
 		r = absence_prove(txn->store->base, record_slice(from));
 	if (r == -ENOENT)
 		r = kv_iter(txn->store->base, record_slice(from),
@@ -347,6 +361,8 @@ txn_iter_next(TxnIter *iter, KvSlice *ret_key, KvSlice *ret_value)
 		}
 		if (r == 0 && change == NULL && !iter->is_of_keys)
 			r = unseal(key, &value);
+		if (r < 0 && is_salvage(iter->txn))
+			continue;
 		if (r < 0)
 			return r;
 		if (change != NULL && change->value == NULL)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -39,6 +40,7 @@ typedef struct Check {
 	ToolJson *json;         /* owned; NULL for text */
 	ToolProgress *progress; /* owned */
 	guint64 findings;
+	bool is_damaged; /* the database: what is left of it is checked */
 } Check;
 
 static void
@@ -78,6 +80,8 @@ run_check(Check *check, Store *store, GError **error)
 	int r;
 
 	r = store_check(store, report, show, check, &count);
+	if (r == -EUCLEAN)
+		return tool_fail(error, r, "the database is damaged");
 	if (r == 0 && tool_staging_is_left(store))
 		report(check,
 		       "an import did not finish: what it brought is in " TOOL_STAGING_NAME
@@ -162,34 +166,69 @@ open_store(Check *check, const Request *request, GError **error)
 {
 	const char *dir = request->options.arguments[0];
 
+	if (check->is_damaged)
+		return tool_access_open(dir, STORE_SALVAGE,
+		                        &check->offices.store, error);
 	if (request->mail)
 		return tool_offices_open(dir, &request->choice, &check->offices,
 		                         error);
 	return tool_access_open(dir, STORE_READ, &check->offices.store, error);
 }
 
+static int
+check_all(Check *check, const Request *request, GError **error)
+{
+	const ToolOptions *options = &request->options;
+	int r;
+
+	r = open_store(check, request, error);
+	if (r < 0)
+		return r;
+	check->progress = tool_progress_new("checking", options->quiet);
+	if (options->json) {
+		check->json = tool_json_new();
+		tool_json_list_begin(check->json, "findings");
+	}
+	r = run_check(check, check->offices.store, error);
+	g_clear_pointer(&check->progress, tool_progress_free);
+	if (r < 0)
+		return r;
+	if (check->json != NULL)
+		tool_json_list_end(check->json);
+	return request->mail && !check->is_damaged
+	               ? run_mail(check, request, error)
+	               : 0;
+}
+
+static void
+print_salvage(const Request *request)
+{
+	tool_warn("%s: the database itself is damaged: it is not served; "
+	          "restore a backup, or save what is left with "
+	          "poctl export --salvage%s",
+	          request->options.arguments[0],
+	          request->mail ? "; the mail was not checked" : "");
+}
+
 static ToolExit
 check_store(const Request *request, GError **error)
 {
-	const ToolOptions *options = &request->options;
 	g_auto(Check) check = { 0 };
+	int r;
 
-	if (open_store(&check, request, error) < 0)
-		return TOOL_FAILED;
-	check.progress = tool_progress_new("checking", options->quiet);
-	if (options->json) {
-		check.json = tool_json_new();
-		tool_json_list_begin(check.json, "findings");
+	r = check_all(&check, request, error);
+	if (r == -EUCLEAN) {
+		check_clear(&check);
+		check = (Check){ .is_damaged = true };
+		g_clear_error(error);
+		r = check_all(&check, request, error);
 	}
-	if (run_check(&check, check.offices.store, error) < 0)
+	if (r < 0)
 		return TOOL_FAILED;
-	g_clear_pointer(&check.progress, tool_progress_free);
-	if (check.json != NULL)
-		tool_json_list_end(check.json);
-	if (request->mail && run_mail(&check, request, error) < 0)
-		return TOOL_FAILED;
-	print_result(&check, options);
-	return check.findings > 0 ? TOOL_FAILED : TOOL_OK;
+	if (check.is_damaged)
+		print_salvage(request);
+	print_result(&check, &request->options);
+	return check.findings > 0 || check.is_damaged ? TOOL_FAILED : TOOL_OK;
 }
 
 /* Waits for the process that checks, and passes on how it ended. */
@@ -230,9 +269,15 @@ tool_check(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_USAGE;
 	if (request.options.done)
 		return TOOL_OK;
+	if (!request.mail &&
+	    (request.choice.config != NULL || request.choice.folder != NULL)) {
+		(void)tool_misuse(error, "--config and --postoffice are about "
+		                         "mail: say --mail, too");
+		return TOOL_USAGE;
+	}
 
-	/* A page that is damaged in the wrong place ends the process that
-	 * reads it, for LMDB asserts what it expects. */
+	/* A page of a disk that fails ends the process that reads it, for it is
+	 * mapped. */
 	child = fork();
 	return child > 0 ? wait_for_check(child, &request.options, error)
 	                 : check_store(&request, error);

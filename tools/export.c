@@ -36,6 +36,8 @@ typedef struct Export {
 	guint64 directories; /* below the top */
 	guint64 bytes;
 	guint64 work; /* in all; 0 if not known */
+	guint64 lost; /* files and directories that cannot be read */
+	gboolean is_salvage;
 	gint64 start_us;
 } Export;
 
@@ -194,6 +196,40 @@ count(Export *export, const StoreAttr *attr)
 			export->work);
 }
 
+/* Whether all that there is of a file can be read. */
+static bool
+is_readable(const Export *export, const StoreAttr *attr, const GArray *ranges)
+{
+	size_t size = 1;
+	uint64_t at;
+	guint i;
+
+	for (i = 0; i < ranges->len; i++) {
+		const ToolRange *range = &g_array_index(ranges, ToolRange, i);
+
+		for (at = range->from; at < range->to; at += size)
+			if (store_file_read(export->txn, attr->node, at,
+			                    export->buffer,
+			                    MIN(BUFFER_SIZE, range->to - at),
+			                    &size) < 0 ||
+			    size == 0)
+				return false;
+	}
+	return true;
+}
+
+/* What cannot be read is left out where as much as possible is wanted; else it
+ * is the end. */
+static int
+lose(Export *export, int r, GError **error)
+{
+	if (!export->is_salvage || r == -EINTR)
+		return fail_read(export, r, error);
+	export->lost++;
+	tool_warn("%s: cannot be read: %s", export->item->str, g_strerror(-r));
+	return 0;
+}
+
 /* Writes the node @attr, at which the walk is, but nothing below it. */
 static int
 copy_node(Export *export, const StoreAttr *attr, GError **error)
@@ -213,8 +249,10 @@ copy_node(Export *export, const StoreAttr *attr, GError **error)
 	r = read_xattrs(export, attr, xattrs);
 	if (r == 0 && S_ISREG(attr->mode))
 		r = read_ranges(export, attr, ranges);
+	if (r == 0 && export->is_salvage && !is_readable(export, attr, ranges))
+		r = -EIO;
 	if (r < 0)
-		return fail_read(export, r, error);
+		return lose(export, r, error);
 
 	r = tool_outlet_add(export->outlet, &item, error);
 	for (i = 0; r == 0 && i < ranges->len; i++)
@@ -239,7 +277,7 @@ copy_content(Export *export, StoreNode dir, GError **error)
 
 	r = tool_listing_read(export->txn, dir, &entries);
 	if (r < 0)
-		return fail_read(export, r, error);
+		return lose(export, r, error);
 
 	for (i = 0; i < entries->len && r == 0; i++) {
 		const StoreEntry *entry = entries->pdata[i];
@@ -266,7 +304,7 @@ copy_tree(Export *export, StoreNode node, GError **error)
 
 	r = store_attr_get(export->txn, node, &attr);
 	if (r < 0)
-		return fail_read(export, r, error);
+		return lose(export, r, error);
 
 	if (!is_top)
 		r = copy_node(export, &attr, error);
@@ -338,6 +376,33 @@ export_store(Export *export, Store *store, bool is_quiet, GError **error)
 }
 
 static void
+hear_nothing(void *user_data, const char *sentence)
+{
+	(void)user_data;
+	(void)sentence;
+}
+
+/* What has no name any more is in no directory: only a check finds it. */
+static int
+fail_if_lost(const Export *export, Store *store, GError **error)
+{
+	g_autofree char *lost = tool_count(export->lost, "file or directory",
+	                                   "files and directories");
+	uint64_t findings = 0;
+	int r = 0;
+
+	if (export->is_salvage)
+		r = store_check(store, hear_nothing, NULL, NULL, &findings);
+	if (r == 0 && export->lost == 0 && findings == 0)
+		return 0;
+	return tool_fail(error, -EUCLEAN,
+	                 "%s is what is left of a damaged store: %s could not "
+	                 "be read; \"poctl check %s\" says what is lost",
+	                 is_tar(export) ? "the tar stream" : export->target,
+	                 lost, export->path);
+}
+
+static void
 print_summary(const Export *export, const ToolOptions *options)
 {
 	double seconds = (double)(g_get_monotonic_time() - export->start_us) /
@@ -363,6 +428,28 @@ print_summary(const Export *export, const ToolOptions *options)
 	tool_json_print(&json);
 }
 
+/* A damaged page could hide a directory, and nobody would know. */
+static int
+open_source(const Export *export, Store **ret_store, GError **error)
+{
+	g_autoptr(Store) store = NULL;
+	int r;
+
+	r = tool_access_open(export->path,
+	                     export->is_salvage ? STORE_SALVAGE : STORE_READ,
+	                     &store, error);
+	if (r < 0)
+		return r;
+	r = export->is_salvage ? 0 : store_verify(store);
+	if (r < 0)
+		return tool_fail(error, r,
+		                 "%s: the database is damaged: see poctl "
+		                 "check, and export --salvage",
+		                 export->path);
+	*ret_store = g_steal_pointer(&store);
+	return 0;
+}
+
 static ToolExit
 run(Export *export, const ToolOptions *options, GError **error)
 {
@@ -377,12 +464,12 @@ run(Export *export, const ToolOptions *options, GError **error)
 		return TOOL_USAGE;
 	}
 	tool_interrupt_begin();
-	if (tool_access_open(export->path, STORE_READ, &store, error) < 0 ||
+	if (open_source(export, &store, error) < 0 ||
 	    export_store(export, store, options->quiet, error) < 0)
 		return TOOL_FAILED;
 	if (options->json || !options->quiet)
 		print_summary(export, options);
-	return TOOL_OK;
+	return fail_if_lost(export, store, error) < 0 ? TOOL_FAILED : TOOL_OK;
 }
 
 ToolExit
@@ -394,6 +481,8 @@ tool_export(const ToolCommand *self, char **argv, GError **error)
 	const GOptionEntry entries[] = {
 		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME, &export.folder,
 		  "Export what is in folder NAME only", "NAME" },
+		{ "salvage", 0, 0, G_OPTION_ARG_NONE, &export.is_salvage,
+		  "Export what can be read of a damaged store", NULL },
 		{ NULL },
 	};
 

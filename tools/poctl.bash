@@ -15,7 +15,8 @@ _poctl_options()
 	learn) echo "--after --before --config --dry-run --mailbag
 		--postoffice $common" ;;
 	explain) echo "--iso --since --window $common" ;;
-	export | diff) echo "--postoffice $common" ;;
+	export) echo "--postoffice --salvage $common" ;;
+	diff) echo "--postoffice $common" ;;
 	repair) echo "--assumed --config --dry-run --postoffice $common" ;;
 	reset) echo "--config --dry-run --force --snapshot $common" ;;
 	rebuild) echo "--config --dry-run --keep --snapshot --stub-missing
