@@ -35,6 +35,10 @@ SUBJECT = "HELLO"
 DEATHS = ("link", "smbd", "daemon")
 """What Crew.kill() can kill."""
 
+ENDS = ("daemon", "stop", "server")
+"""What it can kill with all programs; "stop" is pofs, which is asked to end,
+and "server" the smbd that all others come from."""
+
 
 class Hub:
     """A postoffice with users, inqueues and a gateway's mailbag."""
@@ -130,12 +134,16 @@ class Crew:
     def join(self, kind, name, work):
         """Starts a program of a kind that does `work(program)`."""
         def run(player):
-            client = PlayersClient(player, self.server.port, SHARE,
-                                   source=next(self._addresses), timeout=120)
+            client = self.connect(player)
             self._clients.append(client)
             work(kind(client, player, self.hub.history, self.hub.office.name))
             client.disconnect()
         return self.turns.start(name, run)
+
+    def connect(self, player):
+        """A program's machine, connected."""
+        return PlayersClient(player, self.server.port, SHARE,
+                             source=next(self._addresses), timeout=120)
 
     def submit(self, kind, *recipients):
         """One message from a program of a kind, all the way."""
@@ -153,20 +161,25 @@ class Crew:
 
     def kill(self, player, how):
         """Kills a program by cutting its link, by killing the smbd that serves
-        it, or with all others by killing the daemon."""
-        if how == "daemon":
-            self._kill_daemon()
+        it, or with all others by ending what serves them."""
+        if how in ENDS:
+            self._end(how)
             return
         self._leave([player])
         if how == "smbd":
             os.kill(self.server.process_of(player.client), signal.SIGKILL)
         player.client.reset()
 
-    def _kill_daemon(self):
+    def _end(self, how):
         players = [p for p in self.turns.players if not p.is_ended]
         self._leave(players)
         with self.hub.history.operation("pofs", "crash"):
-            self.hub.place.crash()
+            if how == "daemon":
+                self.hub.place.crash()
+            elif how == "stop":
+                self.hub.place.restart()
+            else:
+                self.server.kill()
         for player in players:
             player.client.reset()
         self.server.restart()

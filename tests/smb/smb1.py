@@ -192,14 +192,15 @@ class Client:
     """One client machine, connected to one share."""
 
     def __init__(self, port, share, *, dialect="NT LM 0.12", source=None,
-                 nt_status=False, timeout=30, server="SERVER"):
+                 nt_status=False, timeout=30, server="SERVER",
+                 host="127.0.0.1"):
         self.dialect = dialect
         self.server = server
         self.chunk = 16000 if dialect == "NT LM 0.12" else 4000
         self._nt_status = nt_status
         self._tree = self._user = self._last_id = 0
         self._socket = socket.create_connection(
-            ("127.0.0.1", port), timeout=timeout,
+            (host, port), timeout=timeout,
             source_address=(source, 0) if source else None)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

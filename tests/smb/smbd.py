@@ -202,6 +202,11 @@ class Smbd:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
 
+    def kill(self):
+        """Kills the process that all others come from; they see that."""
+        self._process.kill()
+        self._process.wait()
+
     def restart(self):
         self.stop()
         self.start()

@@ -19,21 +19,13 @@ import shutil
 import struct
 import tempfile
 
-from harness import end_with_parent, program, run
+from harness import end_with_parent, program, run, tally
 
 MEMORY = "/dev/shm"
 _RECORD = struct.Struct("<IIQQQQ")
 _BEGIN, _ACK = 10, 11
 _CONTROLS = ("calls", "is_wide", "kill_at", "syncs", "fail_at", "is_sticky",
              "writes", "short_every", "is_lying")
-
-
-def tally(what, count=1):
-    """Counts what a run has done, for run.py to tell."""
-    path = os.environ.get("POFS_TALLY")
-    if path:
-        with open(path, "a", encoding="utf-8") as file:
-            print(what, count, file=file)
 
 
 class Log:

@@ -24,8 +24,9 @@ TESTS = HERE.parent
 RESULTS = HERE / "RESULTS.md"
 FOUND = "## What was found, and how it was mended"
 SEEDS = (1, 2, 3)
-HOW_OFTEN = {"POFS_CUTS", "POFS_CRASH_CYCLES", "POFS_EXAMPLES",
-             "POFS_MESSAGES", "POFS_MUTANTS", "POFS_SEEDS"}
+HOW_OFTEN = {"POFS_CHILD_KILLS", "POFS_CRASH_CYCLES", "POFS_CUTS",
+             "POFS_EXAMPLES", "POFS_LINK_CUTS", "POFS_MESSAGES",
+             "POFS_MUTANTS", "POFS_PARENT_KILLS", "POFS_SEEDS", "POFS_STOPS"}
 
 
 @dataclasses.dataclass
@@ -86,7 +87,14 @@ def stages():
                 {"POFS_EXAMPLES": 5000})
     yield Stage("killed smbd, server and client",
                 [TESTS / "smb" / "test_proof_killed.py"],
-                {"POFS_MESSAGES": 1000, "POFS_SEEDS": 20})
+                {"POFS_MESSAGES": 1000, "POFS_SEEDS": 20,
+                 "POFS_CHILD_KILLS": 1000, "POFS_PARENT_KILLS": 200,
+                 "POFS_STOPS": 1000})
+    yield Stage("cut links", [TESTS / "smb" / "test_proof_links.py"],
+                {"POFS_LINK_CUTS": 480})
+    yield Stage("cut links, noticed as at a site",
+                [TESTS / "smb" / "test_proof_links.py"],
+                {"POFS_LINK_CUTS": 20, "POFS_HASTE": 1, "POFS_SEED": 2})
 
 
 def run_stage(stage, share):
