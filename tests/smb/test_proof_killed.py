@@ -16,9 +16,11 @@ import random
 
 import pytest
 
-from hub import DEATHS, FIRST_STEM, SUBJECT, USERS, Crew
+from harness import tally
+from history import History
+from hub import DEATHS, ENDS, FIRST_STEM, SUBJECT, USERS, Crew, Hub
 from mailer import External30, External32
-from place import ONLY_POFS
+from place import ONLY_POFS, Office
 from program import key_path, p1_path
 from shift import PROGRAMS, Shift
 from turns import Turns
@@ -28,6 +30,21 @@ SEEDS = int(os.environ.get("POFS_SEEDS", "2"))
 FIRST_SEED = int(os.environ.get("POFS_SEED", "1"))
 ROUNDS = max(240, MESSAGES)
 """The longest time between two deaths."""
+
+SHIFT = 5
+"""How many messages there are where all deaths are of one kind."""
+
+QUICK_ROUNDS = 60
+SLOW_ROUNDS = 400
+"""The longest time between two of those; if all programs die, they need some
+to do anything at all."""
+
+KILLS = {"smbd": int(os.environ.get("POFS_CHILD_KILLS", "8")),
+         "server": int(os.environ.get("POFS_PARENT_KILLS", "1")),
+         "stop": int(os.environ.get("POFS_STOPS", "2"))}
+KILL_NAMES = {"smbd": "killed smbd", "server": "killed servers",
+              "stop": "ended pofs"}
+"""How often, and what it is called in the results."""
 
 QUEUE = "INQUEUE3"
 KEY = key_path(QUEUE)
@@ -85,24 +102,24 @@ def test_what_was_acknowledged_survives_the_daemon(hub, crew):
     hub.check()
 
 
-@ONLY_POFS
-@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
-def test_deaths_at_random_lose_and_copy_nothing(hub, server, seed):
+def work_and_die(hub, server, seed, messages, ways, rounds):
+    """A shift in which programs die at random in some ways, at most `rounds`
+    after each other; returns how often in which."""
     rand = random.Random(seed)
-    deaths = dict.fromkeys(DEATHS, 0)
+    deaths = dict.fromkeys(ways, 0)
     with Turns(seed) as turns, Crew(hub, server, turns) as crew:
         # What the gateway has handed to its host nobody can undo.
-        shift = Shift(crew, MESSAGES, seed, has_host=False)
+        shift = Shift(crew, messages, seed, has_host=False)
         shift.start()
-        while not turns.run(rand.randrange(ROUNDS)):
+        while not turns.run(rand.randrange(rounds)):
             players = [p for p in turns.players if not p.is_ended]
             if not players:
                 break  # the last one ended after its turn
-            how = rand.choice(DEATHS)
+            how = rand.choice(list(ways))
             deaths[how] += 1
             player = rand.choice(players)
             crew.kill(player, how)
-            if how == "daemon":
+            if how in ENDS:
                 hub.check()
             else:
                 players = [player]
@@ -110,10 +127,30 @@ def test_deaths_at_random_lose_and_copy_nothing(hub, server, seed):
                 shift.take_over(player)
     hub.check()
     submitted = hub.history.of("submit")
-    assert len(submitted) == MESSAGES
+    assert len(submitted) == messages
     done = sum(event.is_done for event in submitted)
-    victims = (deaths["link"] + deaths["smbd"]
-               + deaths["daemon"] * len(PROGRAMS))
-    assert MESSAGES - victims <= done and min(done, victims) > 0
-    print(f"seed {seed}: {MESSAGES} messages, {done} acknowledged, "
+    victims = sum(count * (len(PROGRAMS) if how in ENDS else 1)
+                  for how, count in deaths.items())
+    assert messages - victims <= done
+    print(f"seed {seed}: {messages} messages, {done} acknowledged, "
           f"killed: {deaths}")
+    return deaths, done
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+def test_deaths_at_random_lose_and_copy_nothing(hub, server, seed):
+    deaths, done = work_and_die(hub, server, seed, MESSAGES, DEATHS, ROUNDS)
+    assert done > 0 and sum(deaths.values()) > 0
+
+
+@ONLY_POFS
+@pytest.mark.parametrize("how", KILLS)
+def test_one_death_after_another_loses_and_copies_nothing(place, server, how):
+    left = KILLS[how]
+    while left > 0:
+        hub = Hub(place, Office(place), History())
+        deaths, _ = work_and_die(hub, server, FIRST_SEED + left, SHIFT, [how],
+                                 SLOW_ROUNDS if how in ENDS else QUICK_ROUNDS)
+        left -= deaths[how]
+        tally(KILL_NAMES[how], deaths[how])
