@@ -103,6 +103,7 @@ tool_key_layout_write(const char *store, const char *path,
 	g_key_file_set_string(file, GROUP, "order",
 	                      layout->first_bit_is_lsb ? "lsb" : "msb");
 	g_key_file_set_integer(file, GROUP, "deleted", layout->one_is_deleted);
+	g_key_file_set_integer(file, GROUP, "word", (int)MAX(layout->word, 1));
 	g_key_file_set_string(file, GROUP, "confirmed", "yes");
 	text = g_key_file_to_data(file, &size, NULL);
 	if (!g_file_set_contents_full(path, text, (gssize)size,

@@ -9,8 +9,10 @@
 #include <glib.h>
 
 #include "store/format/key_learn.h"
+#include "tools/course.h"
 #include "tools/fact.h"
 #include "tools/key_layout.h"
+#include "tools/learn_report.h"
 #include "tools/lesson.h"
 #include "tools/rows.h"
 #include "tools/tool.h"
@@ -25,7 +27,10 @@ typedef struct Learn {
 	char *before;
 	char **after;
 	char *config;
+	char *notes;
+	char *step;
 	gboolean is_dry;
+	gboolean is_report;
 } Learn;
 
 static void
@@ -36,6 +41,8 @@ learn_clear(Learn *learn)
 	g_free(learn->before);
 	g_strfreev(learn->after);
 	g_free(learn->config);
+	g_free(learn->notes);
+	g_free(learn->step);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Learn, learn_clear)
@@ -83,7 +90,9 @@ add_image(ToolLesson *lesson, const Learn *learn, const char *word,
 	if (r == 0)
 		r = tool_mailbag_image_read(dir, learn->mailbag, &image, error);
 	if (r == 0)
-		r = tool_lesson_add(lesson, image, deleted, error);
+		r = tool_lesson_add(lesson, image,
+		                    &(ToolLessonDeed){ .deleted = deleted },
+		                    error);
 	return r;
 }
 
@@ -116,6 +125,7 @@ candidate_rows(const FormatKeyLearn *learn)
 		tool_fact_text(&row, "order",
 		               layout.first_bit_is_lsb ? "lsb" : "msb");
 		tool_fact_number(&row, "deleted", layout.one_is_deleted);
+		tool_fact_number(&row, "word", layout.word);
 		g_variant_builder_add_value(&rows, g_variant_builder_end(&row));
 	}
 	return g_variant_builder_end(&rows);
@@ -160,22 +170,23 @@ static int
 fail_unsettled(const FormatKeyLearn *learn, GError **error)
 {
 	unsigned left = format_key_learn_count(learn);
+	uint32_t begin;
+	uint32_t end;
 
 	if (left == 0)
 		return tool_fail(error, -ENOENT,
 		                 "no layout that is known fits what was seen: "
 		                 "nothing was written");
-	if (left > 1)
+	if (!format_key_learn_wants(learn, &begin, &end))
 		return tool_fail(error, -EAGAIN,
 		                 "%u layouts fit what was seen: nothing was "
 		                 "written",
 		                 left);
 	return tool_fail(error, -EAGAIN,
-	                 "one layout fits, but no message was deleted %s: "
-	                 "nothing was written",
-	                 format_key_learn_has_both(learn, true)
-	                         ? "whose record is 8 or later"
-	                         : "whose record is 0 to 7");
+	                 "%u layout%s what was seen, and no message was "
+	                 "deleted whose record is %u to %u: nothing was "
+	                 "written",
+	                 left, left == 1 ? " fits" : "s fit", begin, end - 1);
 }
 
 static int
@@ -207,37 +218,154 @@ conclude(const Learn *learn, const ToolLesson *lesson, bool is_json,
 	return is_settled ? 0 : fail_unsettled(learnt, error);
 }
 
+/* ---- the steps ----------------------------------------------------------- */
+
+/* Where the notes are. Caller frees. */
+static char *
+notes_dir(const Learn *learn)
+{
+	return learn->notes != NULL
+	               ? g_strdup(learn->notes)
+	               : g_build_filename(learn->store, "learn", NULL);
+}
+
+static int
+read_notes(const Learn *learn, ToolNotes **ret_notes, GError **error)
+{
+	g_autofree char *dir = notes_dir(learn);
+
+	return tool_notes_read(dir, ret_notes, error);
+}
+
+static int
+report(const Learn *learn, bool is_json, GError **error)
+{
+	g_autoptr(ToolNotes) notes = NULL;
+	int r;
+
+	r = read_notes(learn, &notes, error);
+	if (r < 0)
+		return r;
+	if (tool_notes_count(notes) == 0)
+		return tool_fail(error, -ENOENT,
+		                 "there are no notes in %s: learn something "
+		                 "first",
+		                 tool_notes_dir(notes));
+	tool_learn_report(notes, is_json);
+	return 0;
+}
+
+/* What is said in the end, also where the administrator has stopped early. */
+static int
+conclude_course(const Learn *learn, const ToolCourse *course, int r,
+                GError **error)
+{
+	const char *dir = tool_notes_dir(course->notes);
+	int written = 0;
+
+	if (dir != NULL && tool_notes_count(course->notes) > 0)
+		tool_say("\nThe notes are in %s; --report tells what follows "
+		         "from them.",
+		         dir);
+	if (course->mailbag != NULL &&
+	    (r == 0 || format_key_learn_is_settled(&course->lesson.learn)))
+		written = conclude(learn, &course->lesson, false,
+		                   r == 0 ? error : NULL);
+	return r < 0 ? r : written;
+}
+
+static int
+ask(const Learn *learn, const ToolStep *step, GError **error)
+{
+	g_auto(ToolCourse) course = {
+		.dir = learn->store,
+		.office = learn->office,
+		.mailbag = learn->mailbag,
+	};
+	g_autoptr(ToolNotes) notes = NULL;
+	int r = 0;
+
+	tool_lesson_init(&course.lesson, false);
+	if (learn->is_dry)
+		notes = tool_notes_new();
+	else
+		r = read_notes(learn, &notes, error);
+	if (r < 0)
+		return r;
+	course.notes = notes;
+	r = tool_course_run(&course, step, error);
+	return conclude_course(learn, &course, r, error);
+}
+
 /* ---- the command --------------------------------------------------------- */
 
 static int
-check_options(const Learn *learn, bool is_json, GError **error)
+check_step(const Learn *learn, const ToolStep **ret_step, GError **error)
 {
-	if (learn->mailbag == NULL)
+	const ToolStep *step =
+		learn->step != NULL ? tool_step_find(learn->step) : NULL;
+
+	if (learn->step != NULL && step == NULL)
+		return tool_misuse(error, "%s is no step", learn->step);
+	if (learn->mailbag == NULL && (step == NULL || step->needs_mailbag))
 		return tool_misuse(error, "learn needs --mailbag");
-	if (strchr(learn->mailbag, '/') != NULL)
+	if (learn->is_dry && step != NULL && tool_step_has_traces(step))
+		return tool_misuse(error,
+		                   "step %s keeps traces: it does not "
+		                   "go with --dry-run",
+		                   step->name);
+	*ret_step = step;
+	return 0;
+}
+
+static int
+check_options(const Learn *learn, bool is_json, const ToolStep **ret_step,
+              GError **error)
+{
+	int r;
+
+	*ret_step = NULL;
+	if (learn->is_report)
+		return learn->step == NULL && learn->before == NULL
+		               ? 0
+		               : tool_misuse(error, "--report takes no step");
+	r = check_step(learn, ret_step, error);
+	if (r < 0)
+		return r;
+	if (learn->mailbag != NULL && strchr(learn->mailbag, '/') != NULL)
 		return tool_misuse(error, "%s is no mailbag", learn->mailbag);
 	if ((learn->before == NULL) != (learn->after == NULL))
 		return tool_misuse(error,
 		                   "--before and --after need each other");
+	if (learn->before != NULL && learn->step != NULL)
+		return tool_misuse(error, "--before takes no step");
 	if (learn->before == NULL && (!isatty(STDIN_FILENO) || is_json))
 		return tool_misuse(error, "learn asks on a terminal: without "
 		                          "one it needs --before and --after");
 	return 0;
 }
 
+/* Looks at copies, without asking. */
 static int
-run(const Learn *learn, const ToolOptions *options, GError **error)
+compare(const Learn *learn, const ToolOptions *options, GError **error)
 {
 	g_auto(ToolLesson) lesson;
 	int r;
 
 	tool_lesson_init(&lesson, !options->json && !options->quiet);
-	if (learn->before != NULL)
-		r = add_images(&lesson, learn, error);
-	else
-		r = tool_lesson_ask(&lesson, learn->store, learn->office,
-		                    learn->mailbag, error);
+	r = add_images(&lesson, learn, error);
 	return r < 0 ? r : conclude(learn, &lesson, options->json, error);
+}
+
+static int
+run(const Learn *learn, const ToolStep *step, const ToolOptions *options,
+    GError **error)
+{
+	if (learn->is_report)
+		return report(learn, options->json, error);
+	if (learn->before != NULL)
+		return compare(learn, options, error);
+	return ask(learn, step, error);
 }
 
 ToolExit
@@ -245,11 +373,20 @@ tool_learn(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(ToolOptions) options = { 0 };
 	g_auto(Learn) learn = { 0 };
+	const ToolStep *step;
 	const GOptionEntry entries[] = {
 		{ "mailbag", 0, 0, G_OPTION_ARG_STRING, &learn.mailbag,
 		  "The mailbag that is watched", "MAILBAG" },
 		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME, &learn.office,
 		  "It is in folder NAME", "NAME" },
+		{ "step", 0, 0, G_OPTION_ARG_STRING, &learn.step,
+		  "Take this step only: first, delete, fill, compress, wide, "
+		  "headers, programs, denials or recipients",
+		  "STEP" },
+		{ "report", 0, 0, G_OPTION_ARG_NONE, &learn.is_report,
+		  "Ask nothing: print the notes, and what follows", NULL },
+		{ "notes", 0, 0, G_OPTION_ARG_FILENAME, &learn.notes,
+		  "Keep the notes in DIR instead of STORE/learn", "DIR" },
 		{ "before", 0, 0, G_OPTION_ARG_FILENAME, &learn.before,
 		  "Do not ask: a copy of the postoffice at first", "DIR" },
 		{ "after", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &learn.after,
@@ -268,10 +405,10 @@ tool_learn(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_OK;
 
 	learn.store = options.arguments[0];
-	if (check_options(&learn, options.json, error) < 0)
+	if (check_options(&learn, options.json, &step, error) < 0)
 		return TOOL_USAGE;
 	/* What is wrong with the command line says so in the error. */
-	if (run(&learn, &options, error) < 0)
+	if (run(&learn, step, &options, error) < 0)
 		return (ToolExit)(*error)->code;
 	return TOOL_OK;
 }

@@ -21,10 +21,10 @@ tool_mailbag_image_free(ToolMailbagImage *image)
 	g_free(image);
 }
 
-/* An image of what was read, each of BUFFER_SIZE bytes at most. */
-static int
-image_new(const char *mailbag, const GByteArray *key, const GByteArray *mbg,
-          ToolMailbagImage **ret_image, GError **error)
+int
+tool_mailbag_image_new(const char *mailbag, const GByteArray *key,
+                       const GByteArray *mbg, ToolMailbagImage **ret_image,
+                       GError **error)
 {
 	ToolMailbagImage *image;
 
@@ -80,63 +80,7 @@ tool_mailbag_image_read(const char *dir, const char *mailbag,
 	r = read_file(dir, mailbag, "KEY", key, error);
 	if (r == 0)
 		r = read_file(dir, mailbag, "MBG", mbg, error);
-	return r == 0 ? image_new(mailbag, key, mbg, ret_image, error) : r;
-}
-
-/* ---- the store's files --------------------------------------------------- */
-
-static int
-find_file(StoreTxn *txn, const char *office, const char *mailbag,
-          const char *kind, StoreNode *ret_node)
-{
-	g_autofree char *path =
-		g_strdup_printf("%s/%s/%s.%s", office != NULL ? office : "",
-	                        kind, mailbag, kind);
-	g_auto(GStrv) words = g_strsplit(path, "/", -1);
-	StoreEntry entry = { .node = STORE_ROOT };
-	size_t i;
-	int r = 0;
-
-	for (i = 0; r == 0 && words[i] != NULL; i++)
-		if (words[i][0] != '\0')
-			r = store_name_find(txn, entry.node, words[i], &entry);
-	if (r == 0)
-		*ret_node = entry.node;
-	return r;
-}
-
-static int
-read_stored(StoreTxn *txn, const char *office, const char *mailbag,
-            const char *kind, GByteArray *bytes, GError **error)
-{
-	size_t got = 0;
-	StoreNode node;
-	int r;
-
-	g_byte_array_set_size(bytes, BUFFER_SIZE);
-	r = find_file(txn, office, mailbag, kind, &node);
-	if (r == 0)
-		r = store_file_read(txn, node, 0, bytes->data, BUFFER_SIZE,
-		                    &got);
-	g_byte_array_set_size(bytes, (guint)got);
-	if (r < 0)
-		return tool_fail(error, r, "cannot read %s.%s in the store: %s",
-		                 mailbag, kind, g_strerror(-r));
-	return 0;
-}
-
-int
-tool_mailbag_image_read_stored(Store *store, const char *office,
-                               const char *mailbag,
-                               ToolMailbagImage **ret_image, GError **error)
-{
-	g_autoptr(GByteArray) key = g_byte_array_new();
-	g_autoptr(GByteArray) mbg = g_byte_array_new();
-	StoreTxn *txn = store_plain(store);
-	int r;
-
-	r = read_stored(txn, office, mailbag, "KEY", key, error);
-	if (r == 0)
-		r = read_stored(txn, office, mailbag, "MBG", mbg, error);
-	return r == 0 ? image_new(mailbag, key, mbg, ret_image, error) : r;
+	return r == 0 ? tool_mailbag_image_new(mailbag, key, mbg, ret_image,
+	                                       error)
+	              : r;
 }

@@ -4,7 +4,6 @@
 #include <glib.h>
 
 #include "store/format/key.h"
-#include "store/store.h"
 
 /** The KEY and MBG of a mailbag as they were at one time. */
 typedef struct ToolMailbagImage {
@@ -19,11 +18,14 @@ typedef struct ToolMailbagImage {
 int tool_mailbag_image_read(const char *dir, const char *mailbag,
                             ToolMailbagImage **ret_image, GError **error);
 
-/** The same of the postoffice in folder @office of @store; NULL: its root. */
-int tool_mailbag_image_read_stored(Store *store, const char *office,
-                                   const char *mailbag,
-                                   ToolMailbagImage **ret_image,
-                                   GError **error);
+/**
+ * The same of what was read already.
+ *
+ * Errors: -EINVAL for what is none. Ownership: the caller frees *@ret_image.
+ */
+int tool_mailbag_image_new(const char *mailbag, const GByteArray *key,
+                           const GByteArray *mbg, ToolMailbagImage **ret_image,
+                           GError **error);
 
 /** NULL is a no-op. */
 void tool_mailbag_image_free(ToolMailbagImage *image);

@@ -12,8 +12,8 @@ _poctl_options()
 	message) echo "--config --hex --iso --postoffice $common" ;;
 	queue) echo "--all --config --iso --kind --postoffice --reverse --sort
 			--waiting $common" ;;
-	learn) echo "--after --before --config --dry-run --mailbag
-		--postoffice $common" ;;
+	learn) echo "--after --before --config --dry-run --mailbag --notes
+		--postoffice --report --step $common" ;;
 	explain) echo "--iso --since --window $common" ;;
 	export) echo "--postoffice --salvage $common" ;;
 	diff) echo "--postoffice $common" ;;
@@ -95,6 +95,9 @@ _poctl()
 		words="external gateway inqueue other system user"
 	elif [[ $before == --only ]]; then
 		words="attachments delivered envelopes leftovers messages"
+	elif [[ $before == --step ]]; then
+		words="first delete fill compress wide headers programs denials
+			recipients"
 	elif [[ $before == --output || $before == --config ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return

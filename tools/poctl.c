@@ -62,7 +62,7 @@ static const ToolCommand commands[] = {
 	  tool_set_counter },
 	{ "purge-orphans", "STORE", "Remove messages in no mailbag.",
 	  tool_purge_orphans },
-	{ "learn", "STORE", "Find out how KEY files mark deleted records.",
+	{ "learn", "STORE", "Find out of licensed programs what is not public.",
 	  tool_learn },
 	{ "trace start", "STORE [SESSION]", "Record what a client does.",
 	  tool_trace_start },

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Recording what one session does, and looking at it. */
 
+#include "tools/trace.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,12 +66,51 @@ start_peer(const char *store, const char *peer, guint64 *ret_session,
 	return r;
 }
 
-static void
-print_start(const char *store, guint64 session, bool is_json)
+char *
+tool_trace_path(const char *store, guint64 session)
 {
 	g_autofree char *name =
 		g_strdup_printf("trace-%" G_GUINT64_FORMAT ".log", session);
-	g_autofree char *path = g_build_filename(store, name, NULL);
+
+	return g_build_filename(store, name, NULL);
+}
+
+/* Whether @word is a session, and no address. */
+static bool
+is_session(const char *word)
+{
+	guint64 session;
+
+	return g_ascii_string_to_unsigned(word, 10, 1, G_MAXUINT64, &session,
+	                                  NULL);
+}
+
+int
+tool_trace_begin(const char *store, const char *who, guint64 *ret_session,
+                 GError **error)
+{
+	if (is_session(who))
+		return ask_start(store, "trace-start", who, ret_session, error);
+	return start_peer(store, who, ret_session, error);
+}
+
+int
+tool_trace_end(const char *store, const char *session, guint *ret_count,
+               GError **error)
+{
+	g_autoptr(GVariant) count = NULL;
+	int r;
+
+	r = tool_live_ask(store, "trace-stop", session, "u", &count, error);
+	if (r == 0)
+		*ret_count = g_variant_get_uint32(count);
+	return r;
+}
+
+static void
+print_start(const char *store, guint64 session, bool is_json)
+{
+	g_autofree char *path = tool_trace_path(store, session);
 	g_autoptr(ToolJson) json = tool_json_new();
 
 	if (is_json) {
@@ -122,22 +163,21 @@ tool_trace_stop(const ToolCommand *self, char **argv, GError **error)
 	g_auto(ToolOptions) options = { 0 };
 	const GOptionEntry entries[] = { { NULL } };
 	g_autoptr(ToolJson) json = tool_json_new();
-	g_autoptr(GVariant) count = NULL;
+	guint count;
 
 	if (tool_options_read(self, entries, argv, &options, error) < 0)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
 
-	if (tool_live_ask(options.arguments[0], "trace-stop",
-	                  options.arguments[1], "u", &count, error) < 0)
+	if (tool_trace_end(options.arguments[0], options.arguments[1], &count,
+	                   error) < 0)
 		return TOOL_FAILED;
 	if (options.json) {
-		tool_json_number(json, "stopped", g_variant_get_uint32(count));
+		tool_json_number(json, "stopped", count);
 		tool_json_print(&json);
 	} else {
-		g_autofree char *text = tool_count(g_variant_get_uint32(count),
-		                                   "trace", "traces");
+		g_autofree char *text = tool_count(count, "trace", "traces");
 
 		tool_say("Stopped %s.", text);
 	}
@@ -234,12 +274,8 @@ show_all(Show *show)
 static char *
 trace_path(const char *store, const char *word)
 {
-	g_autofree char *name = g_strdup_printf("trace-%s.log", word);
-	guint64 session;
-
-	if (g_ascii_string_to_unsigned(word, 10, 1, G_MAXUINT64, &session,
-	                               NULL))
-		return g_build_filename(store, name, NULL);
+	if (is_session(word))
+		return tool_trace_path(store, g_ascii_strtoull(word, NULL, 10));
 	return g_strdup(word);
 }
 

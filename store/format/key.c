@@ -17,7 +17,7 @@ byte_of(const FormatKeyLayout *layout, uint32_t record)
 {
 	g_assert(layout->offset <= FORMAT_KEY_SIZE - FORMAT_KEY_BITMAP_SIZE);
 	g_assert(record < FORMAT_KEY_RECORDS_MAX);
-	return layout->offset + record / 8;
+	return layout->offset + (record / 8 ^ (MAX(layout->word, 1) - 1));
 }
 
 static uint8_t
@@ -104,6 +104,17 @@ read_choice(const char *value, const char *no, const char *yes, bool *ret_is)
 	return 0;
 }
 
+/* A power of two, so that a bitmap has whole words. */
+static int
+read_word(const char *value, uint32_t *ret_word)
+{
+	if (strcmp(value, "1") != 0 && strcmp(value, "2") != 0 &&
+	    strcmp(value, "4") != 0)
+		return -EINVAL;
+	*ret_word = (uint32_t)(value[0] - '0');
+	return 0;
+}
+
 int
 format_key_layout_set(FormatKeyLayout *layout, const char *property,
                       const char *value)
@@ -115,6 +126,8 @@ format_key_layout_set(FormatKeyLayout *layout, const char *property,
 		                   &layout->first_bit_is_lsb);
 	if (strcmp(property, "deleted") == 0)
 		return read_choice(value, "0", "1", &layout->one_is_deleted);
+	if (strcmp(property, "word") == 0)
+		return read_word(value, &layout->word);
 	if (strcmp(property, "confirmed") == 0)
 		return read_choice(value, "no", "yes", &layout->is_confirmed);
 	return -ENOENT;
@@ -145,9 +158,13 @@ format_key_layout_parse(const char *text, FormatKeyLayout *ret_layout)
 char *
 format_key_layout_print(const FormatKeyLayout *layout)
 {
-	return g_strdup_printf("offset=%u order=%s deleted=%c confirmed=%s",
+	g_autofree char *word =
+		layout->word > 1 ? g_strdup_printf(" word=%u", layout->word)
+				 : g_strdup("");
+
+	return g_strdup_printf("offset=%u order=%s deleted=%c%s confirmed=%s",
 	                       layout->offset,
 	                       layout->first_bit_is_lsb ? "lsb" : "msb",
-	                       layout->one_is_deleted ? '1' : '0',
+	                       layout->one_is_deleted ? '1' : '0', word,
 	                       layout->is_confirmed ? "yes" : "no");
 }

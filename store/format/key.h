@@ -15,8 +15,8 @@
  * (Q77926); all zero with an MBG of 0 bytes is a valid empty mailbag (Q104279,
  * Q123319). So 48 bytes are something else [I]; they stay opaque.
  *
- * Not public: where the bitmap begins, which bit of a byte comes first, and
- * what 1 means. That is why every function takes a layout. Whatever follows
+ * Not public: where the bitmap begins, which bit of a byte and which byte of a
+ * word comes first, and what 1 means. That is why every function takes a layout. Whatever follows
  * from a layout that is not confirmed is to be shown as "assumed".
  */
 
@@ -34,12 +34,14 @@ typedef struct FormatKeyLayout {
 	uint32_t offset;       /* of the bitmap, in bytes: 0 to 48 */
 	bool first_bit_is_lsb; /* record 0 is bit 0 of its byte, not bit 7 */
 	bool one_is_deleted;   /* a deleted record's bit is 1, not 0 */
+	uint32_t word;         /* the bytes of each word of 2 or 4 are in the
+	                        * opposite order; 0 or 1: all are in order */
 	bool is_confirmed;     /* by observation, not assumed */
 } FormatKeyLayout;
 
 /**
  * What to assume until somebody has looked: the bitmap comes last, at 0x30
- * [G], the least significant bit first [G], and 1 is deleted ([I] from "delete
+ * [G], the least significant bit and byte first [G], and 1 is deleted ([I] from "delete
  * bit", "bitmap of deleted headers": Q119088, Q77926, Q120220).
  */
 extern const FormatKeyLayout FORMAT_KEY_LAYOUT_ASSUMED;
@@ -77,7 +79,7 @@ bool format_key_is_zero(const uint8_t *key);
 /**
  * Sets one property of @layout from words: "offset" to 0..48 (decimal, or
  * hexadecimal after 0x), "order" to "lsb" or "msb", "deleted" to "0" or "1",
- * "confirmed" to "yes" or "no".
+ * "word" to "1", "2" or "4", "confirmed" to "yes" or "no".
  *
  * Returns 0, -ENOENT if there is no such property, -EINVAL if it cannot have
  * that value.
@@ -94,7 +96,8 @@ int format_key_layout_set(FormatKeyLayout *layout, const char *property,
 int format_key_layout_parse(const char *text, FormatKeyLayout *ret_layout);
 
 /**
- * "offset=48 order=lsb deleted=1 confirmed=no".
+ * "offset=48 order=lsb deleted=1 confirmed=no"; where words matter, with
+ * "word=2".
  * Ownership: the caller frees it.
  */
 char *format_key_layout_print(const FormatKeyLayout *layout);

@@ -7,8 +7,12 @@
 
 #include "store/format/mbg.h"
 
-/* Records whose bits are in the first byte of the bitmap. */
-#define FIRST_BYTE 8
+/* Records whose bits are in bytes that an order of words puts elsewhere: 0, 1,
+ * 2 to 3, from 4 on. Each span ends where the next begins. */
+static const uint32_t SPANS[] = { 0, 8, 16, 32, FORMAT_KEY_RECORDS_MAX };
+
+/* Layouts at one place. */
+#define CANDIDATES_AT 12
 
 #define SEEN_BOTH (1U << FORMAT_RECORD_LIVE | 1U << FORMAT_RECORD_DELETED)
 
@@ -16,9 +20,10 @@ static FormatKeyLayout
 candidate(size_t number)
 {
 	return (FormatKeyLayout){
-		.offset = (uint32_t)(number / 4),
+		.offset = (uint32_t)(number / CANDIDATES_AT),
 		.first_bit_is_lsb = number / 2 % 2 == 0,
 		.one_is_deleted = number % 2 == 0,
+		.word = 1U << number / 4 % 3,
 	};
 }
 
@@ -84,22 +89,35 @@ format_key_learn_next(const FormatKeyLearn *learn, size_t *at,
 }
 
 bool
-format_key_learn_has_both(const FormatKeyLearn *learn, bool is_first)
+format_key_learn_wants(const FormatKeyLearn *learn, uint32_t *ret_begin,
+                       uint32_t *ret_end)
 {
-	size_t begin = is_first ? 0 : FIRST_BYTE;
-	size_t end = is_first ? FIRST_BYTE : FORMAT_KEY_RECORDS_MAX;
+	size_t span;
 
-	while (begin < end && (learn->seen[begin] & SEEN_BOTH) != SEEN_BOTH)
-		begin++;
-	return begin < end;
+	for (span = 0; span + 1 < G_N_ELEMENTS(SPANS); span++) {
+		uint32_t record = SPANS[span];
+		uint32_t end = SPANS[span + 1];
+
+		while (record < end &&
+		       (learn->seen[record] & SEEN_BOTH) != SEEN_BOTH)
+			record++;
+		if (record == end) {
+			*ret_begin = SPANS[span];
+			*ret_end = end;
+			return true;
+		}
+	}
+	return false;
 }
 
 bool
 format_key_learn_is_settled(const FormatKeyLearn *learn)
 {
-	return format_key_learn_has_both(learn, true) &&
-	       format_key_learn_has_both(learn, false) &&
-	       format_key_learn_count(learn) == 1;
+	uint32_t begin;
+	uint32_t end;
+
+	return format_key_learn_count(learn) == 1 &&
+	       !format_key_learn_wants(learn, &begin, &end);
 }
 
 uint32_t
@@ -119,8 +137,8 @@ format_key_learn_delivered(const uint8_t *before, size_t before_size,
 	for (i = 0; i < now; i++) {
 		size_t offset = (size_t)i * FORMAT_MBG_RECORD_SIZE;
 
-		if (i >= old || memcmp(before + offset, after + offset,
-		                       FORMAT_MBG_RECORD_SIZE) != 0) {
+		if (i >= old ||
+		    !format_mbg_is_same(before + offset, after + offset)) {
 			states[i] = FORMAT_RECORD_LIVE;
 			delivered++;
 		}

@@ -13,10 +13,11 @@
  * some messages, delete one, look). Pure.
  *
  * Every layout that key.h can describe is a candidate: 49 places, two orders of
- * bits, two meanings of 1. What was seen rules out those that do not fit. One
- * that is left is believed only when it has foretold a deletion both among the
- * first eight records and after them: else another order of the bitmap's bytes,
- * which key.h does not describe, could look the same.
+ * bits, two meanings of 1, bytes in order or in words of 2 or 4. What was seen
+ * rules out those that do not fit. One that is left is believed only when it has
+ * foretold a deletion in each span of records that another order of bytes would
+ * put elsewhere: the first eight, the next eight, then up to the 32nd, and after
+ * it. Else an order that key.h does not describe could look the same.
  *
  * Threads: one at a time.
  */
@@ -38,7 +39,7 @@ typedef struct FormatKeySight {
 
 /** Layouts that key.h can describe. */
 #define FORMAT_KEY_CANDIDATES \
-	((size_t)(FORMAT_KEY_SIZE - FORMAT_KEY_BITMAP_SIZE + 1) * 2 * 2)
+	((size_t)(FORMAT_KEY_SIZE - FORMAT_KEY_BITMAP_SIZE + 1) * 2 * 2 * 3)
 
 /** What was learnt so far. */
 typedef struct FormatKeyLearn {
@@ -64,10 +65,12 @@ bool format_key_learn_next(const FormatKeyLearn *learn, size_t *at,
                            FormatKeyLayout *ret_layout);
 
 /**
- * Whether @learn has seen records both there and deleted among the first eight
- * (@is_first) or after them.
+ * Finds the first span of records, from *@ret_begin to before *@ret_end, in
+ * which no record was both there and deleted: a deletion there is wanted.
+ * Returns false if there is none.
  */
-bool format_key_learn_has_both(const FormatKeyLearn *learn, bool is_first);
+bool format_key_learn_wants(const FormatKeyLearn *learn, uint32_t *ret_begin,
+                            uint32_t *ret_end);
 
 /** Whether one candidate is left that may be believed. */
 bool format_key_learn_is_settled(const FormatKeyLearn *learn);
@@ -75,7 +78,7 @@ bool format_key_learn_is_settled(const FormatKeyLearn *learn);
 /**
  * Brings @states of FORMAT_KEY_RECORDS_MAX records up to date after messages
  * were delivered: each record of the MBG @after (of @after_size bytes) that is
- * new or not as it was in @before is live now. If there are fewer than before,
+ * new or of another message than in @before is live now. If there are fewer than before,
  * the mailbag was compressed, and nothing is known of any.
  *
  * Returns how many have become live.

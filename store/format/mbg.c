@@ -59,6 +59,23 @@ format_mbg_encode(const FormatMbgRecord *record, uint8_t *ret_bytes)
 	PUT(record->opaque_52, 0x52);
 }
 
+bool
+format_mbg_is_same(const uint8_t *a, const uint8_t *b)
+{
+	/* Sender and subject, time, stem. */
+	static const struct {
+		size_t begin;
+		size_t end;
+	} parts[] = { { 0x02, 0x36 }, { 0x38, 0x42 }, { 0x43, 0x4C } };
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(parts); i++)
+		if (memcmp(a + parts[i].begin, b + parts[i].begin,
+		           parts[i].end - parts[i].begin) != 0)
+			return false;
+	return true;
+}
+
 void
 format_mbg_make(const char *sender, const char *subject, int64_t time_us,
                 const char *stem, FormatMbgRecord *ret_record)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,6 +66,12 @@ void format_mbg_decode(const uint8_t *bytes, FormatMbgRecord *ret_record);
  * format_mbg_decode() read becomes the same bytes again.
  */
 void format_mbg_encode(const FormatMbgRecord *record, uint8_t *ret_bytes);
+
+/**
+ * Whether two records are of one message: sender, subject, time and stem are the
+ * same. What is opaque may change when it is read [G].
+ */
+bool format_mbg_is_same(const uint8_t *a, const uint8_t *b);
 
 /**
  * A record from its parts; texts are UTF-8 and cut to what fits, @time_us is

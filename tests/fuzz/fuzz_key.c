@@ -48,6 +48,7 @@ check_text(const char *text)
 	g_assert(again.offset == layout.offset);
 	g_assert(again.first_bit_is_lsb == layout.first_bit_is_lsb);
 	g_assert(again.one_is_deleted == layout.one_is_deleted);
+	g_assert(again.word == layout.word);
 	g_assert(again.is_confirmed == layout.is_confirmed);
 }
 
@@ -68,6 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	layout.offset = head[0] % 49;
 	layout.first_bit_is_lsb = head[1] & 1;
 	layout.one_is_deleted = head[1] & 2;
+	layout.word = 1U << head[1] / 4 % 3;
 	check_bits(key, &layout, numbers[0] % (FORMAT_KEY_RECORDS_MAX + 1));
 	check_change(key, &layout, numbers[1] % FORMAT_KEY_RECORDS_MAX);
 

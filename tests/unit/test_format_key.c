@@ -114,6 +114,7 @@ a_layout_is_read_as_it_is_written(void **state)
 {
 	static const char *const texts[] = {
 		"offset=48 order=lsb deleted=1 confirmed=no",
+		"offset=48 order=lsb deleted=1 word=4 confirmed=no",
 		"offset=0 order=msb deleted=0 confirmed=yes",
 	};
 	FormatKeyLayout layout;

@@ -13,9 +13,9 @@
 /* A mailbag of a layout that the learner does not know. */
 typedef struct Mailbag {
 	FormatKeyLayout layout;
-	bool swaps_bytes; /* of each 16 bits of the bitmap */
+	bool swaps_words; /* of 16 bits in 32: an order that is not known */
 	uint8_t key[FORMAT_KEY_SIZE];
-	uint8_t mbg[32 * FORMAT_MBG_RECORD_SIZE];
+	uint8_t mbg[40 * FORMAT_MBG_RECORD_SIZE];
 	uint8_t states[FORMAT_KEY_RECORDS_MAX];
 	uint32_t records;
 	FormatKeyLearn learn;
@@ -36,7 +36,7 @@ static void
 set(Mailbag *mailbag, uint32_t record, bool is_deleted)
 {
 	format_key_set_deleted(mailbag->key, &mailbag->layout,
-	                       mailbag->swaps_bytes ? record ^ 8 : record,
+	                       mailbag->swaps_words ? record ^ 16 : record,
 	                       is_deleted);
 }
 
@@ -57,8 +57,8 @@ deliver(Mailbag *mailbag, uint32_t messages)
 	uint32_t old = mailbag->records;
 
 	for (; messages > 0; messages--) {
-		mailbag->mbg[(size_t)mailbag->records *
-		             FORMAT_MBG_RECORD_SIZE] = 'A';
+		mailbag->mbg[(size_t)mailbag->records * FORMAT_MBG_RECORD_SIZE +
+		             2] = 'A';
 		set(mailbag, mailbag->records, false);
 		mailbag->records++;
 		count(mailbag, 1);
@@ -93,6 +93,19 @@ mailbag_new(const FormatKeyLayout *layout)
 	return mailbag;
 }
 
+/* Nothing is settled, and a deletion between these records is wanted next. */
+static void
+wants(const Mailbag *mailbag, uint32_t begin, uint32_t end)
+{
+	uint32_t wanted[2];
+
+	assert_false(format_key_learn_is_settled(&mailbag->learn));
+	assert_true(format_key_learn_wants(&mailbag->learn, &wanted[0],
+	                                   &wanted[1]));
+	assert_int_equal(wanted[0], begin);
+	assert_int_equal(wanted[1], end);
+}
+
 /* The steps that an administrator is asked for. */
 static void
 run_steps(Mailbag *mailbag)
@@ -100,9 +113,15 @@ run_steps(Mailbag *mailbag)
 	deliver(mailbag, 1);
 	deliver(mailbag, 3);
 	erase(mailbag, 1);
-	assert_false(format_key_learn_is_settled(&mailbag->learn));
+	wants(mailbag, 8, 16);
 	deliver(mailbag, 6);
 	erase(mailbag, 8);
+	wants(mailbag, 16, 32);
+	deliver(mailbag, 8);
+	erase(mailbag, 16);
+	wants(mailbag, 32, FORMAT_KEY_RECORDS_MAX);
+	deliver(mailbag, 16);
+	erase(mailbag, 32);
 }
 
 static void
@@ -112,9 +131,10 @@ every_layout_is_found(void **state)
 
 	for (number = 0; number < FORMAT_KEY_CANDIDATES; number++) {
 		FormatKeyLayout layout = {
-			.offset = number / 4,
+			.offset = number / 12,
 			.first_bit_is_lsb = number % 2 == 0,
 			.one_is_deleted = number / 2 % 2 == 0,
+			.word = 1U << number / 4 % 3,
 		};
 		g_autofree Mailbag *mailbag = mailbag_new(&layout);
 		FormatKeyLayout found;
@@ -129,6 +149,7 @@ every_layout_is_found(void **state)
 		assert_int_equal(found.first_bit_is_lsb,
 		                 layout.first_bit_is_lsb);
 		assert_int_equal(found.one_is_deleted, layout.one_is_deleted);
+		assert_int_equal(found.word, layout.word);
 		assert_true(found.is_confirmed);
 		assert_false(
 			format_key_learn_next(&mailbag->learn, &at, &found));
@@ -160,24 +181,52 @@ messages_alone_settle_nothing(void **state)
 	assert_false(left.is_confirmed);
 }
 
-/* With few messages, words of two bytes in the other order look like a bitmap
- * that begins a byte later; with more they fit nothing. */
+/* With few messages, words in another order look like a bitmap that begins two
+ * bytes later; with more they fit nothing. */
 static void
-another_order_of_bytes_is_not_believed(void **state)
+another_order_of_words_is_not_believed(void **state)
 {
 	g_autofree Mailbag *mailbag = mailbag_new(&FORMAT_KEY_LAYOUT_ASSUMED);
 
 	mailbag->layout.offset = 0x20;
-	mailbag->swaps_bytes = true;
+	mailbag->swaps_words = true;
 	deliver(mailbag, 1);
 	deliver(mailbag, 3);
 	erase(mailbag, 1);
-	assert_int_equal(format_key_learn_count(&mailbag->learn), 1);
-	assert_false(format_key_learn_is_settled(&mailbag->learn));
 	deliver(mailbag, 6);
 	erase(mailbag, 8);
+	assert_int_equal(format_key_learn_count(&mailbag->learn), 1);
+	assert_false(format_key_learn_is_settled(&mailbag->learn));
+	deliver(mailbag, 8);
+	erase(mailbag, 16);
 	assert_int_equal(format_key_learn_count(&mailbag->learn), 0);
 	assert_false(format_key_learn_is_settled(&mailbag->learn));
+}
+
+/* What is opaque may change when a message is read: it is the same. */
+static void
+a_message_that_was_read_is_no_new_one(void **state)
+{
+	uint8_t before[FORMAT_MBG_RECORD_SIZE] = { 0 };
+	uint8_t after[FORMAT_MBG_RECORD_SIZE] = { 0 };
+	uint8_t states[FORMAT_KEY_RECORDS_MAX] = { FORMAT_RECORD_DELETED };
+	static const size_t opaque[] = { 0, 1, 0x36, 0x37, 0x42, 0x4C, 0x73 };
+	static const size_t known[] = { 2,    0x0C, 0x0D, 0x35,
+		                        0x38, 0x41, 0x43, 0x4B };
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(opaque); i++)
+		after[opaque[i]] = 1;
+	assert_int_equal(format_key_learn_delivered(before, sizeof(before),
+	                                            after, sizeof(after),
+	                                            states),
+	                 0);
+	assert_int_equal(states[0], FORMAT_RECORD_DELETED);
+	for (i = 0; i < G_N_ELEMENTS(known); i++) {
+		after[known[i]] = 1;
+		assert_false(format_mbg_is_same(before, after));
+		after[known[i]] = 0;
+	}
 }
 
 static void
@@ -216,7 +265,8 @@ main(void)
 		cmocka_unit_test(every_layout_is_found),
 		cmocka_unit_test(nothing_is_ruled_out_by_what_is_unknown),
 		cmocka_unit_test(messages_alone_settle_nothing),
-		cmocka_unit_test(another_order_of_bytes_is_not_believed),
+		cmocka_unit_test(another_order_of_words_is_not_believed),
+		cmocka_unit_test(a_message_that_was_read_is_no_new_one),
 		cmocka_unit_test(deliveries_are_seen_in_the_mailbag),
 	};
 

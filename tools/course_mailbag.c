@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tasks that show how a KEY lies: messages come and go, in one mailbag. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/format/mai.h"
+#include "store/format/mbg.h"
+#include "store/format/name.h"
+#include "tools/course.h"
+#include "tools/prompt.h"
+#include "tools/tool.h"
+
+/* What was asked for, and what was seen. */
+typedef struct Deed {
+	GArray *deleted; /* of uint32_t; owned */
+	bool is_unknown; /* the administrator does not know what he did */
+	int64_t read;    /* a record, or -1 */
+} Deed;
+
+static void
+deed_clear(Deed *deed)
+{
+	g_clear_pointer(&deed->deleted, g_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Deed, deed_clear)
+
+static uint32_t
+count_records(const ToolMailbagImage *image)
+{
+	return format_mbg_count(image->mbg->len);
+}
+
+static void
+decode(const ToolMailbagImage *image, uint32_t record, FormatMbgRecord *header)
+{
+	format_mbg_decode(image->mbg->data +
+	                          (size_t)record * FORMAT_MBG_RECORD_SIZE,
+	                  header);
+}
+
+static bool
+has_record(const GArray *records, uint32_t record)
+{
+	guint i;
+
+	for (i = 0; i < records->len; i++)
+		if (g_array_index(records, uint32_t, i) == record)
+			return true;
+	return false;
+}
+
+/* ---- witnesses ----------------------------------------------------------- */
+
+/* What became of the MAI of record @record: whoever deletes a message takes an
+ * owner from it, and the last one erases it (Q104423). */
+typedef enum Witness {
+	WITNESS_NONE,    /* there is no such file, or it was not looked at */
+	WITNESS_KEPT,    /* as it was */
+	WITNESS_DELETED, /* gone, or has fewer owners */
+} Witness;
+
+static const ToolChange *
+find_change(const GPtrArray *changes, const char *path)
+{
+	guint i;
+
+	for (i = 0; i < changes->len; i++) {
+		const ToolChange *change = changes->pdata[i];
+
+		if (strcmp(change->path, path) == 0)
+			return change;
+	}
+	return NULL;
+}
+
+static int
+owners_of(GBytes *bytes, uint16_t *ret_owners)
+{
+	const uint8_t *data;
+	gsize size;
+
+	if (bytes == NULL)
+		return -ENODATA;
+	data = g_bytes_get_data(bytes, &size);
+	return format_mai_owners(data, size, ret_owners);
+}
+
+static Witness
+ask_witness(const ToolCourse *course, const ToolCourseLook *look,
+            uint32_t record)
+{
+	FormatMbgRecord header;
+	g_autofree char *stem = NULL;
+	g_autofree char *path = NULL;
+	const ToolChange *change;
+	uint16_t owners[2];
+
+	decode(course->lesson.image, record, &header);
+	stem = format_mbg_stem(&header);
+	if (stem == NULL)
+		return WITNESS_NONE;
+	path = format_name_path(FORMAT_NAME_MAI, stem);
+	change = find_change(look->changes, path);
+	if (change == NULL)
+		return tool_sight_bytes(course->sight, path) != NULL
+		               ? WITNESS_KEPT
+		               : WITNESS_NONE;
+	if (change->sizes[1] == TOOL_SIGHT_NONE)
+		return WITNESS_DELETED;
+	if (owners_of(change->bytes[0], &owners[0]) < 0 ||
+	    owners_of(change->bytes[1], &owners[1]) < 0)
+		return WITNESS_NONE;
+	return owners[1] < owners[0] ? WITNESS_DELETED : WITNESS_KEPT;
+}
+
+/* ---- doubts -------------------------------------------------------------- */
+
+/* Whether the layouts that are left allow that. */
+static bool
+fits(const ToolCourse *course, const ToolCourseLook *look,
+     const GArray *deleted)
+{
+	ToolLessonDeed deed = { .deleted = deleted };
+
+	return tool_lesson_fits(&course->lesson, look->image, &deed);
+}
+
+/* What would explain what was seen: each live record alone, or none. */
+static void
+print_explanations(const ToolCourse *course, const ToolCourseLook *look)
+{
+	uint32_t records = count_records(course->lesson.image);
+	g_autoptr(GArray) one = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	uint32_t i;
+
+	if (fits(course, look, one))
+		tool_say("  It would fit if no message was deleted.");
+	for (i = 0; i < records; i++) {
+		g_array_set_size(one, 0);
+		g_array_append_val(one, i);
+		if (course->lesson.states[i] == FORMAT_RECORD_LIVE &&
+		    fits(course, look, one))
+			tool_say("  It would fit if record %u was deleted.", i);
+	}
+}
+
+/* Says why @deed is in doubt. Returns whether it is. */
+static bool
+doubt(const ToolCourse *course, const ToolCourseLook *look, const Deed *deed)
+{
+	uint32_t records = count_records(course->lesson.image);
+	bool doubts = false;
+	uint32_t i;
+
+	for (i = 0; i < records; i++) {
+		bool is_deleted = has_record(deed->deleted, i);
+		Witness witness = ask_witness(course, look, i);
+
+		if (course->lesson.states[i] != FORMAT_RECORD_LIVE)
+			continue;
+		if (witness == WITNESS_KEPT && is_deleted)
+			tool_say("The message of record %u has as many owners "
+			         "as before: it seems not to be deleted.",
+			         i);
+		else if (witness == WITNESS_DELETED && !is_deleted)
+			tool_say("The message of record %u has lost an owner: "
+			         "it seems to be deleted.",
+			         i);
+		else
+			continue;
+		doubts = true;
+	}
+	/* Where nothing fitted before, nothing more can be said. */
+	if (format_key_learn_count(&course->lesson.learn) > 0 &&
+	    !fits(course, look, deed->deleted)) {
+		tool_say("What is in the KEY now does not fit that.");
+		print_explanations(course, look);
+		doubts = true;
+	}
+	return doubts;
+}
+
+static int
+parse_records(const char *line, uint32_t records, GArray *deleted)
+{
+	g_auto(GStrv) words = g_strsplit_set(line, ", ", -1);
+	size_t i;
+
+	g_array_set_size(deleted, 0);
+	for (i = 0; words[i] != NULL; i++) {
+		guint64 number;
+		uint32_t record;
+
+		if (words[i][0] == '\0')
+			continue;
+		if (!g_ascii_string_to_unsigned(words[i], 10, 0, G_MAXUINT32,
+		                                &number, NULL) ||
+		    number >= records)
+			return -EINVAL;
+		record = (uint32_t)number;
+		g_array_append_val(deleted, record);
+	}
+	return 0;
+}
+
+/* Asks which messages were deleted, where that is in doubt. */
+static int
+settle(const ToolCourse *course, const ToolCourseLook *look, Deed *deed,
+       GError **error)
+{
+	uint32_t records = count_records(course->lesson.image);
+	g_autofree char *line = NULL;
+	int r;
+
+	if (!doubt(course, look, deed))
+		return 0;
+	for (;;) {
+		g_clear_pointer(&line, g_free);
+		r = tool_prompt_line("Which records were deleted? Type their "
+		                     "numbers, \"none\", \"?\" if nobody "
+		                     "knows, or press Enter if it was as "
+		                     "asked: ",
+		                     &line, error);
+		if (r < 0 || line[0] == '\0')
+			return r;
+		deed->is_unknown = strcmp(line, "?") == 0;
+		if (deed->is_unknown || strcmp(line, "none") == 0) {
+			g_array_set_size(deed->deleted, 0);
+			return 0;
+		}
+		if (parse_records(line, records, deed->deleted) == 0)
+			return 0;
+		tool_say("Mailbag %s has records 0 to %u.", course->mailbag,
+		         records - 1);
+	}
+}
+
+/* ---- notes --------------------------------------------------------------- */
+
+/* Keeps what was done as a note of @task, or as a look at a mailbag of which
+ * nobody knows what was done to it. */
+static int
+keep(ToolCourse *course, const ToolStep *step, const ToolTask *task,
+     const char *did, Deed *deed, ToolCourseLook *look, GError **error)
+{
+	const char *name = deed->is_unknown ? TOOL_TASK_LOOK : task->name;
+	ToolNote *note = tool_note_new(step->name, name);
+
+	note->mailbag = g_strdup(course->mailbag);
+	note->did =
+		deed->is_unknown
+			? g_strdup_printf("nobody knows; asked for: %s", did)
+			: g_strdup(did);
+	g_array_append_vals(note->deleted, deed->deleted->data,
+	                    deed->deleted->len);
+	if (deed->read >= 0)
+		note->said = g_strdup_printf("%" G_GINT64_FORMAT, deed->read);
+	return tool_course_note(course, note, look, error);
+}
+
+/* ---- messages ------------------------------------------------------------ */
+
+/* How many messages are still missing. */
+static uint32_t
+count_missing(const ToolCourse *course, const ToolTask *task,
+              const ToolMailbagImage *image)
+{
+	uint32_t records = count_records(image);
+	uint32_t vacant = 0;
+	uint32_t come;
+	uint32_t i;
+
+	if (task->kind == TOOL_TASK_SEND) {
+		come = tool_lesson_count_new(&course->lesson, image);
+		return task->number - MIN(come, task->number);
+	}
+	if (records >= task->number)
+		return 0;
+	for (i = 0; i < records; i++)
+		vacant += course->lesson.states[i] == FORMAT_RECORD_DELETED;
+	return task->number - records +
+	       (image == course->lesson.image ? vacant : 0);
+}
+
+static int
+send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
+     GError **error)
+{
+	uint32_t wanted = count_missing(course, task, course->lesson.image);
+	g_autofree char *did = NULL;
+	g_auto(ToolCourseLook) look = { NULL };
+	g_auto(Deed) deed = { .read = -1 };
+	uint32_t come = 0;
+	bool is_enough = wanted == 0;
+	int r;
+
+	if (is_enough)
+		return 0;
+	tool_say("\nSend %u message%s to mailbag %s, and wait until %s "
+	         "delivered. Open none of them.",
+	         wanted, wanted == 1 ? "" : "s", course->mailbag,
+	         wanted == 1 ? "it is" : "they are");
+	while (!is_enough) {
+		r = tool_course_await(course, &look, error);
+		if (r != 0)
+			return r;
+		come = tool_lesson_count_new(&course->lesson, look.image);
+		is_enough = count_missing(course, task, look.image) == 0;
+		if (!is_enough)
+			tool_say("%u of %u are in mailbag %s so far.", come,
+			         wanted, course->mailbag);
+	}
+	if (come > wanted)
+		tool_say("%u came: others send to mailbag %s, too.", come,
+		         course->mailbag);
+	deed.deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	r = settle(course, &look, &deed, error);
+	did = g_strdup_printf("%u messages came to mailbag %s", come,
+	                      course->mailbag);
+	return r < 0 ? r : keep(course, step, task, did, &deed, &look, error);
+}
+
+/* Finds a record known to be live, the first from @begin on. */
+static int
+find_live(const ToolCourse *course, uint32_t begin, uint32_t *ret_record,
+          GError **error)
+{
+	uint32_t records = count_records(course->lesson.image);
+
+	while (begin < records &&
+	       course->lesson.states[begin] != FORMAT_RECORD_LIVE)
+		begin++;
+	if (begin == records)
+		return tool_fail(error, -ENOENT,
+		                 "mailbag %s has no record that is known to be "
+		                 "there: take another, empty mailbag",
+		                 course->mailbag);
+	*ret_record = begin;
+	return 0;
+}
+
+/* Prints what to do with the message of @record. */
+static void
+print_task(const ToolCourse *course, uint32_t record, const char *verb,
+           const char *rest)
+{
+	g_autofree char *subject = NULL;
+	FormatMbgRecord header;
+
+	decode(course->lesson.image, record, &header);
+	subject = format_mbg_subject(&header);
+	tool_say("\n%s the message \"%s\" (record %u of mailbag %s)%s.", verb,
+	         subject, record, course->mailbag, rest);
+}
+
+/* Waits until the KEY has changed. */
+static int
+await_key(const ToolCourse *course, ToolCourseLook *look, GError **error)
+{
+	int r;
+
+	for (;;) {
+		r = tool_course_await(course, look, error);
+		if (r != 0 ||
+		    memcmp(look->image->key, course->lesson.image->key,
+		           FORMAT_KEY_SIZE) != 0)
+			return r;
+		tool_say("%s.KEY has not changed yet.", course->mailbag);
+	}
+}
+
+/* One deletion of what is asked for, or of something else. */
+static int
+delete_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
+           uint32_t record, GError **error)
+{
+	g_autofree char *did = g_strdup_printf(
+		"record %u of mailbag %s was deleted", record, course->mailbag);
+	g_auto(ToolCourseLook) look = { NULL };
+	g_auto(Deed) deed = {
+		.deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+		.read = -1,
+	};
+	int r;
+
+	print_task(course, record, "Delete", " for good, and none besides");
+	r = await_key(course, &look, error);
+	if (r != 0)
+		return r;
+	g_array_append_val(deed.deleted, record);
+	r = settle(course, &look, &deed, error);
+	if (r < 0)
+		return r;
+	if (!has_record(deed.deleted, record) && !deed.is_unknown) {
+		g_free(did);
+		did = g_strdup_printf("something else than asked: records of "
+		                      "mailbag %s were deleted, or none",
+		                      course->mailbag);
+	}
+	return keep(course, step, task, did, &deed, &look, error);
+}
+
+/* Asks for deletions until one can be told from what is in the mailbag. */
+static int delete (ToolCourse *course, const ToolStep *step,
+                   const ToolTask *task, GError **error)
+{
+	bool is_done = false;
+	uint32_t record;
+	uint32_t i;
+	int r = 0;
+
+	while (!is_done) {
+		r = find_live(course, task->number, &record, error);
+		if (r == 0)
+			r = delete_one(course, step, task, record, error);
+		if (r != 0)
+			return r;
+		for (i = task->number; i < count_records(course->lesson.image);
+		     i++)
+			is_done = is_done || course->lesson.states[i] ==
+			                             FORMAT_RECORD_DELETED;
+		if (!is_done)
+			tool_say("That tells nothing of a record from %u on.",
+			         task->number);
+	}
+	return 0;
+}
+
+/* Asks to read a message: where that is noted, if it is, is no bit of deleted
+ * records (Q85058). */
+static int
+read_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
+         GError **error)
+{
+	g_autofree char *did = NULL;
+	g_auto(ToolCourseLook) look = { NULL };
+	g_auto(Deed) deed = {
+		.deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+	};
+	uint32_t record;
+	int r;
+
+	r = find_live(course, 0, &record, error);
+	if (r < 0)
+		return r;
+	print_task(course, record, "Read", ", and do nothing else");
+	r = tool_course_await(course, &look, error);
+	if (r == 0 && look.changes->len == 0) {
+		tool_say("Nothing has changed. Read it now, unless it was: "
+		         "that is worth a note, too.");
+		r = tool_course_await(course, &look, error);
+	}
+	if (r == 0)
+		r = settle(course, &look, &deed, error);
+	if (r != 0)
+		return r;
+	deed.read = (int64_t)record;
+	did = g_strdup_printf("record %u of mailbag %s was read", record,
+	                      course->mailbag);
+	return keep(course, step, task, did, &deed, &look, error);
+}
+
+static int
+compress(ToolCourse *course, const ToolStep *step, const ToolTask *task,
+         GError **error)
+{
+	g_auto(ToolCourseLook) look = { NULL };
+	g_auto(Deed) deed = {
+		.deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+		.read = -1,
+	};
+	int r;
+
+	tool_say("\nStop all mail transfer agents and clients, and run ADMIN, "
+	         "Local-Admin Storage Compress.");
+	r = tool_course_await(course, &look, error);
+	if (r == 0 && look.changes->len == 0) {
+		tool_say("Nothing has changed. Run it now, unless it did: "
+		         "that is worth a note, too.");
+		r = tool_course_await(course, &look, error);
+	}
+	if (r != 0)
+		return r;
+	return keep(course, step, task, "ADMIN has compressed the mailbags",
+	            &deed, &look, error);
+}
+
+int
+tool_course_mailbag(ToolCourse *course, const ToolStep *step,
+                    const ToolTask *task, GError **error)
+{
+	if (task->kind == TOOL_TASK_DELETE)
+		return delete (course, step, task, error);
+	if (task->kind == TOOL_TASK_READ)
+		return read_one(course, step, task, error);
+	if (task->kind == TOOL_TASK_COMPRESS)
+		return compress(course, step, task, error);
+	return send(course, step, task, error);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/learn_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/fact.h"
+#include "tools/json.h"
+#include "tools/learnt.h"
+#include "tools/rows.h"
+#include "tools/tool.h"
+
+/* Bytes that differ of one file which are listed for people. */
+#define BYTES_LISTED 24
+
+/* ---- changes ------------------------------------------------------------- */
+
+/* Adds "0x030 00>02" for each byte that differs, up to @max of them. */
+static void
+append_bytes(GString *text, const ToolChange *change, unsigned max)
+{
+	const uint8_t *bytes[2];
+	gsize sizes[2];
+	unsigned listed = 0;
+	gsize i;
+
+	bytes[0] = g_bytes_get_data(change->bytes[0], &sizes[0]);
+	bytes[1] = g_bytes_get_data(change->bytes[1], &sizes[1]);
+	for (i = 0; i < MIN(sizes[0], sizes[1]); i++) {
+		if (bytes[0][i] == bytes[1][i])
+			continue;
+		if (listed++ < max)
+			g_string_append_printf(text, "%s0x%03zx %02x>%02x",
+			                       text->len > 0 ? ", " : "", i,
+			                       bytes[0][i], bytes[1][i]);
+	}
+	if (listed > max)
+		g_string_append_printf(text, ", and %u more", listed - max);
+	if (sizes[0] != sizes[1])
+		g_string_append_printf(text, "%s%zu>%zu bytes",
+		                       text->len > 0 ? ", " : "", sizes[0],
+		                       sizes[1]);
+}
+
+static char *
+change_text(const ToolChange *change, unsigned max)
+{
+	GString *text = g_string_new(NULL);
+
+	if (change->sizes[1] == TOOL_SIGHT_NONE)
+		g_string_append(text, "gone");
+	else if (change->sizes[0] == TOOL_SIGHT_NONE)
+		g_string_append_printf(text, "new, %" G_GINT64_FORMAT " bytes",
+		                       change->sizes[1]);
+	else if (change->bytes[0] != NULL && change->bytes[1] != NULL)
+		append_bytes(text, change, max);
+	else
+		g_string_append_printf(
+			text, "%" G_GINT64_FORMAT ">%" G_GINT64_FORMAT " bytes",
+			change->sizes[0], change->sizes[1]);
+	return g_string_free(text, FALSE);
+}
+
+/* ---- for people ---------------------------------------------------------- */
+
+static void
+print_note(const ToolNote *note)
+{
+	guint i;
+
+	tool_say("%u. %s (%s)", note->number, note->did, note->step);
+	if (note->said != NULL && note->said[0] != '\0')
+		tool_say("   said: %s", note->said);
+	if (note->trace != NULL)
+		tool_say("   trace: %s", note->trace);
+	for (i = 0; i < note->changes->len; i++) {
+		const ToolChange *change = note->changes->pdata[i];
+		g_autofree char *text = change_text(change, BYTES_LISTED);
+
+		tool_say("   %s: %s", change->path, text);
+	}
+}
+
+static void
+print_learnt(const ToolLearnt *one)
+{
+	if (one->notes[0] != '\0')
+		tool_say("%s: %s: %s (notes %s)",
+		         tool_certainty_text(one->certainty), one->about,
+		         one->sentence, one->notes);
+	else
+		tool_say("%s: %s: %s", tool_certainty_text(one->certainty),
+		         one->about, one->sentence);
+}
+
+static void
+print_text(const ToolNotes *notes, const GPtrArray *learnt)
+{
+	unsigned i;
+
+	tool_say("What was done and seen:");
+	for (i = 0; i < tool_notes_count(notes); i++)
+		print_note(tool_notes_get(notes, i));
+	tool_say("\nWhat follows from it:");
+	for (i = 0; i < learnt->len; i++)
+		print_learnt(learnt->pdata[i]);
+}
+
+/* ---- for programs -------------------------------------------------------- */
+
+static char *
+hex_text(int64_t size, GBytes *bytes)
+{
+	GString *text = g_string_new(NULL);
+	const uint8_t *data;
+	gsize count;
+	gsize i;
+
+	if (size == TOOL_SIGHT_NONE || bytes == NULL)
+		return g_string_free(text, FALSE);
+	data = g_bytes_get_data(bytes, &count);
+	for (i = 0; i < count; i++)
+		g_string_append_printf(text, "%02x", data[i]);
+	return g_string_free(text, FALSE);
+}
+
+static GVariant *
+change_row(const ToolChange *change)
+{
+	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+	g_autofree char *before = hex_text(change->sizes[0], change->bytes[0]);
+	g_autofree char *after = hex_text(change->sizes[1], change->bytes[1]);
+	g_autofree char *what = change_text(change, G_MAXUINT);
+
+	tool_fact_text(&row, "path", change->path);
+	tool_fact_text(&row, "change", what);
+	tool_fact_text(&row, "before", before);
+	tool_fact_text(&row, "after", after);
+	return g_variant_builder_end(&row);
+}
+
+static void
+fact_if(GVariantBuilder *row, const char *key, const char *text)
+{
+	if (text != NULL)
+		tool_fact_text(row, key, text);
+}
+
+static GVariant *
+note_row(const ToolNote *note)
+{
+	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+	GVariantBuilder files =
+		G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+	guint i;
+
+	tool_fact_number(&row, "note", note->number);
+	fact_if(&row, "time", note->time);
+	tool_fact_text(&row, "step", note->step);
+	tool_fact_text(&row, "task", note->task);
+	tool_fact_text(&row, "did", note->did);
+	fact_if(&row, "mailbag", note->mailbag);
+	fact_if(&row, "trace", note->trace);
+	fact_if(&row, "said", note->said);
+	for (i = 0; i < note->changes->len; i++)
+		g_variant_builder_add_value(
+			&files, change_row(note->changes->pdata[i]));
+	g_variant_builder_add(&row, "{sv}", "files",
+	                      g_variant_builder_end(&files));
+	return g_variant_builder_end(&row);
+}
+
+static GVariant *
+learnt_row(const ToolLearnt *one)
+{
+	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+
+	tool_fact_text(&row, "certainty", tool_certainty_text(one->certainty));
+	tool_fact_text(&row, "about", one->about);
+	tool_fact_text(&row, "sentence", one->sentence);
+	tool_fact_text(&row, "notes", one->notes);
+	return g_variant_builder_end(&row);
+}
+
+static void
+print_json(const ToolNotes *notes, const GPtrArray *learnt)
+{
+	GVariantBuilder done = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+	GVariantBuilder follows =
+		G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
+	g_autoptr(GVariant) seen = NULL;
+	g_autoptr(GVariant) found = NULL;
+	g_autoptr(ToolJson) json = tool_json_new();
+	unsigned i;
+
+	for (i = 0; i < tool_notes_count(notes); i++)
+		g_variant_builder_add_value(&done,
+		                            note_row(tool_notes_get(notes, i)));
+	for (i = 0; i < learnt->len; i++)
+		g_variant_builder_add_value(&follows,
+		                            learnt_row(learnt->pdata[i]));
+	seen = g_variant_ref_sink(g_variant_builder_end(&done));
+	found = g_variant_ref_sink(g_variant_builder_end(&follows));
+	tool_json_string(json, "program", "pofs " POFS_VERSION);
+	tool_rows_json(json, "notes", seen);
+	tool_rows_json(json, "findings", found);
+	tool_json_print(&json);
+}
+
+void
+tool_learn_report(const ToolNotes *notes, bool is_json)
+{
+	g_autoptr(GPtrArray) learnt = tool_learnt_find(notes);
+
+	if (is_json)
+		print_json(notes, learnt);
+	else
+		print_text(notes, learnt);
+}
