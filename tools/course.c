@@ -262,6 +262,13 @@ run_task(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	g_assert_not_reached();
 }
 
+/* Whether nothing more can be learnt of the bitmap with this mailbag. */
+static bool
+is_hopeless(const ToolCourse *course, const ToolStep *step)
+{
+	return step->is_usual && course->lesson.contradiction != 0;
+}
+
 static int
 run_step(ToolCourse *course, const ToolStep *step, bool is_again,
          GError **error)
@@ -269,8 +276,9 @@ run_step(ToolCourse *course, const ToolStep *step, bool is_again,
 	const ToolTask *task;
 	int r = 0;
 
-	tool_say("\n%s: %s", step->name, step->summary);
-	for (task = step->tasks; r >= 0 && task->name != NULL; task++)
+	tool_prompt_say("%s: %s", step->name, step->summary);
+	for (task = step->tasks;
+	     r >= 0 && task->name != NULL && !is_hopeless(course, step); task++)
 		if (is_again || !is_done(course, step, task))
 			r = run_task(course, step, task, error);
 	return MIN(r, 0);
@@ -286,7 +294,8 @@ tool_course_run(ToolCourse *course, const ToolStep *step, GError **error)
 	if (r == 0 && step != NULL)
 		return run_step(course, step, is_all_done(course, step), error);
 	for (usual = TOOL_STEPS; r == 0 && usual->name != NULL; usual++)
-		if (usual->is_usual && !is_all_done(course, usual))
+		if (usual->is_usual && !is_all_done(course, usual) &&
+		    !is_hopeless(course, usual))
 			r = run_step(course, usual, false, error);
 	return r;
 }

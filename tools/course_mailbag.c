@@ -12,6 +12,9 @@
 #include "tools/prompt.h"
 #include "tools/tool.h"
 
+/* Messages that are asked for until one comes where it is wanted. */
+#define TRIES_MAX 8
+
 /* What was asked for, and what was seen. */
 typedef struct Deed {
 	GArray *deleted; /* of uint32_t; owned */
@@ -299,19 +302,24 @@ send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 
 	if (is_enough)
 		return 0;
-	tool_say("\nSend %u message%s to mailbag %s, and wait until %s "
-	         "delivered. Open none of them.",
-	         wanted, wanted == 1 ? "" : "s", course->mailbag,
-	         wanted == 1 ? "it is" : "they are");
+	tool_prompt_say("Send %u message%s to mailbag %s, and wait until %s "
+	                "delivered. Open none of them.",
+	                wanted, wanted == 1 ? "" : "s", course->mailbag,
+	                wanted == 1 ? "it is" : "they are");
 	while (!is_enough) {
 		r = tool_course_await(course, &look, error);
 		if (r != 0)
 			return r;
 		come = tool_lesson_count_new(&course->lesson, look.image);
 		is_enough = count_missing(course, task, look.image) == 0;
-		if (!is_enough)
+		if (!is_enough && task->kind == TOOL_TASK_SEND)
 			tool_say("%u of %u are in mailbag %s so far.", come,
 			         wanted, course->mailbag);
+		else if (!is_enough)
+			tool_say("Mailbag %s has %u records so far, and %u are "
+			         "wanted.",
+			         course->mailbag, count_records(look.image),
+			         task->number);
 	}
 	if (come > wanted)
 		tool_say("%u came: others send to mailbag %s, too.", come,
@@ -323,10 +331,9 @@ send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	return r < 0 ? r : keep(course, step, task, did, &deed, &look, error);
 }
 
-/* Finds a record known to be live, the first from @begin on. */
+/* Finds a record known to be live, the first from @begin on; -ENOENT. */
 static int
-find_live(const ToolCourse *course, uint32_t begin, uint32_t *ret_record,
-          GError **error)
+find_live(const ToolCourse *course, uint32_t begin, uint32_t *ret_record)
 {
 	uint32_t records = count_records(course->lesson.image);
 
@@ -334,12 +341,33 @@ find_live(const ToolCourse *course, uint32_t begin, uint32_t *ret_record,
 	       course->lesson.states[begin] != FORMAT_RECORD_LIVE)
 		begin++;
 	if (begin == records)
-		return tool_fail(error, -ENOENT,
-		                 "mailbag %s has no record that is known to be "
-		                 "there: take another, empty mailbag",
-		                 course->mailbag);
+		return -ENOENT;
 	*ret_record = begin;
 	return 0;
+}
+
+/* The same; where none is known, because they were there before or nobody knows
+ * what was done to them, asks for messages until one has come there. */
+static int
+need_live(ToolCourse *course, const ToolStep *step, uint32_t begin,
+          uint32_t *ret_record, GError **error)
+{
+	static const ToolTask one = { "one more message", TOOL_TASK_SEND, 1,
+		                      NULL };
+	unsigned tries;
+	int r = 0;
+
+	for (tries = 0; r == 0 && tries < TRIES_MAX; tries++) {
+		if (find_live(course, begin, ret_record) == 0)
+			return 0;
+		r = send(course, step, &one, error);
+	}
+	return r != 0 ? r
+	              : tool_fail(error, -ENOENT,
+	                          "mailbag %s has no record from %u on that is "
+	                          "known to be there: take another, empty "
+	                          "mailbag",
+	                          course->mailbag, begin);
 }
 
 /* Prints what to do with the message of @record. */
@@ -352,8 +380,8 @@ print_task(const ToolCourse *course, uint32_t record, const char *verb,
 
 	decode(course->lesson.image, record, &header);
 	subject = format_mbg_subject(&header);
-	tool_say("\n%s the message \"%s\" (record %u of mailbag %s)%s.", verb,
-	         subject, record, course->mailbag, rest);
+	tool_prompt_say("%s the message \"%s\" (record %u of mailbag %s)%s.",
+	                verb, subject, record, course->mailbag, rest);
 }
 
 /* Waits until the KEY has changed. */
@@ -413,7 +441,7 @@ static int delete (ToolCourse *course, const ToolStep *step,
 	int r = 0;
 
 	while (!is_done) {
-		r = find_live(course, task->number, &record, error);
+		r = need_live(course, step, task->number, &record, error);
 		if (r == 0)
 			r = delete_one(course, step, task, record, error);
 		if (r != 0)
@@ -443,8 +471,8 @@ read_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	uint32_t record;
 	int r;
 
-	r = find_live(course, 0, &record, error);
-	if (r < 0)
+	r = need_live(course, step, 0, &record, error);
+	if (r != 0)
 		return r;
 	print_task(course, record, "Read", ", and do nothing else");
 	r = tool_course_await(course, &look, error);
@@ -474,8 +502,9 @@ compress(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	};
 	int r;
 
-	tool_say("\nStop all mail transfer agents and clients, and run ADMIN, "
-	         "Local-Admin Storage Compress.");
+	tool_prompt_say(
+		"Stop all mail transfer agents and clients, and run ADMIN, "
+		"Local-Admin Storage Compress.");
 	r = tool_course_await(course, &look, error);
 	if (r == 0 && look.changes->len == 0) {
 		tool_say("Nothing has changed. Run it now, unless it did: "

@@ -85,13 +85,15 @@ static void
 print_wish(const ToolCourse *course, const ToolTask *task)
 {
 	if (task->kind == TOOL_TASK_ONE)
-		tool_say("\nSend one message to mailbag %s, with the subject "
-		         "POFS and the text TEST, %s. Open it not.",
-		         course->mailbag, task->words);
+		tool_prompt_say(
+			"Send one message to mailbag %s, with the subject "
+			"POFS and the text TEST, %s. Open it not.",
+			course->mailbag, task->words);
 	else
-		tool_say("\nSend one message with the subject POFS and the "
-		         "text TEST %s.",
-		         task->words);
+		tool_prompt_say(
+			"Send one message with the subject POFS and the "
+			"text TEST %s.",
+			task->words);
 }
 
 int

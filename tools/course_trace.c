@@ -201,9 +201,10 @@ deny(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	bool skips = false;
 	int r;
 
-	tool_say("\nAt another station, open %s so that others are denied %s, "
-	         "and keep it open.",
-	         path, DENIED[task->number]);
+	tool_prompt_say(
+		"At another station, open %s so that others are denied %s, "
+		"and keep it open.",
+		path, DENIED[task->number]);
 	r = tool_prompt_done(&skips, error);
 	if (r < 0 || skips)
 		return r < 0 ? r : TOOL_COURSE_SKIPPED;
@@ -228,7 +229,7 @@ tool_course_trace(ToolCourse *course, const ToolStep *step,
 
 	if (task->kind == TOOL_TASK_DENY)
 		return deny(course, step, task, error);
-	tool_say("\n%s: %s.", task->name, task->words);
+	tool_prompt_say("%s: %s.", task->name, task->words);
 	r = record_task(course, task, "do that", NULL, &trace, error);
 	if (r == 0)
 		r = tool_prompt_line("Which version of the program was it? ",

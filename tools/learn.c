@@ -14,6 +14,7 @@
 #include "tools/key_layout.h"
 #include "tools/learn_report.h"
 #include "tools/lesson.h"
+#include "tools/prompt.h"
 #include "tools/rows.h"
 #include "tools/tool.h"
 
@@ -264,9 +265,10 @@ conclude_course(const Learn *learn, const ToolCourse *course, int r,
 	int written = 0;
 
 	if (dir != NULL && tool_notes_count(course->notes) > 0)
-		tool_say("\nThe notes are in %s; --report tells what follows "
-		         "from them.",
-		         dir);
+		tool_prompt_say(
+			"The notes are in %s; --report tells what follows "
+			"from them.",
+			dir);
 	if (course->mailbag != NULL &&
 	    (r == 0 || format_key_learn_is_settled(&course->lesson.learn)))
 		written = conclude(learn, &course->lesson, false,

@@ -7,6 +7,7 @@
 #include "tools/fact.h"
 #include "tools/json.h"
 #include "tools/learnt.h"
+#include "tools/prompt.h"
 #include "tools/rows.h"
 #include "tools/tool.h"
 
@@ -101,7 +102,7 @@ print_text(const ToolNotes *notes, const GPtrArray *learnt)
 	tool_say("What was done and seen:");
 	for (i = 0; i < tool_notes_count(notes); i++)
 		print_note(tool_notes_get(notes, i));
-	tool_say("\nWhat follows from it:");
+	tool_prompt_say("What follows from it:");
 	for (i = 0; i < learnt->len; i++)
 		print_learnt(learnt->pdata[i]);
 }

@@ -10,6 +10,19 @@
 /* More than anybody types; what comes after it is dropped. */
 #define LINE_MAX_SIZE 4096
 
+void
+tool_prompt_say(const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	text = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	(void)putchar('\n');
+	tool_say("%s", text);
+}
+
 int
 tool_prompt_line(const char *question, char **ret_line, GError **error)
 {

@@ -5,6 +5,9 @@
 
 #include <glib.h>
 
+/** As tool_say(), after an empty line: something else begins. */
+void tool_prompt_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
 /**
  * Prints @question and waits for a line on the standard input.
  *

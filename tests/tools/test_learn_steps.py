@@ -2,6 +2,7 @@
 """What poctl learn finds out with an administrator and a licensed copy."""
 
 import json
+import shutil
 
 import pytest
 
@@ -12,11 +13,23 @@ from licensed import Administrator, Licensed
 MAILBAG = "0000000A"
 
 
-@pytest.fixture(name="office")
-def fixture_office(tmp_path):
-    """A mounted postoffice."""
-    with Store(tmp_path / "store") as store, Mount(store) as mount:
+@pytest.fixture(name="mounted", scope="module")
+def fixture_mounted(tmp_path_factory):
+    """A mounted postoffice for all tests."""
+    top = tmp_path_factory.mktemp("learn")
+    with Store(top / "store") as store, Mount(store) as mount:
         yield mount
+
+
+@pytest.fixture(name="office")
+def fixture_office(mounted):
+    """It, as if it were new."""
+    yield mounted
+    for folder in ("KEY", "MBG", "MAI", "ATT", "P1"):
+        for path in (mounted / folder).rglob("[0-9A-F]*.*"):
+            path.unlink()
+    shutil.rmtree(mounted.store.path / "learn", ignore_errors=True)
+    (mounted.store.path / "pofs.conf").unlink(missing_ok=True)
 
 
 def learn(office, copy, *words, **options):
@@ -78,3 +91,204 @@ def test_a_layout_is_learnt_step_by_step(office, options):
                 "fresh": "since the owner last"}[what]
         assert name in sentence
         assert f"{width} byte{'s' * (width > 1)} at 0x{offset:03x}" in sentence
+
+
+def other_message(copy):
+    """Deletes the second message instead of the first."""
+    copy.delete(1)
+
+
+def message_into_its_place(copy):
+    """Deletes the first; before anybody looks, mail comes into its place."""
+    copy.delete(0)
+    copy.deliver(1)
+
+
+def only_reads(copy):
+    """Reads the first instead of deleting it."""
+    copy.read(0)
+
+
+def deletes_unasked(copy):
+    """Sends what was asked for, and deletes what was there."""
+    copy.deliver(3)
+    copy.delete(0)
+
+
+def nothing(_copy):
+    """Presses Enter."""
+
+
+DELETE = r'Delete the message .*\(record 0 of'
+COUNTERS = [("unread", 4, 2, "little")]
+
+
+@pytest.mark.parametrize("pattern, stray, answer, said", [
+    ("Send 1 message to", nothing, None, "0 of 1 are in mailbag"),
+    (DELETE, nothing, None, "KEY has not changed yet"),
+    (DELETE, other_message, "1", "record 1 has lost an owner"),
+    (DELETE, other_message, "?", "tells nothing of a record from 0 on"),
+    (DELETE, message_into_its_place, "", "nothing of a record from 0 on"),
+    (DELETE, only_reads, "none", "as many owners as before"),
+    ("Send 3 messages", deletes_unasked, "0", "record 0 has lost an owner"),
+], ids=lambda value: getattr(value, "__name__", str(value)[:20]))
+def test_an_administrator_who_does_something_else(office, pattern, stray,
+                                                  answer, said):
+    """In the end it is right, or nothing is said."""
+    copy = Licensed(office.path, offset=8, order="msb", counters=COUNTERS)
+    status, administrator = learn(
+        office, copy, strays={pattern: stray},
+        answers=[("Which records were deleted", answer),
+                 ("are in mailbag .* so far", lambda copy, _: copy.deliver(1)),
+                 ("not changed yet", lambda copy, _: copy.delete(0))])
+    assert said in administrator.said
+    assert status == 0, administrator.said
+    assert layout(office) == {"offset": "8", "order": "msb", "deleted": "1",
+                              "word": "1", "confirmed": "yes"}
+
+
+def test_who_insists_is_not_believed(office):
+    """No layout fits: none is written, and the report says since when."""
+    copy = Licensed(office.path)
+    status, administrator = learn(
+        office, copy, strays={DELETE: other_message},
+        answers=[("Which records were deleted", "")])
+    assert status == FAILED
+    assert "contradicts what was seen before" in administrator.said
+    assert "no layout that is known fits" in administrator.said
+    assert layout(office) is None
+    sentence, = findings(office, "KEY bitmap")["contradicts"]
+    assert "from this note on" in sentence
+    note = next(one["note"] for one in report(office)["notes"]
+                if one["task"] == "a deletion")
+    status, administrator = learn(office, copy)
+    assert status == FAILED and "press Enter" not in administrator.said
+    assert {"certainty": "contradicts", "about": "KEY bitmap",
+            "sentence": sentence, "notes": str(note)} in \
+        report(office)["findings"]
+
+
+def test_without_messages_the_bitmap_is_the_witness(office):
+    """What was sent has no MAI that would tell: another deletion fits no
+    layout."""
+    copy = Licensed(office.path)
+    copy.path = lambda *_: office.store.path.parent / "elsewhere"
+    status, administrator = learn(
+        office, copy, strays={DELETE: other_message},
+        answers=[("Which records were deleted", "1")])
+    assert "What is in the KEY now does not fit that." in administrator.said
+    assert "It would fit if record 1 was deleted." in administrator.said
+    assert "has lost an owner" not in administrator.said
+    assert status == 0 and layout(office)["offset"] == "48"
+
+
+def ends(_copy):
+    """The end of the input."""
+    return "\x04"
+
+
+def test_a_lesson_goes_on_where_it_ended(office):
+    copy = Licensed(office.path, order="msb", word=2)
+    status, administrator = learn(
+        office, copy, strays={r"record 8 of": ends})
+    assert status == FAILED
+    assert "the input ended" in administrator.said
+    assert layout(office) is None
+    sentence, = findings(office, "KEY bitmap")["open"]
+    assert "record is 8 to 15" in sentence
+    before = report(office)["notes"]
+    status, administrator = learn(office, copy)
+    assert status == 0, administrator.said
+    assert "Send 1 message to" not in administrator.said
+    assert layout(office)["word"] == "2"
+    notes = report(office)["notes"]
+    assert notes[:len(before)] == before
+    # All is done: nothing is asked for.
+    status, administrator = learn(office, copy)
+    assert status == 0 and "press Enter" not in administrator.said
+
+
+def test_what_happened_meanwhile_is_not_taken_for_known(office):
+    copy = Licensed(office.path)
+    learn(office, copy, strays={r"Send 5 messages": ends})
+    copy.deliver(1)
+    copy.delete(1)
+    status, administrator = learn(office, copy, answers=[
+        ("records so far", lambda copy, _: copy.deliver(1))])
+    assert "has changed since the last note" in administrator.said
+    assert status == 0 and layout(office)["order"] == "lsb"
+
+
+def test_counters_that_fit_alike_are_not_told_apart_but_by_more(office):
+    copy = Licensed(office.path, counters=[
+        ("live", 2, 1, "little"), ("unread", 10, 2, "little"),
+        ("records", 20, 2, "big")])
+    learn(office, copy)
+    sentence, = findings(office, "KEY 0x00a")["fits"]
+    assert "1 byte at 0x00a" in sentence and "step wide" in sentence
+    assert "2 bytes at 0x009, highest first" in sentence
+    status, administrator = learn(office, copy, "--step", "wide")
+    assert status == 0, administrator.said
+    assert "as 1 byte at 0x002" in findings(office, "KEY 0x002")["fits"][0]
+    for low, way in (("00a", "2 bytes at 0x00a, lowest first"),
+                     ("015", "2 bytes at 0x014, highest first")):
+        sentence, = findings(office, f"KEY 0x{low}")["fits"]
+        assert way in sentence and "step wide" not in sentence
+        assert "1 byte at" not in sentence
+
+
+def test_what_a_header_says_of_a_message(office):
+    copy = Licensed(office.path)
+    status, administrator = learn(
+        office, copy, "--step", "headers",
+        strays={"with 2 files": lambda copy: copy.deliver(1),
+                "with a return receipt": lambda copy: copy.deliver(2)},
+        answers=[("keep", "")])
+    assert status == FAILED  # for the layout, nothing was learnt
+    assert "It has 0 attachments, not 2" in administrator.said
+    assert "2 messages came" in administrator.said
+    for about, sentence in (
+            ("0x36", "the priority"),
+            ("0x37", "whether there is a return receipt"),
+            ("0x4c", "the attachments")):
+        told = findings(office, f"MBG {about}")
+        assert list(told) == ["fits"] and sentence in told["fits"][0]
+    assert "alike" in findings(office, "MBG 0x6c")["seen"][0]
+    told = findings(office, "MBG 0x4e")
+    assert any("size of the MAI less 11" in sentence
+               for sentence in told["fits"])
+    assert "priority 5: has Integer: 05 00; the plain one has Integer: " \
+        "03 00" in findings(office, "MAI")["seen"]
+    text = poctl("learn", "--report", office.store.path).stdout
+    assert "fits: MBG 0x36: may say the priority" in text
+
+
+def test_a_step_alone_and_what_makes_no_sense(office):
+    store = office.store.path
+    assert "there are no notes" in refuses(FAILED, "learn", "--report", store)
+    assert "x is no step" in refuses(
+        USAGE, "learn", "--mailbag", MAILBAG, "--step", "x", store)
+    assert "needs --mailbag" in refuses(
+        USAGE, "learn", "--step", "headers", store)
+    assert "takes no step" in refuses(
+        USAGE, "learn", "--report", "--step", "first", store)
+    assert "keeps traces" in refuses(
+        USAGE, "learn", "-n", "--step", "programs", store)
+    copy = Licensed(office.path)
+    status, administrator = learn(office, copy, "-n", "--step", "first")
+    assert status == FAILED and "record is 0 to 7" in administrator.said
+    assert not (store / "learn").exists()
+    status, administrator = learn(
+        office, copy, "--step", "first", "--notes", store / "x")
+    assert (store / "x" / "notes").exists()
+    status, administrator = learn(
+        office, copy, "--step", "compress",
+        strays={"Storage Compress": lambda copy: "skip"})
+    assert [one["task"] for one in report(office)["notes"]] == ["look"]
+    for damage in (b"[poctl learn]\nversion=2\n", b"\xff", b"x",
+                   b"[poctl learn]\nversion=1\n[note 1]\nstep=first\n",
+                   b"[poctl learn]\nversion=1\n[note 1]\nstep=a\ntask=b\n"
+                   b"did=c\nfile-1=KEY/x\nbefore-1=none\nafter-1=0g\n"):
+        (store / "learn" / "notes").write_bytes(damage)
+        assert (store / "learn" / "notes").name in refuses(
+            FAILED, "learn", "--report", store)
