@@ -20,6 +20,9 @@
 /* Bytes of a KEY file that are compared; it has 560 (Q77926). */
 #define KEY_MAX 1024
 
+/* Bytes of a write to a lock file that are entered. */
+#define BYTES_MAX 64
+
 /* Whether anybody is traced. */
 static bool
 is_on(fuse_req_t req)
@@ -207,21 +210,41 @@ ask_open(fuse_req_t req, const char *op, fuse_ino_t nodeid, const char *name,
 	             "path=\"%s\" how=%s lock=%s", path, how, lock);
 }
 
-/* Enters @op of @size bytes at @offset through an open file. */
+/* " bytes=0a0b", of what is written to a lock file: that is nobody's mail, and
+ * what the programs write there, if anything, was never published. */
+static char *
+bytes_text(const struct fuse_file_info *fi, const char *data, size_t size)
+{
+	GString *text = g_string_new(NULL);
+	size_t i;
+
+	if (data == NULL || fs_handle_of(fi)->kind != LAYOUT_LOCK_FILE)
+		return g_string_free(text, FALSE);
+	g_string_append(text, " bytes=");
+	for (i = 0; i < MIN(size, BYTES_MAX); i++)
+		g_string_append_printf(text, "%02x", (uint8_t)data[i]);
+	return g_string_free(text, FALSE);
+}
+
+/* Enters @op of @size bytes (@data, if they are written) at @offset through an
+ * open file. */
 static void
 ask_data(fuse_req_t req, const char *op, fuse_ino_t ino,
-         const struct fuse_file_info *fi, off_t offset, size_t size)
+         const struct fuse_file_info *fi, off_t offset, const char *data,
+         size_t size)
 {
 	g_auto(Asker) asker = { NULL };
+	g_autofree char *bytes = NULL;
 	g_autofree char *path = NULL;
 
 	if (!asker_init(&asker, req, ino, fi))
 		return;
 	key_begin(&asker, fs_handle_of(fi));
 	path = path_text(&asker, asker.call.node, NULL);
+	bytes = bytes_text(fi, data, size);
 	fs_trace_ask(asker.mount->trace, asker.serial, op,
-	             "path=\"%s\" offset=%" G_GINT64_FORMAT " size=%zu", path,
-	             (gint64)offset, size);
+	             "path=\"%s\" offset=%" G_GINT64_FORMAT " size=%zu%s", path,
+	             (gint64)offset, size, bytes);
 }
 
 /* Enters @op on an open file, the last perhaps. */
@@ -355,7 +378,7 @@ fs_traced_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                struct fuse_file_info *fi)
 {
 	if (is_on(req))
-		ask_data(req, "read", ino, fi, offset, size);
+		ask_data(req, "read", ino, fi, offset, NULL, size);
 	fs_op_read(req, ino, size, offset, fi);
 }
 
@@ -364,7 +387,7 @@ fs_traced_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size,
                 off_t offset, struct fuse_file_info *fi)
 {
 	if (is_on(req))
-		ask_data(req, "write", ino, fi, offset, size);
+		ask_data(req, "write", ino, fi, offset, data, size);
 	fs_op_write(req, ino, data, size, offset, fi);
 }
 

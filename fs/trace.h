@@ -13,7 +13,8 @@
  * Traces: what one session does, request by request, in a file
  * STORE/trace-SESSION.log. They settle what was never published of the mail
  * programs: in which order they lock, read and write, and what they change in a
- * KEY. They have names, places and times, and no content but that of KEY files.
+ * KEY. They have names, places and times, and no content but that of KEY and
+ * lock files.
  *
  * A line is words of the form name=value; texts are in quotes, with escapes of
  * C. at= is the time since the trace began, in seconds, and call= the number of

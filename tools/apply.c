@@ -382,16 +382,6 @@ tool_apply_print(const ToolApply *apply, const ToolOptions *options,
 
 /* ---- looking -------------------------------------------------------------- */
 
-/* What mail programs were told of is in the store, too, and not a second later;
- * if that cannot be had, it is looked at as it is. */
-static void
-catch_up(const ToolApply *apply)
-{
-	g_autoptr(GVariant) answer = NULL;
-
-	(void)tool_live_ask(apply->store, "sync", "", "a{sv}", &answer, NULL);
-}
-
 /* Looks once, and does what is to be done. */
 static int
 look(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
@@ -401,7 +391,8 @@ look(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
 	g_auto(ToolOffices) offices = { 0 };
 	int r;
 
-	catch_up(apply);
+	/* If that cannot be had, it is looked at as it is. */
+	(void)tool_live_catch_up(apply->store, NULL);
 	r = tool_offices_open(apply->store, &apply->choice, &offices, error);
 	if (r == 0)
 		r = plan(user_data, &offices, edits, error);

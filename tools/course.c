@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/live.h"
 #include "tools/prompt.h"
 #include "tools/tool.h"
 
@@ -66,6 +67,9 @@ tool_course_look(const ToolCourse *course, ToolCourseLook *look, GError **error)
 	int r;
 
 	tool_course_look_clear(look);
+	r = tool_live_catch_up(course->dir, error);
+	if (r < 0)
+		return r;
 	r = tool_sight_take(course->dir, course->office, course->sight,
 	                    &look->sight, error);
 	if (r == 0 && course->mailbag != NULL)

@@ -31,14 +31,16 @@ denied_path(const ToolCourse *course, const ToolTask *task)
 static int
 ask_client(ToolCourse *course, GError **error)
 {
+	g_autofree char *shown =
+		tool_show(course->client != NULL ? course->client : "");
+	g_autofree char *question = g_strdup_printf(
+		"Which client runs the program? Type its address, the number "
+		"of its session%s%s, or \"skip\" for none: ",
+		course->client != NULL ? ", Enter for " : "", shown);
 	g_autofree char *line = NULL;
 	int r;
 
-	(void)printf("Which client runs the program? Type its address, or the "
-	             "number of its session");
-	if (course->client != NULL)
-		tool_say(", or press Enter for %s", course->client);
-	r = tool_prompt_line("; \"skip\" for none: ", &line, error);
+	r = tool_prompt_line(question, &line, error);
 	if (r < 0)
 		return r;
 	if (strcmp(line, "skip") == 0 ||

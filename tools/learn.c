@@ -269,6 +269,7 @@ conclude_course(const Learn *learn, const ToolCourse *course, int r,
 			"The notes are in %s; --report tells what follows "
 			"from them.",
 			dir);
+	tool_learn_print_contradictions(course->notes);
 	if (course->mailbag != NULL &&
 	    (r == 0 || format_key_learn_is_settled(&course->lesson.learn)))
 		written = conclude(learn, &course->lesson, false,

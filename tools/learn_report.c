@@ -218,3 +218,17 @@ tool_learn_report(const ToolNotes *notes, bool is_json)
 	else
 		print_text(notes, learnt);
 }
+
+void
+tool_learn_print_contradictions(const ToolNotes *notes)
+{
+	g_autoptr(GPtrArray) learnt = tool_learnt_find(notes);
+	guint i;
+
+	for (i = 0; i < learnt->len; i++) {
+		const ToolLearnt *one = learnt->pdata[i];
+
+		if (one->certainty == TOOL_CONTRADICTS)
+			print_learnt(one);
+	}
+}

@@ -7,3 +7,6 @@
 
 /** Prints what @notes say and what follows from them. */
 void tool_learn_report(const ToolNotes *notes, bool is_json);
+
+/** Prints what contradicts what is known. */
+void tool_learn_print_contradictions(const ToolNotes *notes);

@@ -18,6 +18,7 @@ typedef struct Use {
 	unsigned ranges;
 	GPtrArray *places; /* of char *: the ranges, each once */
 	gint64 written;    /* bytes, at most */
+	GString *content;  /* of a lock file, in hexadecimal */
 	int first;         /* row of its first request */
 	int last_write;    /* -1: none */
 	int unlink;        /* -1: none */
@@ -30,6 +31,7 @@ use_free(void *data)
 
 	g_ptr_array_unref(use->hows);
 	g_ptr_array_unref(use->places);
+	(void)g_string_free(use->content, TRUE);
 	g_free(use);
 }
 
@@ -40,6 +42,7 @@ use_new(int first)
 
 	use->hows = g_ptr_array_new_with_free_func(g_free);
 	use->places = g_ptr_array_new_with_free_func(g_free);
+	use->content = g_string_new(NULL);
 	use->first = first;
 	use->last_write = use->unlink = -1;
 	return use;
@@ -67,8 +70,14 @@ use_write(Use *use, const char *path, const char *detail, int row)
 	gint64 offset = detail_number(detail, "offset=");
 	gint64 size = detail_number(detail, "size=");
 
+	const char *bytes = strstr(detail, "bytes=");
+
 	use->writes++;
 	use->last_write = row;
+	if (bytes != NULL)
+		g_string_append_printf(use->content, "%s%s",
+		                       use->content->len > 0 ? ", " : "",
+		                       bytes + strlen("bytes="));
 	use->written = MAX(use->written, offset + size);
 	use->odd_writes += g_str_has_suffix(path, ".MBG") &&
 	                   (offset % FORMAT_MBG_RECORD_SIZE != 0 ||
@@ -142,8 +151,10 @@ add_use(GPtrArray *learnt, const ToolNote *note, const char *path,
 		tool_learnt_add(learnt, TOOL_SEEN, path,
 		                g_strdup_printf("%u", note->number),
 		                "%s: the lock file has %" G_GINT64_FORMAT
-		                " bytes of content",
-		                note->task, use->written);
+		                " bytes of content%s%s",
+		                note->task, use->written,
+		                use->content->len > 0 ? ": " : "",
+		                use->content->str);
 	if (use->odd_writes > 0)
 		tool_learnt_add(learnt, TOOL_CONTRADICTS, path,
 		                g_strdup_printf("%u", note->number),
@@ -278,15 +289,11 @@ add_denial(GPtrArray *learnt, const ToolNote *note,
 {
 	g_autofree char *path = denied_path(note);
 	g_autoptr(GPtrArray) answers = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GPtrArray) kinds = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *text = NULL;
 	const char *said = note->said != NULL ? note->said : "";
 	unsigned tries = tool_recording_count_opens(recording, path, answers);
-	guint i;
 
-	for (i = 0; i < answers->len; i++)
-		add_once(kinds, answers->pdata[i]);
-	text = list_text(kinds);
+	text = list_text(answers);
 	tool_learnt_add(
 		learnt, TOOL_SEEN, path, g_strdup_printf("%u", note->number),
 		"%s: tried %u times to open it (%s); said %s%s%s", note->did,

@@ -234,6 +234,20 @@ tool_live_ask(const char *store, const char *command, const char *argument,
 	return ask(store, command, argument, -1, type, ret_result, error);
 }
 
+int
+tool_live_catch_up(const char *store, GError **error)
+{
+	g_autoptr(GVariant) answer = NULL;
+	g_autoptr(GError) problem = NULL;
+	int r = tool_live_ask(store, "sync", "", "a{sv}", &answer, &problem);
+
+	if (r == -ENOTCONN)
+		return 0;
+	if (r < 0)
+		g_propagate_error(error, g_steal_pointer(&problem));
+	return r;
+}
+
 /* A file in memory that nobody can change any more. */
 static int
 sealed_file(GBytes *bytes, int *ret_fd)

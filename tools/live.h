@@ -26,3 +26,10 @@ int tool_live_ask(const char *store, const char *command, const char *argument,
 int tool_live_send(const char *store, const char *command, const char *argument,
                    GBytes *bytes, const char *type, GVariant **ret_result,
                    GError **error);
+
+/**
+ * Has the daemon that serves @store, if there is one, bring to disk what all its
+ * clients see: a change without a lock is there for who opens the store a second
+ * later only.
+ */
+int tool_live_catch_up(const char *store, GError **error);

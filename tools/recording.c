@@ -2,6 +2,7 @@
 #include "tools/recording.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "tools/tool.h"
@@ -69,24 +70,38 @@ tool_recording_text(GVariant *row, const char *key)
 	return text;
 }
 
+/* How the try @row was answered, @after_s after the one before. */
+static char *
+answer_text(GVariant *row, double after_s, bool is_first)
+{
+	const char *result = tool_recording_text(row, "result");
+
+	return is_first ? g_strdup(result)
+	                : g_strdup_printf("%s after %.1f s", result, after_s);
+}
+
 unsigned
 tool_recording_count_opens(const ToolRecording *recording, const char *path,
                            GPtrArray *answers)
 {
 	unsigned count = 0;
+	double last_s = 0;
 	guint i;
 
 	for (i = 0; i < recording->rows->len; i++) {
 		GVariant *row = recording->rows->pdata[i];
 		const char *op = tool_recording_text(row, "op");
+		double at_s =
+			g_ascii_strtod(tool_recording_text(row, "at"), NULL);
 
 		if ((strcmp(op, "open") != 0 && strcmp(op, "create") != 0) ||
 		    strcmp(tool_recording_text(row, "path"), path) != 0)
 			continue;
-		count++;
 		if (answers != NULL)
-			g_ptr_array_add(answers, g_strdup(tool_recording_text(
-							 row, "result")));
+			g_ptr_array_add(answers, answer_text(row, at_s - last_s,
+			                                     count == 0));
+		last_s = at_s;
+		count++;
 	}
 	return count;
 }

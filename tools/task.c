@@ -97,7 +97,9 @@ static const ToolTask DENIALS[] = {
 	DENIALS_OF("KEY", "KEY/@.KEY"),
 	DENIALS_OF("MBG", "MBG/@.MBG"),
 	DENIALS_OF("inqueue's KEY", "KEY/INQUEUE3.KEY"),
+	DENIALS_OF("inqueue's MBG", "MBG/INQUEUE3.MBG"),
 	DENIALS_OF("counter", "GLB/CONTROL.GLB"),
+	DENIALS_OF("master", "GLB/MASTER.GLB"),
 	{ NULL },
 };
 

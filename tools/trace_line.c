@@ -177,9 +177,10 @@ add_records(GString *text, GHashTable *words)
 static char *
 detail_text(GHashTable *words)
 {
-	static const char *const names[] = { "how",  "lock",   "offset", "size",
-		                             "type", "waits",  "to",     "time",
-		                             "mode", "access", "deny" };
+	static const char *const names[] = {
+		"how", "lock", "offset", "size",   "type", "waits",
+		"to",  "time", "mode",   "access", "deny", "bytes"
+	};
 	GString *text = g_string_new(NULL);
 	size_t i;
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What poctl learn finds out with an administrator and a licensed copy."""
 
+import fcntl
 import json
+import os
+import re
 import shutil
 
 import pytest
@@ -292,3 +295,164 @@ def test_a_step_alone_and_what_makes_no_sense(office):
         (store / "learn" / "notes").write_bytes(damage)
         assert (store / "learn" / "notes").name in refuses(
             FAILED, "learn", "--report", store)
+
+
+def own_session(office):
+    """The number of this process's session."""
+    (office / "KEY" / "INQUEUE.KEY").stat()
+    told = json.loads(poctl("sessions", "--json", office.store.path).stdout)
+    return str(next(session["id"] for session in told["sessions"]
+                    if session["pid"] == os.getpid()))
+
+
+def external(office, *, is_early=False):
+    """An External works a queue off; is_early is one before 3.5.20."""
+    lock = office / "P1" / "0000000E.0LK"
+    lock.write_bytes(b"LOCKED")
+    key = office / "KEY" / "INQUEUE3.KEY"
+    if is_early:
+        lock.unlink()
+    with open(key, "r+b", buffering=0) as file:
+        content = bytearray(file.read())
+        content[3] ^= 1
+        file.seek(0)
+        file.write(content)
+    if not is_early:
+        lock.unlink()
+
+
+def lock_and_append(office):
+    """A client that locks bytes of a KEY and writes half a record."""
+    with open(office / "KEY" / "INQUEUE3.KEY", "r+b", buffering=0) as key, \
+            open(office / "MBG" / "INQUEUE3.MBG", "r+b", buffering=0) as mbg:
+        fcntl.lockf(key, fcntl.LOCK_EX, 2, 4)
+        mbg.write(bytes(60))
+        fcntl.lockf(key, fcntl.LOCK_UN, 2, 4)
+
+
+class Station(Administrator):
+    """Who has programs traced: `acts` are {task: what the program does}, `said`
+    what it says."""
+
+    def __init__(self, office, step, *words, acts, said="3.5.1"):
+        self.task, self.acts, self.line = None, acts, said
+        self.session = own_session(office)
+        super().__init__(None, "--step", step, *words, office.store.path)
+
+    def _do(self, text):
+        found = re.search(r"^([\w-]+): [^\n]*\nWhich client", text, re.M) or \
+            re.search(r"open (\S+ so that others are denied .*), and keep",
+                      text)
+        self.task = found[1] if found else self.task
+        if self.task not in self.acts:
+            return "skip"
+        if "Which client" in text:
+            return self.session
+        if "is traced. Now" in text:
+            self.acts[self.task]()
+            return ""
+        return self.line if re.search("Which version|it say", text) else ""
+
+
+def test_what_programs_do_is_recorded(office):
+    """Each trace is kept: a test vector."""
+    acts = {"external": lambda: external(office),
+            "queue-delete": lambda: external(office, is_early=True),
+            "dos-poll": lambda: lock_and_append(office)}
+    station = Station(office, "programs", acts=acts)
+    assert station.run() == 0, station.said
+    traces = {path.name for path in (office.store.path / "learn").iterdir()}
+    assert traces == {"notes", "1-external.trace", "2-queue-delete.trace",
+                      "3-dos-poll.trace"}
+    lock = findings(office, "/P1/0000000E.0LK")
+    assert any("6 bytes of content: 4c4f434b4544" in sentence
+               for sentence in lock["seen"])
+    assert "external deleted its lock file after the KEY" in lock["fits"][0]
+    assert "before 3.5.20" in lock["contradicts"][0]
+    key = "".join(findings(office, "/KEY/INQUEUE3.KEY")["seen"])
+    assert "dos-poll opened it 1 times (open how=read+write" in key
+    assert "byte ranges 2 (offset=4 size=2 type=exclusive" in key
+    mbg = findings(office, "/MBG/INQUEUE3.MBG")
+    assert "1 of 1 writes are not of whole records" in mbg["contradicts"][0]
+    assert "external: create /P1/0000000E.0LK, write /P1/0000000E.0LK, " \
+        "write /KEY/INQUEUE3.KEY, unlink /P1/0000000E.0LK" in \
+        findings(office, "order")["seen"]
+    assert report(office)["notes"][0]["said"] == "3.5.1"
+
+
+def test_a_program_that_did_nothing_tells_nothing(office):
+    acts = {"windows": lambda: acts.pop("windows")}
+    station = Station(office, "programs", acts=acts)
+    assert station.run() == 0
+    assert "That session did nothing" in station.said
+    assert not (office.store.path / "learn" / "notes").exists()
+    assert "there are no notes" in refuses(
+        FAILED, "learn", "--report", office.store.path)
+
+
+def test_a_denied_file_is_tried_again(office):
+    """Another process holds the lock; what is said is typed in."""
+    Licensed(office.path)
+    path = f"KEY/{MAILBAG}.KEY"
+
+    def attempt():
+        for _ in range(2):
+            (office / path).read_bytes()
+
+    acts = {f"{path} so that others are denied writing": attempt,
+            f"{path} so that others are denied reading": own_session}
+    acts[f"{path} so that others are denied reading"] = \
+        lambda: acts.pop(f"{path} so that others are denied reading")
+    station = Station(office, "denials", "--mailbag", MAILBAG, acts=acts,
+                      said="Error 32, sharing violation")
+    assert station.run() == FAILED  # of the layout, nothing is known
+    assert "did nothing" in station.said
+    sentence, = findings(office, f"/{path}")["seen"]
+    assert re.search(r"denied writing: tried 2 times to open it \(ok; ok after "
+                     r"\d+\.\d s\); said \"Error 32, sharing violation\"",
+                     sentence)
+
+
+def test_recipients_and_owners(office):
+    """As many headers as owners; an envelope has names in clear."""
+    copy = Licensed(office.path)
+    other = Licensed(office.path, "0000000B")
+
+    def route(to):
+        stem = copy.send()
+        copy.write()
+        if len(to) > 1:
+            # pylint: disable-next=protected-access
+            other._enter(stem, 3, 0, 0, "POFS", 40)
+            other.write()
+        mai = copy.path("MAI", stem)
+        content = bytearray(mai.read_bytes())
+        content[0x0B] = len(to)
+        mai.write_bytes(content)
+        return stem
+
+    def inbound(_):
+        stem = copy.send()
+        (office / "P1" / f"{stem}.P1").write_bytes(
+            bytes(16) + b"GUEST\0" + bytes(10))
+        return ""
+
+    administrator = Administrator(
+        copy, "--step", "recipients", office.store.path,
+        strays={"to one user here.": lambda _: route(["A"]) and "",
+                "to two users here.": lambda _: route(["A", "B"]) and "",
+                "with a copy .Cc. to another one here.":
+                lambda _: route(["A", "B"]) and "",
+                "from another postoffice to one user here, with": inbound},
+        answers=[("Who gets it", "NET/PO/GUEST cc NET/PO/MARTIAN"),
+                 ("", "skip")])
+    assert administrator.run() == 0
+    told = findings(office, "MAI 0x0b")
+    assert "headers that name the message: 3 times" in told["fits"][0]
+    assert "two local: 2 owners, 2 headers that name it; to NET/PO/GUEST" in \
+        "".join(told["seen"])
+    assert "begins as a message of FIPS 98 with its size and one integer " \
+        "(a guess): 4 times" in findings(office, "MAI 0x00")["fits"][0]
+    sentence, = findings(office, "P1")["seen"]
+    assert "32 bytes for 2 recipients; names in clear: NET/PO/GUEST at " \
+        "0x10; it is not elements" in sentence
