@@ -293,6 +293,7 @@ send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
      GError **error)
 {
 	uint32_t wanted = count_missing(course, task, course->lesson.image);
+	g_autofree char *count = NULL;
 	g_autofree char *did = NULL;
 	g_auto(ToolCourseLook) look = { NULL };
 	g_auto(Deed) deed = { .read = -1 };
@@ -303,7 +304,8 @@ send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	if (is_enough)
 		return 0;
 	tool_prompt_say("Send %u message%s to mailbag %s, and wait until %s "
-	                "delivered. Open none of them.",
+	                "delivered. Give each a subject of its own, and open "
+	                "none.",
 	                wanted, wanted == 1 ? "" : "s", course->mailbag,
 	                wanted == 1 ? "it is" : "they are");
 	while (!is_enough) {
@@ -326,8 +328,8 @@ send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 		         course->mailbag);
 	deed.deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	r = settle(course, &look, &deed, error);
-	did = g_strdup_printf("%u messages came to mailbag %s", come,
-	                      course->mailbag);
+	count = tool_count(come, "message", "messages");
+	did = g_strdup_printf("%s came to mailbag %s", count, course->mailbag);
 	return r < 0 ? r : keep(course, step, task, did, &deed, &look, error);
 }
 
@@ -400,13 +402,32 @@ await_key(const ToolCourse *course, ToolCourseLook *look, GError **error)
 	}
 }
 
+/* What was deleted, as @record was asked for. */
+static char *
+deleted_text(const ToolCourse *course, const Deed *deed, uint32_t record)
+{
+	GString *text = g_string_new("deleted of mailbag ");
+	guint i;
+
+	g_string_append_printf(text, "%s:", course->mailbag);
+	for (i = 0; i < deed->deleted->len; i++)
+		g_string_append_printf(
+			text, "%s record %u", i > 0 ? "," : "",
+			g_array_index(deed->deleted, uint32_t, i));
+	if (deed->deleted->len == 0)
+		g_string_append(text, " nothing");
+	if (!has_record(deed->deleted, record))
+		g_string_append_printf(text, ", where record %u was asked for",
+		                       record);
+	return g_string_free(text, FALSE);
+}
+
 /* One deletion of what is asked for, or of something else. */
 static int
 delete_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
            uint32_t record, GError **error)
 {
-	g_autofree char *did = g_strdup_printf(
-		"record %u of mailbag %s was deleted", record, course->mailbag);
+	g_autofree char *did = NULL;
 	g_auto(ToolCourseLook) look = { NULL };
 	g_auto(Deed) deed = {
 		.deleted = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
@@ -422,12 +443,7 @@ delete_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	r = settle(course, &look, &deed, error);
 	if (r < 0)
 		return r;
-	if (!has_record(deed.deleted, record) && !deed.is_unknown) {
-		g_free(did);
-		did = g_strdup_printf("something else than asked: records of "
-		                      "mailbag %s were deleted, or none",
-		                      course->mailbag);
-	}
+	did = deleted_text(course, &deed, record);
 	return keep(course, step, task, did, &deed, &look, error);
 }
 

@@ -14,54 +14,6 @@
 /* Bytes that differ of one file which are listed for people. */
 #define BYTES_LISTED 24
 
-/* ---- changes ------------------------------------------------------------- */
-
-/* Adds "0x030 00>02" for each byte that differs, up to @max of them. */
-static void
-append_bytes(GString *text, const ToolChange *change, unsigned max)
-{
-	const uint8_t *bytes[2];
-	gsize sizes[2];
-	unsigned listed = 0;
-	gsize i;
-
-	bytes[0] = g_bytes_get_data(change->bytes[0], &sizes[0]);
-	bytes[1] = g_bytes_get_data(change->bytes[1], &sizes[1]);
-	for (i = 0; i < MIN(sizes[0], sizes[1]); i++) {
-		if (bytes[0][i] == bytes[1][i])
-			continue;
-		if (listed++ < max)
-			g_string_append_printf(text, "%s0x%03zx %02x>%02x",
-			                       text->len > 0 ? ", " : "", i,
-			                       bytes[0][i], bytes[1][i]);
-	}
-	if (listed > max)
-		g_string_append_printf(text, ", and %u more", listed - max);
-	if (sizes[0] != sizes[1])
-		g_string_append_printf(text, "%s%zu>%zu bytes",
-		                       text->len > 0 ? ", " : "", sizes[0],
-		                       sizes[1]);
-}
-
-static char *
-change_text(const ToolChange *change, unsigned max)
-{
-	GString *text = g_string_new(NULL);
-
-	if (change->sizes[1] == TOOL_SIGHT_NONE)
-		g_string_append(text, "gone");
-	else if (change->sizes[0] == TOOL_SIGHT_NONE)
-		g_string_append_printf(text, "new, %" G_GINT64_FORMAT " bytes",
-		                       change->sizes[1]);
-	else if (change->bytes[0] != NULL && change->bytes[1] != NULL)
-		append_bytes(text, change, max);
-	else
-		g_string_append_printf(
-			text, "%" G_GINT64_FORMAT ">%" G_GINT64_FORMAT " bytes",
-			change->sizes[0], change->sizes[1]);
-	return g_string_free(text, FALSE);
-}
-
 /* ---- for people ---------------------------------------------------------- */
 
 static void
@@ -76,7 +28,7 @@ print_note(const ToolNote *note)
 		tool_say("   trace: %s", note->trace);
 	for (i = 0; i < note->changes->len; i++) {
 		const ToolChange *change = note->changes->pdata[i];
-		g_autofree char *text = change_text(change, BYTES_LISTED);
+		g_autofree char *text = tool_change_text(change, BYTES_LISTED);
 
 		tool_say("   %s: %s", change->path, text);
 	}
@@ -131,7 +83,7 @@ change_row(const ToolChange *change)
 	GVariantBuilder row = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
 	g_autofree char *before = hex_text(change->sizes[0], change->bytes[0]);
 	g_autofree char *after = hex_text(change->sizes[1], change->bytes[1]);
-	g_autofree char *what = change_text(change, G_MAXUINT);
+	g_autofree char *what = tool_change_text(change, G_MAXUINT);
 
 	tool_fact_text(&row, "path", change->path);
 	tool_fact_text(&row, "change", what);
@@ -145,6 +97,20 @@ fact_if(GVariantBuilder *row, const char *key, const char *text)
 {
 	if (text != NULL)
 		tool_fact_text(row, key, text);
+}
+
+/* "1, 9" */
+static void
+fact_deleted(GVariantBuilder *row, const GArray *deleted)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	guint i;
+
+	for (i = 0; i < deleted->len; i++)
+		g_string_append_printf(text, "%s%u", i > 0 ? ", " : "",
+		                       g_array_index(deleted, uint32_t, i));
+	if (text->len > 0)
+		tool_fact_text(row, "deleted", text->str);
 }
 
 static GVariant *
@@ -163,6 +129,7 @@ note_row(const ToolNote *note)
 	fact_if(&row, "mailbag", note->mailbag);
 	fact_if(&row, "trace", note->trace);
 	fact_if(&row, "said", note->said);
+	fact_deleted(&row, note->deleted);
 	for (i = 0; i < note->changes->len; i++)
 		g_variant_builder_add_value(
 			&files, change_row(note->changes->pdata[i]));

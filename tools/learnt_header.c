@@ -228,14 +228,11 @@ lines_besides(const GPtrArray *lines, const GPtrArray *others)
 	GString *text = g_string_new(NULL);
 	guint i;
 
-	for (i = 0; i < lines->len; i++) {
-		const char *line = lines->pdata[i];
-
-		if (!has_line(others, line))
+	for (i = 0; i < lines->len; i++)
+		if (!has_line(others, lines->pdata[i]))
 			g_string_append_printf(text, "%s%s",
 			                       text->len > 0 ? "; " : "",
-			                       line + strspn(line, " "));
-	}
+			                       (const char *)lines->pdata[i]);
 	return g_string_free(text, FALSE);
 }
 

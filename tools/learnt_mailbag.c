@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tools/learnt.h"
+#include "tools/task.h"
 
 static char *
 cite_point(const ToolLessonPoint *point)
@@ -145,6 +146,31 @@ add_compress(GPtrArray *learnt, const ToolLesson *lesson)
 	}
 }
 
+/* What has changed in the mailbag's files where a message was read. */
+static void
+add_readings(GPtrArray *learnt, const ToolNotes *notes, const char *mailbag)
+{
+	unsigned i;
+
+	for (i = 0; i < tool_notes_count(notes); i++) {
+		const ToolNote *note = tool_notes_get(notes, i);
+		g_autofree char *key = NULL;
+		g_autofree char *mbg = NULL;
+
+		if (strcmp(note->task, TOOL_TASK_READING) != 0 ||
+		    g_strcmp0(note->mailbag, mailbag) != 0)
+			continue;
+		key = tool_note_bytes_text(note, "KEY");
+		mbg = tool_note_bytes_text(note, "MBG");
+		tool_learnt_add(learnt, TOOL_SEEN, "reading",
+		                g_strdup_printf("%u", note->number),
+		                "bytes that have changed where record %s was "
+		                "read: of the KEY %s, of the MBG %s",
+		                note->said != NULL ? note->said : "?", key,
+		                mbg);
+	}
+}
+
 /* ---- all mailbags -------------------------------------------------------- */
 
 /* Whether two mailbags of one postoffice have led to different layouts. */
@@ -188,6 +214,7 @@ add_mailbag(GPtrArray *learnt, const ToolNotes *notes, const char *mailbag,
 	compare_layouts(learnt, &lesson, known, mailbag);
 	add_reuse(learnt, &lesson);
 	add_compress(learnt, &lesson);
+	add_readings(learnt, notes, mailbag);
 	tool_learnt_counters(learnt, &lesson, mailbag);
 }
 

@@ -139,13 +139,14 @@ add_owners(GPtrArray *learnt, const GArray *all)
 
 		if (format_mai_owners(sent->mai, sent->size, &owners) < 0)
 			continue;
-		tool_learnt_add(learnt, TOOL_SEEN, "MAI 0x0b",
-		                g_strdup_printf("%u", sent->note->number),
-		                "%s: %u owners, %u headers that name it%s%s",
-		                sent->note->task, owners, sent->post.references,
-		                sent->note->said != NULL ? "; to " : "",
-		                sent->note->said != NULL ? sent->note->said
-		                                         : "");
+		if (sent->note->said != NULL)
+			tool_learnt_add(
+				learnt, TOOL_SEEN, "MAI 0x0b",
+				g_strdup_printf("%u", sent->note->number),
+				"%s: %u owners, %u headers that name "
+				"it; to %s",
+				sent->note->task, owners, sent->post.references,
+				sent->note->said);
 		/* An envelope counts for those who get it of the Mailer. */
 		if (sent->post.envelope == NULL)
 			tally_add(&tally, sent,

@@ -65,6 +65,65 @@ tool_note_change(const ToolNote *note, const char *path)
 	return NULL;
 }
 
+/* ---- changes in words ---------------------------------------------------- */
+
+/* Adds "0x030 00>02" for each byte that differs, up to @max of them. */
+static void
+append_bytes(GString *text, const ToolChange *change, unsigned max)
+{
+	const uint8_t *bytes[2];
+	gsize sizes[2];
+	unsigned listed = 0;
+	gsize i;
+
+	bytes[0] = g_bytes_get_data(change->bytes[0], &sizes[0]);
+	bytes[1] = g_bytes_get_data(change->bytes[1], &sizes[1]);
+	for (i = 0; i < MIN(sizes[0], sizes[1]); i++) {
+		if (bytes[0][i] == bytes[1][i])
+			continue;
+		if (listed++ < max)
+			g_string_append_printf(text, "%s0x%03zx %02x>%02x",
+			                       text->len > 0 ? ", " : "", i,
+			                       bytes[0][i], bytes[1][i]);
+	}
+	if (listed > max)
+		g_string_append_printf(text, ", and %u more", listed - max);
+	if (sizes[0] != sizes[1])
+		g_string_append_printf(text, "%s%zu>%zu bytes",
+		                       text->len > 0 ? ", " : "", sizes[0],
+		                       sizes[1]);
+}
+
+char *
+tool_change_text(const ToolChange *change, unsigned max)
+{
+	GString *text = g_string_new(NULL);
+
+	if (change->sizes[1] == TOOL_SIGHT_NONE)
+		g_string_append(text, "gone");
+	else if (change->sizes[0] == TOOL_SIGHT_NONE)
+		g_string_append_printf(text, "new, %" G_GINT64_FORMAT " bytes",
+		                       change->sizes[1]);
+	else if (change->bytes[0] != NULL && change->bytes[1] != NULL)
+		append_bytes(text, change, max);
+	else
+		g_string_append_printf(
+			text, "%" G_GINT64_FORMAT ">%" G_GINT64_FORMAT " bytes",
+			change->sizes[0], change->sizes[1]);
+	return g_string_free(text, FALSE);
+}
+
+char *
+tool_note_bytes_text(const ToolNote *note, const char *kind)
+{
+	g_autofree char *path =
+		g_strdup_printf("%s/%s.%s", kind, note->mailbag, kind);
+	const ToolChange *change = tool_note_change(note, path);
+
+	return change != NULL ? tool_change_text(change, G_MAXUINT)
+	                      : g_strdup("none");
+}
+
 /* ---- bytes in words ------------------------------------------------------ */
 
 /* "none", "1234 bytes" where they are not kept, or hexadecimal digits. */

@@ -37,6 +37,18 @@ void tool_note_free(ToolNote *note);
 const ToolChange *tool_note_change(const ToolNote *note, const char *path);
 
 /**
+ * Which bytes of the mailbag's KEY or MBG (@kind) differ: "0x030 00>02", or
+ * "none". Ownership: the caller frees it.
+ */
+char *tool_note_bytes_text(const ToolNote *note, const char *kind);
+
+/**
+ * The same of @change, up to @max of them.
+ * Ownership: the caller frees it.
+ */
+char *tool_change_text(const ToolChange *change, unsigned max);
+
+/**
  * Reads the notes in directory @dir, which need not be there.
  *
  * Errors: -EINVAL if they are none. Ownership: the caller frees *@ret_notes.

@@ -116,33 +116,61 @@ tool_post_find(const ToolNote *note, ToolPost *ret_post)
 
 /* ---- elements ------------------------------------------------------------ */
 
+/* "Vendor 32", "Field From". Caller frees. */
 static char *
-element_text(const FormatMaiElement *element, const uint8_t *bytes)
+element_name(const FormatMaiElement *element)
 {
 	const char *name = format_mai_id_name(element->id);
 	const char *field = element->id == FORMAT_MAI_FIELD
 	                            ? format_mai_field_name(element->qualifier)
 	                            : NULL;
+
+	if (name == NULL)
+		return g_strdup_printf("Element %02x", element->id);
+	if (field != NULL)
+		return g_strdup_printf("%s %s", name, field);
+	if (element->has_qualifier != FORMAT_MAI_UNQUALIFIED)
+		return g_strdup_printf("%s %02x", name, element->qualifier);
+	return g_strdup(name);
+}
+
+/* ": 05 00", or ", 34 bytes" of what is long or text. Caller frees. */
+static char *
+element_content(const FormatMaiElement *element, const uint8_t *bytes)
+{
 	GString *text = g_string_new(NULL);
 	size_t i;
 
-	g_string_append_printf(text, "%*s%s", (int)(2 * element->depth), "",
-	                       name != NULL ? name : "Element");
-	if (field != NULL)
-		g_string_append_printf(text, " %s", field);
-	else if (element->has_qualifier != FORMAT_MAI_UNQUALIFIED)
-		g_string_append_printf(text, " %02x", element->qualifier);
-	if (name == NULL)
-		g_string_append_printf(text, " %02x", element->id);
 	if (element->has_children || element->length > CONTENT_MAX ||
-	    element->id == FORMAT_MAI_ASCII) {
+	    element->id == FORMAT_MAI_ASCII)
 		g_string_append_printf(text, ", %zu bytes", element->length);
-		return g_string_free(text, FALSE);
-	}
-	for (i = 0; i < element->length; i++)
-		g_string_append_printf(
-			text, "%s%02x", i == 0 ? ": " : " ",
-			bytes[element->offset + element->header + i]);
+	else
+		for (i = 0; i < element->length; i++)
+			g_string_append_printf(
+				text, "%s%02x", i == 0 ? ": " : " ",
+				bytes[element->offset + element->header + i]);
+	return g_string_free(text, FALSE);
+}
+
+/* The line of @element, after those that it is in, of which @names has the
+ * names by their depth. Caller frees. */
+static char *
+element_text(const FormatMaiElement *element, const uint8_t *bytes,
+             char *names[FORMAT_MAI_DEPTH_MAX + 1])
+{
+	g_autofree char *content = element_content(element, bytes);
+	GString *text = g_string_new(NULL);
+	unsigned depth;
+
+	g_free(names[element->depth]);
+	names[element->depth] = element_name(element);
+	for (depth = 0; depth <= element->depth; depth++)
+		if (names[depth] != NULL &&
+		    !g_str_has_prefix(names[depth], "Message"))
+			g_string_append_printf(text, "%s%s",
+			                       text->len > 0 ? " / " : "",
+			                       names[depth]);
+	g_string_append(text, content);
 	return g_string_free(text, FALSE);
 }
 
@@ -150,14 +178,24 @@ GPtrArray *
 tool_post_elements(GBytes *mai)
 {
 	GPtrArray *lines = g_ptr_array_new_with_free_func(g_free);
+	char *names[FORMAT_MAI_DEPTH_MAX + 1] = { NULL };
 	FormatMaiElement element;
 	FormatMaiWalk walk;
 	gsize size;
 	const uint8_t *bytes = g_bytes_get_data(mai, &size);
+	size_t i;
 
 	format_mai_walk_begin(&walk, bytes, size);
-	while (format_mai_walk_next(&walk, &element) == 1)
-		if (element.offset + element.header + element.length <= size)
-			g_ptr_array_add(lines, element_text(&element, bytes));
+	while (format_mai_walk_next(&walk, &element) == 1) {
+		char *line = element_text(&element, bytes, names);
+
+		/* How large the message is, is told of its parts. */
+		if (element.id == FORMAT_MAI_MESSAGE)
+			g_free(line);
+		else
+			g_ptr_array_add(lines, line);
+	}
+	for (i = 0; i < G_N_ELEMENTS(names); i++)
+		g_free(names[i]);
 	return lines;
 }

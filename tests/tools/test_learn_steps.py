@@ -84,6 +84,7 @@ def test_a_layout_is_learnt_step_by_step(office, options):
     assert len(copy.slots) == 33 - 1  # compressed in the end
     assert "follows" in findings(office, "KEY bitmap")
     assert "fits" in findings(office, "MBG records")
+    assert "of the MBG none" in findings(office, "reading")["seen"][0]
     assert "33 records became 32" in findings(office, "compress")["seen"][0]
     for what, offset, width, order in copy.counters:
         low = offset if order == "little" else offset + width - 1
@@ -260,7 +261,8 @@ def test_what_a_header_says_of_a_message(office):
     told = findings(office, "MBG 0x4e")
     assert any("size of the MAI less 11" in sentence
                for sentence in told["fits"])
-    assert "priority 5: has Integer: 05 00; the plain one has Integer: " \
+    vendor = "Vendor-Defined 32 / Integer"
+    assert f"priority 5: has {vendor}: 05 00; the plain one has {vendor}: " \
         "03 00" in findings(office, "MAI")["seen"]
     text = poctl("learn", "--report", office.store.path).stdout
     assert "fits: MBG 0x36: may say the priority" in text
