@@ -250,17 +250,29 @@ names_text(const Sent *sent, unsigned *ret_count)
 	return g_string_free(text, FALSE);
 }
 
-/* Whether the envelope is elements of FIPS 98 to its end. */
 static bool
-is_elements(GBytes *envelope)
+is_good(const uint8_t *bytes, gsize size)
 {
 	FormatMaiReport report;
-	gsize size;
-	const uint8_t *bytes = g_bytes_get_data(envelope, &size);
 
 	format_mai_check(bytes, size, &report);
 	return report.verdict == FORMAT_MAI_NO_TEXT ||
 	       report.verdict == FORMAT_MAI_GOOD;
+}
+
+/* Whether the envelope is elements of FIPS 98 to its end, as a message or as a
+ * list from its first byte on. */
+static bool
+is_elements(GBytes *envelope)
+{
+	static const uint8_t head[FORMAT_MAI_LIST_OFFSET] = { 0 };
+	g_autoptr(GByteArray) list = g_byte_array_new();
+	gsize size;
+	const uint8_t *bytes = g_bytes_get_data(envelope, &size);
+
+	g_byte_array_append(list, head, sizeof(head));
+	g_byte_array_append(list, bytes, (guint)size);
+	return is_good(bytes, size) || is_good(list->data, list->len);
 }
 
 static void

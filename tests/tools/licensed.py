@@ -86,9 +86,9 @@ class Licensed:
         self.letter += 1
         stem = f"{self.letter:08X}"
         fields = b"\x7f\x05\x32\x20\x02" + bytes((priority, 0)) + \
-            b"\x4c" + bytes((len(subject) + 4,)) + b"\x01\x07\x02" + \
+            b"\x4c" + bytes((len(subject) + 3,)) + b"\x07\x02" + \
             bytes((len(subject),)) + subject.encode() + \
-            b"\x4c" + bytes((len(text) + 4,)) + b"\x01\x04\x02" + \
+            b"\x4c" + bytes((len(text) + 3,)) + b"\x04\x02" + \
             bytes((len(text),)) + text.encode()
         size = 13 + len(fields)
         head = b"\x4d\x83" + (size - 5).to_bytes(3, "big") + \

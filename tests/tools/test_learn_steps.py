@@ -2,6 +2,7 @@
 """What poctl learn finds out with an administrator and a licensed copy."""
 
 import fcntl
+import functools
 import json
 import os
 import re
@@ -42,10 +43,16 @@ def learn(office, copy, *words, **options):
     return administrator.run(), administrator
 
 
+@functools.lru_cache(maxsize=1)
+def report_of(store, _changed_ns):
+    """What is known from the notes as they are now."""
+    return json.loads(poctl("learn", "--report", "--json", store).stdout)
+
+
 def report(office):
     """What is known from the notes."""
-    return json.loads(poctl("learn", "--report", "--json",
-                            office.store.path).stdout)
+    notes = office.store.path / "learn" / "notes"
+    return report_of(office.store.path, notes.stat().st_mtime_ns)
 
 
 def findings(office, about):
@@ -433,11 +440,9 @@ def test_recipients_and_owners(office):
         mai.write_bytes(content)
         return stem
 
-    def inbound(_):
+    def inbound(content):
         stem = copy.send()
-        (office / "P1" / f"{stem}.P1").write_bytes(
-            bytes(16) + b"GUEST\0" + bytes(10))
-        return ""
+        (office / "P1" / f"{stem}.P1").write_bytes(content)
 
     administrator = Administrator(
         copy, "--step", "recipients", office.store.path,
@@ -445,7 +450,10 @@ def test_recipients_and_owners(office):
                 "to two users here.": lambda _: route(["A", "B"]) and "",
                 "with a copy .Cc. to another one here.":
                 lambda _: route(["A", "B"]) and "",
-                "from another postoffice to one user here, with": inbound},
+                "from another postoffice to one user here, with":
+                lambda _: inbound(bytes(16) + b"GUEST\0" + bytes(10)),
+                "from another postoffice to two users here, with":
+                lambda _: inbound(b"\x4c\x08\x05\x02\x05GUEST")},
         answers=[("Who gets it", "NET/PO/GUEST cc NET/PO/MARTIAN"),
                  ("", "skip")])
     assert administrator.run() == 0
@@ -454,7 +462,8 @@ def test_recipients_and_owners(office):
     assert "two local: 2 owners, 2 headers that name it; to NET/PO/GUEST" in \
         "".join(told["seen"])
     assert "begins as a message of FIPS 98 with its size and one integer " \
-        "(a guess): 4 times" in findings(office, "MAI 0x00")["fits"][0]
-    sentence, = findings(office, "P1")["seen"]
+        "(a guess): 5 times" in findings(office, "MAI 0x00")["fits"][0]
+    opaque, fields = findings(office, "P1")["seen"]
     assert "32 bytes for 2 recipients; names in clear: NET/PO/GUEST at " \
-        "0x10; it is not elements" in sentence
+        "0x10; it is not elements" in opaque
+    assert "all of it is elements" in fields
