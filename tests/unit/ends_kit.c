@@ -93,11 +93,12 @@ static Ends *current;
 static const FsSession *
 of_pid(pid_t pid)
 {
-	for (int i = 0; i < ENDS_SESSIONS; i++)
-		if (current->sessions[i].pid == pid)
-			return &current->sessions[i];
-	fail_msg("process %d", (int)pid);
-	return NULL;
+	int i = 0;
+
+	while (i < ENDS_SESSIONS - 1 && current->sessions[i].pid != pid)
+		i++;
+	assert_int_equal(current->sessions[i].pid, pid);
+	return &current->sessions[i];
 }
 
 int
