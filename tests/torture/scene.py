@@ -108,14 +108,14 @@ def must_be_wrong(disk, faults, seed, *arguments):
     """Cuts the power until each of these faults has been seen, which a word
     of replay's summary names, or several."""
     seen = collections.Counter()
-    for round_ in range(50):
-        summary, _ = disk.replay(20, seed + round_, *arguments)
+    for round_ in range(200):
+        summary, _ = disk.replay(5, seed + round_, *arguments)
         seen.update({word: summary[word] for word in ("lost", "torn",
                                                       "refused")})
         if all(any(seen[word] for word in fault.split(" or "))
                for fault in faults):
             return
-    raise AssertionError(f"nothing but {seen} in {20 * (round_ + 1)} states")
+    raise AssertionError(f"nothing but {seen} in {5 * (round_ + 1)} states")
 
 
 def sync(top):
