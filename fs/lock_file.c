@@ -8,6 +8,8 @@
 
 #include <xxhash.h>
 
+#include "fs/quota.h"
+
 /*
  * How the table works
  *
@@ -16,7 +18,8 @@
  * - A file without a name is held by somebody, and is in a list of its own, for
  *   another file may have its number by then.
  * - An owner is a session that has made files. It knows all of them, with a
- *   name or without, and their bytes: the limits are a session's.
+ *   name or without, and their bytes: there are limits for a session and for
+ *   all.
  */
 
 #define NODE_BIT       (UINT64_C(1) << 47)
@@ -33,7 +36,12 @@ struct FsLockFiles {
 	GHashTable *dirs;   /* directory -> set of FsLockFile */
 	GHashTable *owners; /* session -> Owner, owned */
 	GQueue nameless;    /* FsLockFile, the last first */
+	size_t count;       /* of all sessions */
+	size_t size;        /* bytes of all their contents */
 };
+
+static const FsQuota FILES = { FS_LOCK_FILES_MAX, FS_LOCK_FILES_ALL };
+static const FsQuota BYTES = { FS_LOCK_FILE_BYTES_MAX, FS_LOCK_FILE_BYTES_ALL };
 
 StoreNode
 fs_lock_file_node(StoreNode dir, const char *name)
@@ -57,6 +65,8 @@ file_free(void *data)
 {
 	FsLockFile *file = data;
 
+	file->files->count--;
+	file->files->size -= file->content->len;
 	g_free(file->name);
 	g_byte_array_unref(file->content);
 	if (file->xattrs != NULL)
@@ -148,14 +158,18 @@ fs_lock_file_create(FsLockFiles *files, const FsLockFileNew *wanted,
 	StoreNode node = fs_lock_file_node(wanted->dir, wanted->name);
 	FsLockFile *file;
 	Owner *owner;
+	int r;
 
 	if (g_hash_table_contains(files->named, &node))
 		return -EEXIST;
 
 	owner = files_owner(files, wanted->session);
-	if (g_hash_table_size(owner->files) >= FS_LOCK_FILES_MAX)
-		return -EMFILE;
+	r = fs_quota_check(&FILES, g_hash_table_size(owner->files),
+	                   files->count, 1);
+	if (r < 0)
+		return r;
 
+	files->count++;
 	file = g_new0(FsLockFile, 1);
 	file->files = files;
 	file->attr = (StoreAttr){
@@ -323,14 +337,16 @@ file_resize(FsLockFile *file, size_t size)
 {
 	size_t old_size = file->content->len;
 	size_t others = file->owner->size - old_size;
+	size_t all = file->files->size - old_size;
 
-	if (others + size > FS_LOCK_FILE_BYTES_MAX && size > old_size)
+	if (size > old_size && fs_quota_check(&BYTES, others, all, size) < 0)
 		return -ENOSPC;
 
 	g_byte_array_set_size(file->content, (guint)size);
 	if (size > old_size)
 		memset(file->content->data + old_size, 0, size - old_size);
 	file->owner->size = others + size;
+	file->files->size = all + size;
 	file->attr.size = size;
 	return 0;
 }

@@ -21,12 +21,15 @@
  */
 typedef struct FsLockFiles FsLockFiles;
 
-/** Most lock files of one session, those open without a name included. */
+/** Most lock files of one session and of all, those open without a name
+ * included; as fs/quota.h says. */
 #define FS_LOCK_FILES_MAX 4096
+#define FS_LOCK_FILES_ALL 16384
 
-/** Largest lock file, and most bytes of all those of one session. */
+/** Largest lock file, and most bytes of all those of one session and of all. */
 #define FS_LOCK_FILE_SIZE_MAX  ((size_t)64 * 1024)
 #define FS_LOCK_FILE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define FS_LOCK_FILE_BYTES_ALL ((size_t)64 * 1024 * 1024)
 
 /** Most extended attributes of one, and bytes of each; smbd sets one. */
 #define FS_LOCK_FILE_XATTRS_MAX     8
@@ -75,7 +78,8 @@ void fs_lock_files_free(FsLockFiles *files);
  * Makes an empty lock file.
  *
  * Errors: -EEXIST if there is one of that name (or, once in 2^47, another with
- * its number); -EMFILE beyond FS_LOCK_FILES_MAX.
+ * its number); -EMFILE beyond FS_LOCK_FILES_MAX, -ENFILE beyond
+ * FS_LOCK_FILES_ALL.
  * Ownership: the table's, until it is removed and no longer held.
  */
 int fs_lock_file_create(FsLockFiles *files, const FsLockFileNew *wanted,
@@ -116,7 +120,7 @@ size_t fs_lock_file_read(const FsLockFile *file, uint64_t offset, void *buf,
 
 /**
  * Errors: -EFBIG beyond FS_LOCK_FILE_SIZE_MAX, -ENOSPC beyond
- * FS_LOCK_FILE_BYTES_MAX.
+ * FS_LOCK_FILE_BYTES_MAX or FS_LOCK_FILE_BYTES_ALL.
  */
 int fs_lock_file_write(FsLockFile *file, uint64_t offset, const void *data,
                        size_t size, int64_t now_ns);

@@ -203,6 +203,26 @@ a_session_has_only_so_many(void **state)
 }
 
 static void
+all_have_only_so_many_and_who_has_few_gets_his(void **state)
+{
+	FsLockFile *file;
+	unsigned made = 0;
+	char name[16];
+
+	for (uint64_t session = 1; session <= 5; session++)
+		for (unsigned i = 0; i < FS_LOCK_FILES_MAX; i++) {
+			(void)g_snprintf(name, sizeof name, "%u", made);
+			if (try_create(*state, session, name, &file) == 0)
+				made++;
+		}
+	assert_in_range(made, FS_LOCK_FILES_ALL * 3 / 4, FS_LOCK_FILES_ALL - 1);
+	assert_int_equal(try_create(*state, 5, "MORE", &file), -ENFILE);
+	(void)create(*state, 6, "MORE");
+	fs_lock_file_end(*state, 1);
+	(void)create(*state, 5, "AGAIN");
+}
+
+static void
 those_with_a_name_count(void **state)
 {
 	FsLockFile *held = create(*state, 1, "A.0LK");
@@ -282,6 +302,34 @@ a_session_has_only_so_many_bytes(void **state)
 	assert_int_equal(last->attr.size, 0);
 	fs_lock_file_remove(file);
 	assert_int_equal(fs_lock_file_write(last, 0, "x", 1, 0), 0);
+}
+
+static void
+all_have_only_so_many_bytes(void **state)
+{
+	FsLockFile *file = NULL;
+	unsigned full = 0;
+
+	for (uint64_t session = 1; session <= 20; session++)
+		for (unsigned i = 0; i < 64; i++) {
+			char name[32];
+
+			(void)g_snprintf(name, sizeof name, "%u-%u",
+			                 (unsigned)session, i);
+			file = create(*state, session, name);
+			if (fs_lock_file_truncate(file, FS_LOCK_FILE_SIZE_MAX,
+			                          0) == 0)
+				full++;
+		}
+	assert_in_range(full * FS_LOCK_FILE_SIZE_MAX,
+	                FS_LOCK_FILE_BYTES_ALL * 3 / 4, FS_LOCK_FILE_BYTES_ALL);
+	assert_int_equal(fs_lock_file_truncate(file, FS_LOCK_FILE_SIZE_MAX, 0),
+	                 -ENOSPC);
+	file = create(*state, 21, "SMALL");
+	assert_int_equal(fs_lock_file_write(file, 0, "x", 1, 0), 0);
+	fs_lock_file_end(*state, 1);
+	assert_int_equal(fs_lock_file_truncate(file, FS_LOCK_FILE_SIZE_MAX, 0),
+	                 0);
 }
 
 /* ---- attributes ----------------------------------------------------------*/
@@ -393,9 +441,11 @@ main(void)
 		TEST(a_released_file_keeps_its_name),
 		TEST(files_end_with_their_session),
 		TEST(a_session_has_only_so_many),
+		TEST(all_have_only_so_many_and_who_has_few_gets_his),
 		TEST(what_is_written_is_read),
 		TEST(a_file_grows_only_so_far),
 		TEST(a_session_has_only_so_many_bytes),
+		TEST(all_have_only_so_many_bytes),
 		TEST(attributes_are_set_as_told),
 		TEST(xattrs_are_kept),
 		TEST(xattrs_have_limits),
