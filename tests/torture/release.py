@@ -76,7 +76,7 @@ def stages():
                 {"POFS_KILLS": "all", "POFS_CUTS": 2000})
     yield Stage("clients that mean harm",
                 [HERE / "test_hostile.py", HERE / "test_clock.py",
-                 TESTS / "smb" / "test_hostile.py"],
+                 TESTS / "smb" / "test_harm.py"],
                 {"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
     yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
                 {"POFS_MUTANTS": 60_000})

@@ -74,21 +74,19 @@ def test_no_bad_name_is_made(client, office):
     assert not pathlib.Path("/tmp/OUT").exists()
 
 
-def test_nothing_is_beyond_the_largest_file(any_client, office, place):
+@ONLY_POFS
+def test_nothing_is_beyond_the_largest_file(client, office):
     name = office.smb("MBG", "A.MBG")
-    any_client.write_file(name, b"x" * 100)
-    file = any_client.open(name)
+    client.write_file(name, b"x" * 100)
+    file = client.open(name)
     for offset in (0xFFFFFFF0, 0xFFFFFFFF, 0x80000000):
         assert file.read(offset, 10) == b""
-    if place.is_pofs:
-        with pytest.raises(SmbError):
-            file.write(0xFFFFFFFF, b"xx")
-        # What was to be written is not there, and nothing of its transaction.
-        with pytest.raises(SmbError):
-            file.close()
-    else:
+    with pytest.raises(SmbError):
+        file.write(0xFFFFFFFF, b"xx")
+    # What was to be written is not there, and nothing of its transaction.
+    with pytest.raises(SmbError):
         file.close()
-    assert any_client.read_file(name) == b"x" * 100
+    assert client.read_file(name) == b"x" * 100
 
 
 def line_of(place):
