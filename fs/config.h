@@ -45,6 +45,7 @@ typedef struct FsConfig {
 	int64_t idle_open_s;         /* 0: never */
 	int64_t commit_age_s;        /* 0: only if somebody waits */
 	int64_t transaction_limit_s; /* 0: none */
+	int64_t silent_limit_s;      /* 0: none */
 	int64_t truncate_guard;      /* 0 or 1 */
 	int64_t listings_max_mib;
 	int64_t client_handles;

@@ -302,12 +302,79 @@ key_leave(const FsMount *mount, const FsSession *session, const char *key)
 		fs_hold_leave(mount, handles->pdata[i]);
 }
 
+/* Whether a lock may be had for long by somebody who does nothing: a queue by a
+ * lock file through a telephone call, and a number for as long as a program
+ * runs. */
+static bool
+is_long(const FsMount *mount, const FsSession *session,
+        const FsTransactionLock *lock)
+{
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_key(mount->handles, session, lock->key);
+
+	if (lock->purpose != FS_LOCK_FILE)
+		return lock->purpose == FS_LOCK_PROCESSING;
+
+	for (guint i = 0; i < handles->len; i++)
+		if (((const FsHandle *)handles->pdata[i])->lock_file == NULL)
+			return false;
+	return true;
+}
+
+/* Whether others wait in vain for what a session has that asks for nothing any
+ * more: a machine that hangs keeps its connection, and so its locks. Returns
+ * that lock, or NULL. */
+static const FsTransactionLock *
+silent_lock(const FsMount *mount, const FsTransaction *transaction)
+{
+	int64_t silent_us = g_get_monotonic_time() -
+	                    fs_session_heard_us(transaction->session);
+	GHashTableIter iter;
+	gpointer data;
+
+	if (mount->config->silent_limit_s == 0 || transaction->is_flying ||
+	    silent_us < mount->config->silent_limit_s * G_USEC_PER_SEC)
+		return NULL;
+
+	g_hash_table_iter_init(&iter, transaction->locks);
+	while (g_hash_table_iter_next(&iter, NULL, &data)) {
+		const FsTransactionLock *lock = data;
+
+		if (!is_long(mount, transaction->session, lock) &&
+		    fs_mailbag_lock_is_wanted(mount->mailbags, lock->key))
+			return lock;
+	}
+	return NULL;
+}
+
+static void
+silent_log(const FsMount *mount, FsSession *session, const char *key)
+{
+	g_autofree char *client = fs_session_client(session);
+	g_autofree char *lock = lock_name(mount, key);
+
+	fs_log(FS_EVENT_SILENT,
+	       FS_LOG_NUMBER("session", fs_session_serial(session)),
+	       FS_LOG_NUMBER("pid", fs_session_pid(session)),
+	       FS_LOG_TEXT("client", client), FS_LOG_TEXT("lock", lock));
+}
+
 static void
 session_expire(const FsMount *mount, FsTransaction *transaction)
 {
 	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
+	const FsTransactionLock *silent = silent_lock(mount, transaction);
 	GHashTableIter iter;
 	gpointer lock;
+
+	if (silent != NULL) {
+		silent_log(mount, session, silent->key);
+		fs_undo(mount, transaction,
+		        (FsReason){ FS_UNDONE_AGE,
+		                    "it kept others waiting and was silent" },
+		        false);
+		return;
+	}
 
 	/* Nothing is given up before it is settled, so nobody is called. */
 	g_hash_table_iter_init(&iter, transaction->locks);

@@ -38,6 +38,7 @@ fs_call_session(FsCall *call, FsSession **ret_session)
 	if (r < 0)
 		return r;
 
+	fs_session_hear(session);
 	fs_call_see(call, session);
 	*ret_session = session;
 	return 0;
@@ -62,7 +63,8 @@ fs_call_handle(FsCall *call, const struct fuse_file_info *fi)
 {
 	FsHandle *handle = fs_handle_of(fi);
 
-	handle->used_us = g_get_monotonic_time();
+	fs_session_hear(handle->session);
+	handle->used_us = fs_session_heard_us(handle->session);
 	fs_call_see(call, handle->session);
 	return handle;
 }

@@ -26,6 +26,7 @@ struct FsSession {
 	bool is_untold;
 	bool is_bridged;
 	unsigned epoch;
+	int64_t heard_us;
 	/* Guarded by the table: */
 	FsPeer *peer;                      /* owned; NULL until it is known */
 	char client[FS_PEER_ADDRESS_SIZE]; /* as its process says; or "" */
@@ -408,6 +409,18 @@ void
 fs_session_next_epoch(FsSession *session)
 {
 	session->epoch++;
+}
+
+void
+fs_session_hear(FsSession *session)
+{
+	session->heard_us = g_get_monotonic_time();
+}
+
+int64_t
+fs_session_heard_us(const FsSession *session)
+{
+	return session->heard_us;
 }
 
 bool

@@ -80,6 +80,15 @@ int fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end);
 unsigned fs_session_epoch(const FsSession *session);
 void fs_session_next_epoch(FsSession *session);
 
+/**
+ * Notes that the session has asked for something, now; and when it last did,
+ * monotonic.
+ *
+ * Threads: as fs_session_epoch().
+ */
+void fs_session_hear(FsSession *session);
+int64_t fs_session_heard_us(const FsSession *session);
+
 /** Whether it has yet to be told that what it did was undone. Threads: as
  * fs_session_epoch(). */
 bool fs_session_is_untold(const FsSession *session);

@@ -4,13 +4,16 @@ what they had staged is found."""
 
 import contextlib
 import errno
+import json
 import os
 import re
+import signal
 
 import pytest
 
 from actor import Actor
-from harness import Mount, Store, fails_with, wait_until
+from events import events
+from harness import Mount, Store, fails_with, poctl, wait_until
 from postoffice import KEY, MESSAGE, Office, deliver, is_delivered, undone
 
 MIB = 1 << 20
@@ -230,6 +233,79 @@ def test_there_may_be_no_limit(store, a, b):
             b.call("os.open", office.key("A"), os.O_RDWR)
         a.call("os.close", fd)
         assert is_delivered(b, office)
+
+
+# ---- silence ----------------------------------------------------------------
+
+
+def test_one_that_hangs_and_has_changed_nothing_keeps_nobody_out(store, a, b):
+    """Stopped: its process lives, and nothing else tells of it."""
+    with mounted(store, "silent-limit-s=1", "idle-open-s=0") as (mount,
+                                                                 office):
+        fds = [a.call("os.open", path, os.O_RDWR) for path in (
+            office.key("INQUEUE"), office.key("A"), office.control)]
+        a.process.send_signal(signal.SIGSTOP)
+        for path in (office.control, office.key("A"), office.key("INQUEUE")):
+            b.call("os.close", b.call("os.open", path, os.O_RDWR))
+        event, = events(mount, "silent")
+        assert int(event["pid"]) == a.pid and "CONTROL.GLB" in event["lock"]
+        a.process.send_signal(signal.SIGCONT)
+        with fails_with(errno.EIO):
+            a.call("os.pwrite", fds[0], b"\1", 0)
+        assert undone(store) == []
+
+
+def test_one_that_hangs_in_the_middle_is_undone(store, a, b):
+    with mounted(store, "silent-limit-s=1") as (_, office):
+        fd = deliver(a, office)
+        a.process.send_signal(signal.SIGSTOP)
+        b.call("os.close", b.call("os.open", office.key("A"), os.O_RDWR))
+        assert is_delivered(b, office) is False
+        reason, files = in_quarantine(store)
+        assert "silent" in reason and files == DELIVERED
+        a.process.send_signal(signal.SIGCONT)
+        with fails_with(errno.EIO):
+            a.call("os.close", fd)
+
+
+def test_one_that_polls_is_not_taken_for_hanging(store, a, b):
+    """It holds a lock for as long as it likes; the administrator sees that,
+    and ends it."""
+    with mounted(store, "silent-limit-s=2", "lock-wait-s=3") as (_, office):
+        fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+        b.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+        while not b.is_done():
+            a.call("os.pread", fd, 560, 0)
+        with fails_with(errno.ETXTBSY):
+            b.result()
+        b.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+        b.wait_blocked()
+        lock, = [row for row in json.loads(poctl(
+            "locks", "--json", store.path).stdout)["locks"]
+            if row["waiters"]]
+        poctl("break", store.path, lock["session"])
+        b.call("os.close", b.result())
+        with fails_with(errno.EIO):
+            a.call("os.pread", fd, 1, 0)
+
+
+def test_one_that_works_a_queue_off_may_be_silent(store, a, b, c):
+    """Through a telephone call; and one that has a number, while it runs."""
+    new = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    with mounted(store, "silent-limit-s=1") as (_, office):
+        names = [office.lock_file(name) for name in ("A.0LK", "LOCKP1ID.P01")]
+        for name in names:
+            a.call("os.open", name, new)
+        c.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+        # Until that one, which was heard of later, is found to hang.
+        b.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+        while not b.is_done():
+            for name in names:
+                with fails_with(errno.EEXIST):
+                    os.open(name, new)
+        b.call("os.close", b.result())
+        for name in names:
+            a.call("os.unlink", name)
 
 
 # ---- after it ---------------------------------------------------------------

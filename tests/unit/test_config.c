@@ -85,6 +85,7 @@ every_default_is_what_the_manual_says(void **state)
 	assert_int_equal(config.idle_open_s, 5);
 	assert_int_equal(config.commit_age_s, 5);
 	assert_int_equal(config.transaction_limit_s, 900);
+	assert_int_equal(config.silent_limit_s, 60);
 	assert_int_equal(config.truncate_guard, 1);
 	assert_int_equal(config.listings_max_mib, 32);
 	assert_int_equal(config.client_handles, 16384);
