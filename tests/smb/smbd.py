@@ -156,7 +156,7 @@ class Smbd:
 
     def is_blocked(self):
         """Whether one of its processes sleeps in a request to pofs."""
-        for process in self._processes():
+        for process in self.processes():
             with contextlib.suppress(OSError):
                 if "request_wait_answer" in (process / "wchan").read_text():
                     return True
@@ -165,14 +165,14 @@ class Smbd:
     def process_of(self, client):
         """The process that serves a client."""
         socket_name = f"socket:[{_inode_of(self.port, client.address)}]"
-        for process in self._processes():
+        for process in self.processes():
             if process.name != str(self._process.pid) and any(
                     _target_of(file) == socket_name
                     for file in process.glob("fd/*")):
                 return int(process.name)
         raise HarnessError(f"nobody serves {client.address}")
 
-    def _processes(self):
+    def processes(self):
         """The directories in /proc of all its processes."""
         for entry in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):

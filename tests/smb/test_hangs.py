@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients, smbd and pofs that stop, and do not end; and who waits for them."""
+
+import contextlib
+import os
+import signal
+
+import pytest
+
+from harness import wait_until
+from place import ONLY_POFS
+from smb1 import Disconnected, Error, SmbError
+from smbd import SHARE
+
+pytestmark = ONLY_POFS
+
+MOUNT_OPTIONS = ("silent-limit-s=2", "watchdog-s=4")
+
+LOST = (SmbError, Disconnected)
+
+
+@pytest.fixture(name="mail")
+def fixture_mail(office):
+    """A postoffice with two mailbags and an inqueue, on the disk."""
+    for mailbag in ("A", "B", "INQUEUE"):
+        for path in (office.path / "KEY" / f"{mailbag}.KEY",
+                     office.path / "MBG" / f"{mailbag}.MBG"):
+            with path.open("wb") as file:
+                file.write(bytes(560) if path.suffix == ".KEY" else b"")
+                file.flush()
+                os.fsync(file.fileno())
+    return office
+
+
+def deliver(client, mail, mailbag="A"):
+    """A message and its header; returns the open KEY."""
+    key = client.open(mail.smb("KEY", f"{mailbag}.KEY"))
+    client.write_file(mail.smb("MAI", "MA7", f"{mailbag}.MAI"), b"message")
+    with client.open(mail.smb("MBG", f"{mailbag}.MBG")) as mbg:
+        mbg.write(0, b"header")
+    key.write(0, b"\1")
+    return key
+
+
+def is_delivered(client, mail, mailbag="A"):
+    """Whether a client sees all of it; None if it sees a part."""
+    seen = {client.read_file(mail.smb("KEY", f"{mailbag}.KEY"))[:1] == b"\1",
+            client.read_file(mail.smb("MBG", f"{mailbag}.MBG")) == b"header",
+            bool(client.search(mail.smb("MAI", "MA7", f"{mailbag}.MAI")))}
+    return seen.pop() if len(seen) == 1 else None
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def states(server):
+    """A letter for each process of smbd."""
+    found = []
+    for process in server.processes():
+        with contextlib.suppress(OSError):
+            found.append((process / "stat").read_text()
+                         .rpartition(") ")[2][0])
+    return found
+
+
+# ---- clients
+
+
+@pytest.mark.parametrize("who", ["its machine", "its smbd"])
+def test_a_client_that_hangs_is_undone(server, machines, other, mail, who):
+    """The link is there, and somebody answers for it."""
+    client = machines.new()
+    key = deliver(client, mail)
+    inqueue = client.open(mail.smb("KEY", "INQUEUE.KEY"))
+    with contextlib.ExitStack() as undo:
+        if who == "its smbd":
+            undo.enter_context(stopped(server.process_of(client)))
+        other.open(mail.smb("KEY", "INQUEUE.KEY")).close()
+        other.open(mail.smb("KEY", "A.KEY")).close()
+        assert is_delivered(other, mail) is False
+    for file in (key, inqueue):
+        with pytest.raises(LOST):
+            file.write(0, b"\2")
+    again = machines.new()
+    deliver(again, mail).close()
+    assert is_delivered(other, mail)
+
+
+def test_two_clients_in_a_circle_are_told_so(client, other, mail, refused):
+    mine = client.open(mail.smb("KEY", "A.KEY"))
+    theirs = other.open(mail.smb("KEY", "B.KEY"))
+    client.send(*client.open_request(mail.smb("KEY", "B.KEY")))
+    client.send(*client.echo_request())
+    client.receive()  # who is answered that waits for the other
+    with refused(Error.SHARING_VIOLATION):
+        other.open(mail.smb("KEY", "A.KEY"))
+    theirs.close()
+    client.opened(client.receive()).close()
+    mine.close()
+
+
+# ---- pofs
+
+
+def wait_for(server, client, mail):
+    """Lets a client wait for a mailbag, and be seen to."""
+    client.send(*client.open_request(mail.smb("KEY", "A.KEY")))
+    wait_until(server.is_blocked, "a client waits")
+
+
+def all_is_well(machines, mail):
+    """Who connects again finds what was acknowledged, and goes on."""
+    client = machines.new()
+    assert is_delivered(client, mail, "B")
+    assert is_delivered(client, mail) is False
+    deliver(client, mail).close()
+    assert is_delivered(client, mail)
+
+
+def test_who_waits_when_pofs_is_killed_is_told_at_once(
+        place, server, machines, client, other, mail):
+    deliver(client, mail, "B").close()
+    key = deliver(client, mail)
+    wait_for(server, other, mail)
+    place.crash()
+    # smbd asks again, and gets what is no answer.
+    with pytest.raises(LOST):
+        other.receive()
+    with pytest.raises(LOST):
+        key.close()
+    wait_until(lambda: "D" not in states(server), "nobody hangs")
+    server.close_share(SHARE)
+    all_is_well(machines, mail)
+
+
+def test_who_waits_when_pofs_hangs_is_told_after_a_while(
+        place, server, machines, client, other, mail):
+    deliver(client, mail, "B").close()
+    key = deliver(client, mail)
+    os.kill(place.mount.server_pid, signal.SIGSTOP)
+    other.send(*other.open_request(mail.smb("KEY", "A.KEY")))
+    wait_until(server.is_blocked, "a client waits")
+    assert place.mount.wait() == 1
+    with pytest.raises(LOST):
+        other.receive()
+    with pytest.raises(LOST):
+        key.close()
+    place.remount()
+    wait_until(lambda: "D" not in states(server), "nobody hangs")
+    server.close_share(SHARE)
+    all_is_well(machines, mail)
