@@ -190,6 +190,30 @@ fail_unsettled(const FormatKeyLearn *learn, GError **error)
 	                 left, left == 1 ? " fits" : "s fit", begin, end - 1);
 }
 
+/* Writes @layout to @path, unless another one was confirmed there: one of them is
+ * wrong, and which, no program can tell. */
+static int
+write_layout(const Learn *learn, const char *path,
+             const FormatKeyLayout *layout, GError **error)
+{
+	g_autofree char *text = format_key_layout_print(layout);
+	g_autofree char *old_text = NULL;
+	FormatKeyLayout old = { 0 };
+	int r = 0;
+
+	if (g_file_test(path, G_FILE_TEST_EXISTS))
+		r = tool_key_layout_read(learn->store, path, &old, error);
+	if (r < 0)
+		return r;
+	old_text = format_key_layout_print(&old);
+	if (old.is_confirmed && strcmp(text, old_text) != 0)
+		return tool_fail(error, -EEXIST,
+		                 "%s has \"%s\", which contradicts what was "
+		                 "seen: nothing was written",
+		                 path, old_text);
+	return tool_key_layout_write(learn->store, path, layout, error);
+}
+
 static int
 conclude(const Learn *learn, const ToolLesson *lesson, bool is_json,
          GError **error)
@@ -206,7 +230,7 @@ conclude(const Learn *learn, const ToolLesson *lesson, bool is_json,
 	int r = 0;
 
 	if (is_written && format_key_learn_next(learnt, &at, &layout))
-		r = tool_key_layout_write(learn->store, path, &layout, error);
+		r = write_layout(learn, path, &layout, error);
 	if (r < 0)
 		return r;
 	if (is_json) {

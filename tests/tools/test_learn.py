@@ -103,3 +103,19 @@ def test_what_makes_no_sense_is_refused(store, tmp_path):
     (tmp_path / "step0" / "KEY" / f"{MAILBAG}.KEY").write_bytes(b"short")
     assert "has not 560 bytes" in refuses(
         FAILED, "learn", *words, store.path)
+
+
+def test_what_was_confirmed_is_not_replaced(store, tmp_path):
+    words = steps_of(tmp_path)
+    config = store.path / "pofs.conf"
+    config.write_text("[key-layout]\noffset=3\nconfirmed=yes\n")
+    before = config.read_bytes()
+    assert "offset=3 order=lsb deleted=1 confirmed=yes\", which " \
+        "contradicts" in refuses(FAILED, "learn", *words, store.path)
+    assert config.read_bytes() == before
+    config.write_text("[key-layout]\noffset=3\n")
+    poctl("learn", *words, store.path)
+    before = config.read_bytes()
+    assert b"offset=48" in before
+    poctl("learn", *words, store.path)
+    assert config.read_bytes() == before

@@ -89,6 +89,13 @@ def test_a_layout_is_learnt_step_by_step(office, options):
         "deleted": str(copy.deleted), "word": str(copy.word),
         "confirmed": "yes"}
     assert len(copy.slots) == 33 - 1  # compressed in the end
+    # Whatever depends on the layout has it now, and says no more "assumed".
+    copy.delete(20)
+    told = json.loads(poctl("queue", "--json", "--all", office.store.path,
+                            MAILBAG).stdout)
+    assert not told["live_is_assumed"]
+    assert [row["record"] for row in told["records"]
+            if not row["live"]] == [20]
     assert "follows" in findings(office, "KEY bitmap")
     assert "fits" in findings(office, "MBG records")
     assert "of the MBG none" in findings(office, "reading")["seen"][0]
@@ -273,6 +280,15 @@ def test_what_a_header_says_of_a_message(office):
         "03 00" in findings(office, "MAI")["seen"]
     text = poctl("learn", "--report", office.store.path).stdout
     assert "fits: MBG 0x36: may say the priority" in text
+
+
+def test_a_postoffice_in_a_folder(office):
+    copy = Licensed(office.path / "LAB", offset=24)
+    status, administrator = learn(office, copy, "--postoffice", "LAB")
+    assert status == 0 and layout(office)["offset"] == "24"
+    shutil.rmtree(office / "LAB")
+    assert "no postoffice LAB" in learn(
+        office, copy, "--postoffice", "LAB", "--step", "wide")[1].said
 
 
 def test_a_step_alone_and_what_makes_no_sense(office):
