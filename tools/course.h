@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <glib.h>
 
 #include "tools/lesson.h"
@@ -71,6 +74,28 @@ int tool_course_await(const ToolCourse *course, ToolCourseLook *look,
  */
 int tool_course_note(ToolCourse *course, ToolNote *note, ToolCourseLook *look,
                      GError **error);
+
+/** What was done to the records of the mailbag. */
+typedef struct ToolCourseDeed {
+	GArray *deleted; /* of uint32_t; owned */
+	int64_t read;    /* a record; -1: none */
+	bool is_unknown; /* nobody knows what was done */
+} ToolCourseDeed;
+
+void tool_course_deed_clear(ToolCourseDeed *deed);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ToolCourseDeed, tool_course_deed_clear)
+
+/** Whether @records (of uint32_t) have @record. */
+bool tool_course_has_record(const GArray *records, uint32_t record);
+
+/**
+ * Asks what was done, where what @look has seen says that it is not @deed: by
+ * the owners of messages, and by the layouts that are left. Changes *@deed to
+ * what the administrator says then.
+ */
+int tool_course_settle(const ToolCourse *course, const ToolCourseLook *look,
+                       ToolCourseDeed *deed, GError **error);
 
 /** How many files of @changes are new whose paths begin with @folder ("MAI/"). */
 unsigned tool_course_count_new(const GPtrArray *changes, const char *folder);

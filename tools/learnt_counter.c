@@ -200,41 +200,49 @@ add_fit(Place *place, const Field *field, const Quantity *quantity)
 	place->ways++;
 }
 
-/* The fields that fit @quantity, at the place of their lowest byte. A field of
- * one byte fits what is beyond it by chance of its low byte only: it is told
- * where no wider one fits. */
+/* Whether @field and what @lesson knows of @quantity are alike. */
+static bool
+is_alike(const Field *field, const ToolLesson *lesson, const Quantity *quantity)
+{
+	return field->offset + field->width <= FORMAT_KEY_SIZE &&
+	       !is_bitmap(field, &lesson->learn) &&
+	       is_fit(field, quantity, lesson->points);
+}
+
+/* Adds the fields that fit @quantity, to the place of their lowest byte. What is
+ * beyond a byte is counted by one by chance of its low 8 bits only: such a field
+ * is told where no wider one fits. */
 static void
 find_fields(Place places[FORMAT_KEY_SIZE], const ToolLesson *lesson,
             const Quantity *quantity)
 {
-	static const unsigned widths[] = { 4, 2, 1 };
+	/* Wider ones first, which a byte is told after. */
+	static const Field ways[] = {
+		{ .width = 4, .is_big = false }, { .width = 4, .is_big = true },
+		{ .width = 2, .is_big = false }, { .width = 2, .is_big = true },
+		{ .width = 1, .is_big = false },
+	};
 	bool has_wider[FORMAT_KEY_SIZE] = { false };
-	Field field;
+	unsigned offset;
 	int32_t max;
 	size_t i;
-	int big;
 
 	if (!is_known(quantity, lesson->points, &max))
 		return;
-	for (i = 0; i < G_N_ELEMENTS(widths); i++) {
-		field.width = widths[i];
-		for (big = 0; big < (field.width > 1 ? 2 : 1); big++) {
-			field.is_big = big != 0;
-			for (field.offset = 0;
-			     field.offset + field.width <= FORMAT_KEY_SIZE;
-			     field.offset++) {
-				unsigned low = low_byte(&field);
+	for (i = 0; i < G_N_ELEMENTS(ways); i++) {
+		for (offset = 0; offset < FORMAT_KEY_SIZE; offset++) {
+			Field field = ways[i];
+			unsigned low;
 
-				if (is_bitmap(&field, &lesson->learn) ||
-				    !is_fit(&field, quantity, lesson->points))
-					continue;
-				if (field.width == 1 && max > BYTE_MAX &&
-				    has_wider[low])
-					continue;
-				has_wider[low] = true;
-				places[low].is_wide = max > BYTE_MAX;
-				add_fit(&places[low], &field, quantity);
-			}
+			field.offset = offset;
+			low = low_byte(&field);
+			if (!is_alike(&field, lesson, quantity) ||
+			    (field.width == 1 && max > BYTE_MAX &&
+			     has_wider[low]))
+				continue;
+			has_wider[low] = true;
+			places[low].is_wide = max > BYTE_MAX;
+			add_fit(&places[low], &field, quantity);
 		}
 	}
 }
