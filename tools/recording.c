@@ -70,14 +70,37 @@ tool_recording_text(GVariant *row, const char *key)
 	return text;
 }
 
-/* How the try @row was answered, @after_s after the one before. */
-static char *
-answer_text(GVariant *row, double after_s, bool is_first)
+/* Whether the file that row @i opened was closed before anything was done with
+ * it: so smbd does where its own share modes refuse an open, up to six times. */
+static bool
+is_unused(const ToolRecording *recording, guint i, const char *path)
 {
-	const char *result = tool_recording_text(row, "result");
+	for (i++; i < recording->rows->len; i++) {
+		GVariant *row = recording->rows->pdata[i];
+		const char *op = tool_recording_text(row, "op");
 
-	return is_first ? g_strdup(result)
-	                : g_strdup_printf("%s after %.1f s", result, after_s);
+		if (strcmp(tool_recording_text(row, "path"), path) == 0)
+			return strcmp(op, "close") == 0 ||
+			       strcmp(op, "release") == 0;
+	}
+	return false;
+}
+
+/* How the try in row @i was answered, @after_s after the one before. */
+static char *
+answer_text(const ToolRecording *recording, guint i, const char *path,
+            double after_s, bool is_first)
+{
+	const char *result =
+		tool_recording_text(recording->rows->pdata[i], "result");
+	const char *use =
+		strcmp(result, "ok") == 0 && is_unused(recording, i, path)
+			? ", unused"
+			: "";
+
+	return is_first ? g_strconcat(result, use, NULL)
+	                : g_strdup_printf("%s%s after %.1f s", result, use,
+	                                  after_s);
 }
 
 unsigned
@@ -98,8 +121,9 @@ tool_recording_count_opens(const ToolRecording *recording, const char *path,
 		    strcmp(tool_recording_text(row, "path"), path) != 0)
 			continue;
 		if (answers != NULL)
-			g_ptr_array_add(answers, answer_text(row, at_s - last_s,
-			                                     count == 0));
+			g_ptr_array_add(answers,
+			                answer_text(recording, i, path,
+			                            at_s - last_s, count == 0));
 		last_s = at_s;
 		count++;
 	}

@@ -19,7 +19,8 @@ const char *tool_recording_text(GVariant *row, const char *key);
 /**
  * How often the file @path ("/KEY/0000000A.KEY") was tried to be opened, and
  * adds how each time was answered to @answers (of char *: "ok", or "sharing
- * violation after 2.0 s" since the time before), unless that is NULL.
+ * violation after 2.0 s" since the time before; "unused" where it was closed at
+ * once), unless that is NULL.
  */
 unsigned tool_recording_count_opens(const ToolRecording *recording,
                                     const char *path, GPtrArray *answers);
