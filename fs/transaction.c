@@ -209,6 +209,7 @@ fs_transaction_detach(FsTransaction *transaction)
 	g_clear_pointer(&transaction->txn, store_txn_abort);
 	g_hash_table_remove_all(transaction->files);
 	transaction->bytes = 0;
+	transaction->pieces = 0;
 	transaction->begun_us = 0;
 	transaction->forms = 0;
 	transaction->writers = 0;
@@ -447,7 +448,7 @@ fs_transaction_note(FsTransaction *transaction, StoreNode node,
 		.node = node,
 		.purpose = fs_lock_key_purpose(place),
 		.written = is_new && place->kind == LAYOUT_MESSAGE
-		                   ? fs_written_new()
+		                   ? fs_written_new(&transaction->pieces)
 		                   : NULL,
 	};
 	g_hash_table_insert(transaction->files, &file->node, file);
@@ -471,6 +472,7 @@ fs_transaction_next_batch(FsTransaction *transaction)
 {
 	g_hash_table_unref(transaction->files);
 	transaction->files = files_new();
+	transaction->pieces = 0;
 	g_hash_table_unref(transaction->dirs);
 	transaction->dirs = dirs_new();
 	transaction->batch++;

@@ -62,6 +62,7 @@ typedef struct FsTransaction {
 	GHashTable *files;  /* node -> owned FsTransactionFile */
 	GHashTable *dirs;   /* set of nodes: names in them have changed */
 	uint64_t bytes;     /* written, each time */
+	unsigned pieces;    /* of all its files; written.h's */
 	int64_t begun_us;   /* monotonic; 0: nothing is staged */
 	int64_t begun_ns;   /* since 1970 */
 	bool is_durable;    /* a mailbag's lock was held: its end is synced */

@@ -9,13 +9,15 @@ typedef struct Piece {
 struct FsWritten {
 	GArray *pieces;   /* Piece, in order, none touching the next; owned */
 	bool is_too_many; /* nothing is known, and no piece kept */
+	unsigned *all;    /* pieces of this file and others; borrowed */
 };
 
 FsWritten *
-fs_written_new(void)
+fs_written_new(unsigned *all)
 {
 	FsWritten *written = g_new0(FsWritten, 1);
 
+	written->all = all;
 	written->pieces = g_array_new(FALSE, FALSE, sizeof(Piece));
 	return written;
 }
@@ -54,6 +56,13 @@ written_find(const FsWritten *written, uint64_t offset)
 	return low;
 }
 
+static void
+written_drop(FsWritten *written, guint first, guint count)
+{
+	g_array_remove_range(written->pieces, first, count);
+	*written->all -= count;
+}
+
 void
 fs_written_add(FsWritten *written, uint64_t offset, uint64_t size)
 {
@@ -74,15 +83,16 @@ fs_written_add(FsWritten *written, uint64_t offset, uint64_t size)
 		new.start = MIN(new.start, piece_at(written, first)->start);
 		new.end = MAX(new.end, piece_at(written, next - 1)->end);
 		*piece_at(written, first) = new;
-		g_array_remove_range(written->pieces, first + 1,
-		                     next - first - 1);
+		written_drop(written, first + 1, next - first - 1);
 		return;
 	}
 
 	g_array_insert_val(written->pieces, first, new);
-	if (written->pieces->len > FS_WRITTEN_PIECES_MAX) {
+	++*written->all;
+	if (written->pieces->len > FS_WRITTEN_PIECES_MAX ||
+	    *written->all > FS_WRITTEN_PIECES_ALL) {
 		written->is_too_many = true;
-		g_array_set_size(written->pieces, 0);
+		written_drop(written, 0, written->pieces->len);
 	}
 }
 
@@ -99,7 +109,7 @@ fs_written_cut(FsWritten *written, uint64_t size)
 		piece_at(written, first)->end = size;
 		first++;
 	}
-	g_array_set_size(written->pieces, first);
+	written_drop(written, first, written->pieces->len - first);
 }
 
 bool

@@ -12,15 +12,20 @@
  * zeroes: it is torn. Pure.
  *
  * A file with more than FS_WRITTEN_PIECES_MAX pieces counts as written whole
- * until it is emptied: this finds torn files, it does not promise to.
+ * until it is emptied, and so does one that would get one more when all files of
+ * its batch have FS_WRITTEN_PIECES_ALL: this finds torn files, it does not
+ * promise to.
  *
  * Threads: one at a time.
  */
 typedef struct FsWritten FsWritten;
 
 #define FS_WRITTEN_PIECES_MAX 4096
+#define FS_WRITTEN_PIECES_ALL 65536
 
-FsWritten *fs_written_new(void);
+/** Counts the pieces of all files of a batch in *@all, which is borrowed until
+ * the last change. */
+FsWritten *fs_written_new(unsigned *all);
 
 /** NULL is a no-op. */
 void fs_written_free(FsWritten *written);

@@ -10,10 +10,13 @@
 
 #include "fs/written.h"
 
+static unsigned pieces; /* of all files of a test */
+
 static int
 setup(void **state)
 {
-	*state = fs_written_new();
+	pieces = 0;
+	*state = fs_written_new(&pieces);
 	return 0;
 }
 
@@ -104,6 +107,33 @@ too_many_pieces_count_as_whole(void **state)
 }
 
 static void
+so_do_too_many_of_all_files(void **state)
+{
+	FsWritten *others[FS_WRITTEN_PIECES_ALL / 1000];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+		others[i] = fs_written_new(&pieces);
+		for (unsigned j = 0; j < 1000; j++)
+			fs_written_add(others[i], 2 * (uint64_t)j, 1);
+		assert_false(fs_written_covers(others[i], 1999));
+	}
+	for (unsigned i = 0; i <= FS_WRITTEN_PIECES_ALL % 1000; i++)
+		fs_written_add(*state, 2 * (uint64_t)i, 1);
+	assert_true(fs_written_covers(*state, 100000));
+	assert_true(pieces < FS_WRITTEN_PIECES_ALL);
+
+	/* What is whole again, or empty, makes room. */
+	fs_written_add(others[0], 0, 2000);
+	fs_written_cut(others[1], 0);
+	assert_int_equal(pieces, 1 + (G_N_ELEMENTS(others) - 2) * 1000);
+	fs_written_cut(*state, 0);
+	fs_written_add(*state, 1, 1);
+	assert_false(fs_written_covers(*state, 2));
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+		fs_written_free(others[i]);
+}
+
+static void
 the_end_of_numbers_is_no_start(void **state)
 {
 	fs_written_add(*state, UINT64_MAX - 1, 100);
@@ -154,6 +184,7 @@ main(void)
 		TEST(a_file_without_its_start_is_torn),
 		TEST(what_is_cut_off_must_be_written_again),
 		TEST(too_many_pieces_count_as_whole),
+		TEST(so_do_too_many_of_all_files),
 		TEST(the_end_of_numbers_is_no_start),
 		TEST(random_writes_and_cuts_are_followed),
 	};
