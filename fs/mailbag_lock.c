@@ -124,6 +124,16 @@ fs_mailbag_lock_times(FsMailbagLock *table, uint64_t session, const char *key,
 }
 
 bool
+fs_mailbag_lock_is_waiting(FsMailbagLock *table, uint64_t session)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	const FsParty *party = fs_mailbags_find_party(&table->all, session);
+
+	return party != NULL && party->places.length > 0;
+}
+
+bool
 fs_mailbag_lock_is_wanted(FsMailbagLock *table, const char *key)
 {
 	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =

@@ -106,6 +106,9 @@ typedef struct FsMailbagTimes {
 bool fs_mailbag_lock_times(FsMailbagLock *table, uint64_t session,
                            const char *key, FsMailbagTimes *ret_times);
 
+/** Whether @session has a place in any line. */
+bool fs_mailbag_lock_is_waiting(FsMailbagLock *table, uint64_t session);
+
 /** Whether a session that does not have @key has a place in the line. */
 bool fs_mailbag_lock_is_wanted(FsMailbagLock *table, const char *key);
 

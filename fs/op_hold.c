@@ -302,49 +302,51 @@ key_leave(const FsMount *mount, const FsSession *session, const char *key)
 		fs_hold_leave(mount, handles->pdata[i]);
 }
 
-/* Whether a lock may be had for long by somebody who does nothing: a queue by a
- * lock file through a telephone call, and a number for as long as a program
- * runs. */
+/* Whether a lock is had for long by somebody who does nothing, and for good
+ * reason: a queue by its lock file, through a telephone call; a number by one, as
+ * long as a program runs; FLAG.GLB, while somebody sits before ADMIN (Q131670). */
 static bool
-is_long(const FsMount *mount, const FsSession *session,
-        const FsTransactionLock *lock)
+is_long(const FsTransactionLock *lock)
 {
-	g_autoptr(GPtrArray) handles =
-		fs_handle_of_key(mount->handles, session, lock->key);
+	FsLockSubject subject;
 
 	if (lock->purpose != FS_LOCK_FILE)
 		return lock->purpose == FS_LOCK_PROCESSING;
 
-	for (guint i = 0; i < handles->len; i++)
-		if (((const FsHandle *)handles->pdata[i])->lock_file == NULL)
-			return false;
-	return true;
+	return fs_lock_key_parse(lock->key, &subject) &&
+	       (g_ascii_strncasecmp(subject.name, "LOCKP1ID", 8) == 0 ||
+	        g_ascii_strcasecmp(subject.name, "FLAG.GLB") == 0);
 }
 
 /* Whether others wait in vain for what a session has that asks for nothing any
  * more: a machine that hangs keeps its connection, and so its locks. Returns
- * that lock, or NULL. */
+ * that lock, or NULL. Who is on the telephone is let be with all that it has:
+ * the other end may have been told already that its mail is here. */
 static const FsTransactionLock *
 silent_lock(const FsMount *mount, const FsTransaction *transaction)
 {
+	const FsTransactionLock *wanted = NULL;
 	int64_t silent_us = g_get_monotonic_time() -
 	                    fs_session_heard_us(transaction->session);
 	GHashTableIter iter;
 	gpointer data;
 
 	if (mount->config->silent_limit_s == 0 || transaction->is_flying ||
-	    silent_us < mount->config->silent_limit_s * G_USEC_PER_SEC)
+	    silent_us < mount->config->silent_limit_s * G_USEC_PER_SEC ||
+	    fs_mailbag_lock_is_waiting(mount->mailbags,
+	                               fs_session_serial(transaction->session)))
 		return NULL;
 
 	g_hash_table_iter_init(&iter, transaction->locks);
 	while (g_hash_table_iter_next(&iter, NULL, &data)) {
 		const FsTransactionLock *lock = data;
 
-		if (!is_long(mount, transaction->session, lock) &&
-		    fs_mailbag_lock_is_wanted(mount->mailbags, lock->key))
-			return lock;
+		if (is_long(lock))
+			return NULL;
+		if (fs_mailbag_lock_is_wanted(mount->mailbags, lock->key))
+			wanted = lock;
 	}
-	return NULL;
+	return wanted;
 }
 
 static void
