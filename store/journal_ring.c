@@ -443,9 +443,13 @@ shed_head(Shed *shed, const Change *change)
 	JournalPart part;
 	RecordKey key;
 	uint64_t id;
+	bool is_head;
 
-	if (!journal_key_read(change->key, &part, &id) ||
-	    journal_head_decode(id, value, &entry, text) < 0 || !entry.has_past)
+	/* It is our own, and just made. */
+	is_head = journal_key_read(change->key, &part, &id) &&
+	          journal_head_decode(id, value, &entry, text) == 0;
+	g_assert(is_head);
+	if (!entry.has_past)
 		return;
 	shed->bytes += entry.bytes;
 	entry.has_past = false;
@@ -463,13 +467,16 @@ shed_past(const Shed *shed, const Change *change)
 	JournalPast past;
 	uint8_t kind;
 	RecordKey orphan;
-	uint64_t id;
+	uint64_t id = 0;
 	KvSlice of;
+	bool is_past;
 
-	if (!journal_key_read_past(change->key, &past, &of))
-		return;
-	if ((past == JOURNAL_NODE || past == JOURNAL_DATA) &&
-	    record_part_id(of, &id)) {
+	/* It is our own, and just made. */
+	is_past = journal_key_read_past(change->key, &past, &of);
+	g_assert(is_past);
+	if (past == JOURNAL_NODE || past == JOURNAL_DATA) {
+		is_past = record_part_id(of, &id);
+		g_assert(is_past);
 		orphan = record_key_orphan(id);
 		kind = past == JOURNAL_NODE ? RECORD_ORPHAN_NODE
 		                            : RECORD_ORPHAN_DATA;
@@ -487,16 +494,20 @@ puts_of(const ChangeLayer *layer, JournalPart part)
 	RecordKey prefix = journal_key_part(part);
 	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
 	GPtrArray *changes = g_ptr_array_new();
-	JournalPart found;
-	uint64_t id;
 
-	for (; place != NULL; place = change_place_next(place)) {
+	/* The files of an entry are between its head and the next. */
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
+		JournalPart found = part;
+		uint64_t id;
+		bool is_ours;
 
-		if (change->key_bytes[0] != RECORD_JOURNAL ||
-		    !journal_key_read(change->key, &found, &id) || found > part)
-			break;
-		if (found == part && change->value != NULL)
+		if (change->value == NULL)
+			continue;
+		is_ours = journal_key_read(change->key, &found, &id);
+		g_assert(is_ours);
+		if (found == part)
 			g_ptr_array_add(changes, (void *)(uintptr_t)change);
 	}
 	return changes;

@@ -50,7 +50,6 @@ CORE = (
          ("journal_load", "load_since", "count_entries", "shed_head",
           "shed_past", "puts_of", "journal_shed")),
     Part("store/headship.c", "who may write", ("headship_take", "write_pid")),
-    Part("fs/op_stage.c", "where a client's change goes"),
     Part("fs/op_break.c", "when an administrator has it rolled back"),
     Part("fs/op_commit.c", "when a client's transaction ends"),
     Part("fs/op_undo.c", "when it is rolled back"),

@@ -13,6 +13,8 @@
 
 #define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
 
+static Ends *current;
+
 /* ---- sessions ------------------------------------------------------------ */
 
 FsSession *
@@ -86,9 +88,19 @@ fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end)
 	return session->end_r;
 }
 
-/* ---- processes ----------------------------------------------------------- */
+/* By its serial, as an administrator has it. */
+FsSession *
+fs_session_named(FsSessionTable *table, const char *text, char **ret_error)
+{
+	uint64_t serial = g_ascii_strtoull(text, NULL, 10);
 
-static Ends *current;
+	if (serial >= 1 && serial <= ENDS_SESSIONS)
+		return fs_session_ref(&current->sessions[serial - 1]);
+	*ret_error = g_strdup("nobody");
+	return NULL;
+}
+
+/* ---- processes ----------------------------------------------------------- */
 
 static const FsSession *
 of_pid(pid_t pid)

@@ -116,6 +116,46 @@ a_past_that_is_too_large_is_not_kept(void **state)
 	assert_true(b->store->journal.since.id > 0);
 }
 
+static bool
+count_past(void *user_data, const StoreJournalEntry *entry)
+{
+	*(guint *)user_data += entry->has_past || entry->bytes > 0;
+	return true;
+}
+
+/* Of several that are still to be written, and of one that is just committed. */
+static void
+each_entry_says_that_its_past_had_no_room(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
+	TestTxn *b = *state;
+	StoreNode files[3];
+	guint count = 0;
+
+	for (int i = 0; i < 3; i++) {
+		files[i] = test_add_file(b->store, STORE_ROOT,
+		                         (const char[]){ (char)('a' + i), 0 });
+		test_write(b->plain, files[i], "before");
+	}
+	assert_int_equal(store_sync_wait(b->store), 0);
+	for (int i = 0; i < 3; i++) {
+		StoreTxn *txn = test_begin(b);
+
+		test_write(txn, files[i], "after");
+		if (i == 2)
+			kv_fault_end_commits(b->disk, ends, 1);
+		assert_int_equal(i < 2 ? store_txn_publish(&txn)
+		                       : store_txn_commit_wait(&txn),
+		                 0);
+	}
+	assert_int_equal(list(b->store).count, 3);
+	assert_int_equal(store_journal_list(b->store, 0, count_past, &count),
+	                 0);
+	assert_int_equal(count, 0);
+	test_txn_reopen(b);
+	assert_int_equal(b->store->journal.bytes, 0);
+}
+
 static void
 the_past_does_not_come_back(void **state)
 {
@@ -138,6 +178,7 @@ main(void)
 		TXN_TEST(a_file_without_a_name_leaves_none),
 		TXN_TEST(content_that_came_and_went_is_not_kept),
 		TXN_TEST(a_past_that_is_too_large_is_not_kept),
+		TXN_TEST(each_entry_says_that_its_past_had_no_room),
 		TXN_TEST(the_past_does_not_come_back),
 	};
 

@@ -149,6 +149,36 @@ WRAP_CALL(int, fdatasync, (int fd), (fd))
 WRAP_CALL(int, fstat64, (int fd, struct stat *st), (fd, st))
 WRAP_CALL(int, ftruncate64, (int fd, off_t size), (fd, size))
 
+int __real_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, mode_t mode);
+
+/* With a mode, which is not looked at if nothing is created. */
+int
+__wrap_open64(const char *path, int flags, mode_t mode)
+{
+	int code = 0;
+
+	if (!fails("open64", &code))
+		return __real_open64(path, flags, mode);
+	errno = code;
+	return -1;
+}
+
+int __real_fcntl64(int fd, int command, void *argument);
+int __wrap_fcntl64(int fd, int command, void *argument);
+
+/* With an argument, as a lock has one. */
+int
+__wrap_fcntl64(int fd, int command, void *argument)
+{
+	int code = 0;
+
+	if (!fails("fcntl64", &code))
+		return __real_fcntl64(fd, command, argument);
+	errno = code;
+	return -1;
+}
+
 int __real_fstatvfs64(int fd, struct statvfs *vfs);
 int __wrap_fstatvfs64(int fd, struct statvfs *vfs);
 
@@ -398,6 +428,16 @@ what_cannot_be_opened_says_why(void **state)
 	fail_none();
 	fail_call("fstat64", 1, EIO);
 	assert_int_equal(open_kv(bench), -EIO);
+	/* Who has it may be told in two ways. */
+	fail_none();
+	fail_call("fcntl64", 1, EACCES);
+	assert_int_equal(open_kv(bench), -EBUSY);
+	fail_none();
+	fail_call("fcntl64", 1, ENOLCK);
+	assert_int_equal(open_kv(bench), -ENOLCK);
+	fail_none();
+	fail_call("open64", 1, EACCES);
+	assert_int_equal(open_kv(bench), -EACCES);
 	/* Whose process id cannot be written. */
 	fail_none();
 	fail_call("ftruncate64", 1, EIO);

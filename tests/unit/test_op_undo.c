@@ -337,6 +337,86 @@ the_death_of_a_user_may_end_others(void **state)
 		                     g_get_monotonic_time());
 }
 
+/* ---- by the administrator ------------------------------------------------ */
+
+/* What poctl is told of session 1, or why it is not broken. */
+static char *
+break_first(Ends *ends, char **ret_error)
+{
+	g_autoptr(GVariant) answer =
+		fs_break_answer(&ends->mount, "1", ret_error);
+
+	if (answer == NULL)
+		return NULL;
+	g_variant_ref_sink(answer);
+	return g_variant_dup_string(answer, NULL);
+}
+
+static void
+who_has_nothing_is_not_broken(void **state)
+{
+	Ends *ends = *state;
+	g_autofree char *error = NULL;
+
+	assert_null(fs_break_answer(&ends->mount, "7", &error));
+	assert_string_equal(error, "nobody");
+	g_clear_pointer(&error, g_free);
+	assert_null(break_first(ends, &error));
+	assert_string_equal(error,
+	                    "session 1 holds no lock and waits for none");
+}
+
+/* As an edit of the administrator's own does. */
+static void
+a_lock_without_a_transaction_is_broken(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+	g_autofree char *error = NULL;
+	g_autofree char *answer = NULL;
+
+	assert_int_equal(fs_mailbag_lock_try(ends->mount.mailbags, 1, ENDS_KEY,
+	                                     g_get_monotonic_time()),
+	                 0);
+	answer = break_first(ends, &error);
+	assert_string_equal(answer,
+	                    "Session 1 was broken; nothing was staged.");
+	assert_int_equal(session->epoch, 1);
+	fs_mailbag_lock_drop(ends->mount.mailbags, 1, ENDS_KEY,
+	                     g_get_monotonic_time());
+}
+
+static void
+what_is_broken_is_said_to_be_kept_if_it_is(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &ends->sessions[0];
+
+	for (int i = 0; i < 2; i++) {
+		bool is_broken = i == 1;
+		g_autofree char *error = NULL;
+		g_autofree char *answer = NULL;
+		FsTransaction *transaction =
+			ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+
+		ends_stage(ends, session, MAI, 10);
+		ends_stage(ends, session, "B.MAI", 10);
+		fs_transaction_let_go(transaction, ENDS_KEY);
+		kv_fault_break(ends->store->disk, is_broken);
+		answer = break_first(ends, &error);
+		assert_string_equal(
+			answer,
+			is_broken ? "Session 1 was broken; what it had staged "
+				    "could not be kept: Input/output error."
+				  : "Session 1 was broken; what it had staged, "
+				    "of 2 files, is in the quarantine.");
+		assert_true(ends_is_free(ends, ENDS_KEY));
+	}
+	kv_fault_break(ends->store->disk, false);
+	assert_int_equal(store_sync_wait(ends->mount.store), 0);
+	assert_int_equal(ends_count_undone(ends), 2);
+}
+
 int
 main(void)
 {
@@ -357,6 +437,9 @@ main(void)
 		ENDS_TEST(
 			the_death_of_a_user_is_nothing_where_nothing_is_staged),
 		ENDS_TEST(the_death_of_a_user_may_end_others),
+		ENDS_TEST(who_has_nothing_is_not_broken),
+		ENDS_TEST(a_lock_without_a_transaction_is_broken),
+		ENDS_TEST(what_is_broken_is_said_to_be_kept_if_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
 
@@ -244,6 +245,52 @@ what_a_published_removal_leaves_is_erased(void **state)
 	assert_int_equal(stat.files, 0);
 }
 
+/* ---- what cannot be read -------------------------------------------------*/
+
+/* What it would stand on cannot be verified, so it is not committed. */
+static void
+what_is_staged_over_what_cannot_be_read_is_not_committed(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	int error;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	g_mutex_lock(&b->store->lock);
+	for (StoreNode node = 1000; node < 1002; node++) {
+		RecordKey key = record_key_node(node);
+
+		kv_fault_plan(b->disk, KV_FAULT_IO, 1);
+		txn_delete(txn, record_slice(&key));
+		kv_fault_plan(b->disk, KV_FAULT_NONE, 0);
+	}
+	error = txn->error;
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(error, -EIO);
+	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
+}
+
+static void
+what_cannot_be_read_is_not_changed_in_part(void **state)
+{
+	TestTxn *b = *state;
+	RecordKey key = record_key_chunk(1000, 0);
+	StoreTxn *txn = test_begin(b);
+	uint8_t *bytes = NULL;
+	int r;
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	g_mutex_lock(&b->store->lock);
+	kv_fault_plan(b->disk, KV_FAULT_IO, 1);
+	r = txn_edit(txn, record_slice(&key), 10, &bytes);
+	kv_fault_plan(b->disk, KV_FAULT_NONE, 0);
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(r, -EIO);
+	assert_null(bytes);
+	assert_true(store_txn_is_empty(txn));
+	store_txn_abort(txn);
+}
+
 int
 main(void)
 {
@@ -260,6 +307,9 @@ main(void)
 		TXN_TEST(what_is_published_goes_with_the_next_commit),
 		TXN_TEST(nothing_is_published_over_a_checkpoint_under_way),
 		TXN_TEST(what_a_published_removal_leaves_is_erased),
+		TXN_TEST(
+			what_is_staged_over_what_cannot_be_read_is_not_committed),
+		TXN_TEST(what_cannot_be_read_is_not_changed_in_part),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
