@@ -83,7 +83,7 @@ commit_wait_round(Store *store, bool is_forced)
 void
 store_sync(Store *store, StoreDone *done, void *user_data)
 {
-	if (store->access == STORE_READ) {
+	if (store->access != STORE_WRITE) {
 		done(user_data, 0);
 		return;
 	}
