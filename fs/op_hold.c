@@ -11,10 +11,10 @@
  * - Opening KEY or MBG of an inqueue takes its lock, in whatever mode; of every
  *   other mailbag its update lock, if it is opened for writing. A message file
  *   that is opened for writing, and CONTROL.GLB and its kin, have a lock each.
- * - The FLUSH of a close lets go, for it is what the client is answered by; a
- *   RELEASE comes later, or with a process that inherited the file much later.
- *   If the open file lives on in a copy, its next use takes the lock again,
- *   unless somebody else has changed the file.
+ * - The FLUSH of a close lets go, of ranges, too, for it is what the client is
+ *   answered by; a RELEASE comes later, or with a process that inherited the
+ *   file much later. If the open file lives on in a copy, its next use takes
+ *   the lock again, unless somebody else has changed the file.
  * - An open file may be used by another process than the one that opened it: a
  *   child, or a program whose files a server opens for it, as Wine's does. It
  *   is remembered, for its death is to undo what it did; see op_undo.c.
@@ -248,6 +248,24 @@ fs_hold_use(const FsCall *call, FsHandle *handle)
 	return 0;
 }
 
+/* Lets go of what @handle has by a range. The kernel tells of the end of such a
+ * lock, an flock(2) or OFD one, by the RELEASE only, which nobody waits for: who
+ * was answered to a close and then is killed would be undone. From here on it is
+ * as if it were had by being open. */
+static void
+range_leave(const FsMount *mount, FsHandle *handle, bool is_stale)
+{
+	if (!handle->has_range)
+		return;
+
+	fs_range_lock_drop_handle(mount->locks, handle->node, handle);
+	handle->has_range = false;
+	if (handle->hold != FS_HOLD_HAS)
+		handle->hold = FS_HOLD_HAS;
+	else if (!is_stale)
+		fs_hold_let_go(mount, handle->session, handle->key);
+}
+
 void
 fs_hold_leave(const FsMount *mount, FsHandle *handle)
 {
@@ -255,6 +273,7 @@ fs_hold_leave(const FsMount *mount, FsHandle *handle)
 		fs_transaction_find(mount->transactions, handle->session);
 	StoreAttr attr;
 
+	range_leave(mount, handle, fs_handle_is_stale(handle));
 	if (fs_handle_is_stale(handle))
 		transaction = NULL;
 

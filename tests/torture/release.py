@@ -25,8 +25,9 @@ RESULTS = HERE / "RESULTS.md"
 FOUND = "## What was found, and how it was mended"
 SEEDS = (1, 2, 3)
 HOW_OFTEN = {"POFS_CHILD_KILLS", "POFS_CRASH_CYCLES", "POFS_CUTS",
-             "POFS_EXAMPLES", "POFS_LINK_CUTS", "POFS_MESSAGES",
-             "POFS_MUTANTS", "POFS_PARENT_KILLS", "POFS_SEEDS", "POFS_STOPS"}
+             "POFS_DEATHS", "POFS_EXAMPLES", "POFS_LINK_CUTS",
+             "POFS_MESSAGES", "POFS_MUTANTS", "POFS_PARENT_KILLS",
+             "POFS_SEEDS", "POFS_STOPS"}
 
 
 @dataclasses.dataclass
@@ -82,6 +83,8 @@ def stages():
                 {"POFS_MUTANTS": 60_000})
     yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
                 {"POFS_CRASH_CYCLES": 10_000})
+    yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
+                {"POFS_DEATHS": 100_000})
     yield Stage("two programs against the model",
                 [TESTS / "mount" / "test_model.py"],
                 {"POFS_EXAMPLES": 5000})

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Local programs that are killed while they change a mailbag, a thousand times
+over, and those who look at it meanwhile: nothing is half there, and nothing is
+lost. mortals.c does it.
+
+POFS_DEATHS says how often one is killed.
+"""
+
+import json
+import os
+
+from harness import Mount, Store, program, run, tally
+
+DEATHS = int(os.environ.get("POFS_DEATHS", "400"))
+
+
+def mortals(directory, seed, deaths=DEATHS):
+    """What became of the mailbag in a postoffice."""
+    done = run(program("tests/torture/mortals"), directory, deaths, seed,
+               timeout=None)
+    print(done.stdout)
+    return json.loads(done.stdout)
+
+
+def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed):
+    with Store(tmp_path / "store", "--postoffice", "PO") as store:
+        with Mount(store) as mount:
+            told = mortals(mount / "PO", seed)
+            mount.unmount()
+        store.check()
+    assert (told["torn"], told["lost"], told["failed"]) == (0, 0, 0), told
+    # A run in which nobody did anything would prove nothing.
+    assert told["acknowledged"] > DEATHS / 20
+    assert told["locked"] > DEATHS / 5 and told["unlocked"] > DEATHS
+    tally("deaths of local programs", DEATHS)
+    tally("looks", told["locked"] + told["unlocked"])
+
+
+def test_on_plain_files_the_same_is_torn(tmp_path, seed):
+    for name in ("KEY", "MBG"):
+        (tmp_path / name).mkdir()
+    assert mortals(tmp_path, seed, 100)["torn"] > 0
