@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/format/mbg.h"
+#include "store/format/name.h"
 #include "tools/live.h"
 #include "tools/prompt.h"
 #include "tools/tool.h"
@@ -132,6 +134,58 @@ print_files(const ToolCourse *course, const ToolNote *note)
 	}
 }
 
+/* Adds the paths of the messages that @image has. */
+static void
+add_messages(GHashTable *paths, const ToolMailbagImage *image)
+{
+	uint32_t i;
+
+	for (i = 0; image != NULL && i < format_mbg_count(image->mbg->len);
+	     i++) {
+		g_autofree char *stem = NULL;
+		FormatMbgRecord record;
+
+		format_mbg_decode(image->mbg->data +
+		                          (size_t)i * FORMAT_MBG_RECORD_SIZE,
+		                  &record);
+		stem = format_mbg_stem(&record);
+		if (stem != NULL)
+			g_hash_table_add(
+				paths, format_name_path(FORMAT_NAME_MAI, stem));
+	}
+}
+
+/* Forgets what is other people's: notes of a mailbag have its files and its
+ * messages, notes of a trace have how large files are. */
+static void
+keep_own(const ToolCourse *course, const ToolNote *note,
+         const ToolCourseLook *look)
+{
+	g_autoptr(GHashTable) own =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	guint i = 0;
+
+	g_hash_table_add(own, g_strdup_printf("KEY/%s.KEY", note->mailbag));
+	g_hash_table_add(own, g_strdup_printf("MBG/%s.MBG", note->mailbag));
+	add_messages(own, course->lesson.image);
+	add_messages(own, look->image);
+	while (i < note->changes->len) {
+		ToolChange *change = note->changes->pdata[i];
+
+		if (note->trace != NULL) {
+			g_clear_pointer(&change->bytes[0], g_bytes_unref);
+			g_clear_pointer(&change->bytes[1], g_bytes_unref);
+			i++;
+		} else if (note->mailbag == NULL ||
+		           g_str_has_prefix(change->path, "ATT/") ||
+		           g_hash_table_contains(own, change->path)) {
+			i++;
+		} else {
+			g_ptr_array_remove_index(note->changes, i);
+		}
+	}
+}
+
 int
 tool_course_note(ToolCourse *course, ToolNote *note, ToolCourseLook *look,
                  GError **error)
@@ -143,6 +197,7 @@ tool_course_note(ToolCourse *course, ToolNote *note, ToolCourseLook *look,
 		g_ptr_array_unref(note->changes);
 		note->changes = g_steal_pointer(&look->changes);
 	}
+	keep_own(course, note, look);
 	print_files(course, note);
 	r = tool_notes_add(course->notes, note, error);
 	if (r == 0 && note->mailbag != NULL)

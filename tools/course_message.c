@@ -27,10 +27,14 @@ ask_keep(const char *doubt, bool *ret_keeps, GError **error)
 
 /* Why what came is not what was asked for; NULL if it may be. Caller frees. */
 static char *
-doubt(const ToolTask *task, const GPtrArray *changes)
+doubt(const ToolCourse *course, const ToolTask *task,
+      const ToolCourseLook *look)
 {
-	unsigned messages = tool_course_count_new(changes, "MAI/");
-	unsigned attachments = tool_course_count_new(changes, "ATT/");
+	unsigned attachments = tool_course_count_new(look->changes, "ATT/");
+	unsigned messages =
+		task->kind == TOOL_TASK_ONE
+			? tool_lesson_count_new(&course->lesson, look->image)
+			: tool_course_count_new(look->changes, "MAI/");
 
 	if (messages > 1)
 		return g_strdup_printf("%u messages came: which one it is "
@@ -112,7 +116,7 @@ tool_course_message(ToolCourse *course, const ToolStep *step,
 		r = await_message(course, task, &look, error);
 		if (r != 0)
 			return r;
-		why = doubt(task, look.changes);
+		why = doubt(course, task, &look);
 		is_done = why == NULL;
 		if (why != NULL)
 			r = ask_keep(why, &is_done, error);

@@ -147,8 +147,9 @@ add_owners(GPtrArray *learnt, const GArray *all)
 				"it; to %s",
 				sent->note->task, owners, sent->post.references,
 				sent->note->said);
-		/* An envelope counts for those who get it of the Mailer. */
-		if (sent->post.envelope == NULL)
+		/* An envelope counts for those who get it of the Mailer; a note
+		 * of one mailbag has the headers of no other. */
+		if (sent->post.envelope == NULL && sent->note->mailbag == NULL)
 			tally_add(&tally, sent,
 			          owners == sent->post.references);
 	}

@@ -9,8 +9,8 @@
  * The notes of learn: what was done, and what was seen before and after it, one
  * note for each thing that was done. They say nothing of what follows from it,
  * which learnt.h finds out each time, so that old notes tell more when more is
- * known. They are text (a key file, bytes in hexadecimal) and have what is in
- * the watched mailbags and test messages, nothing else.
+ * known. They are text (a key file, bytes in hexadecimal). What is other people's
+ * is left out, where it is known to be.
  */
 typedef struct ToolNotes ToolNotes;
 

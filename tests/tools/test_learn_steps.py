@@ -282,6 +282,30 @@ def test_what_a_header_says_of_a_message(office):
     assert "fits: MBG 0x36: may say the priority" in text
 
 
+def test_notes_have_nobody_elses_mail(office):
+    copy = Licensed(office.path)
+    other = Licensed(office.path, "0000000B")
+    other.letter = 0x900
+
+    def both(copy):
+        copy.deliver(1)
+        other.deliver(1)
+
+    status, administrator = learn(office, copy, "--step", "first",
+                                  strays={"Send 1 message": both})
+    assert status == FAILED and "Delivered: 1" in administrator.said
+    assert [[file["path"] for file in note["files"]]
+            for note in report(office)["notes"]] == [
+        [f"KEY/{MAILBAG}.KEY", f"MBG/{MAILBAG}.MBG"],
+        ["MAI/MA1/00000101.MAI", f"MBG/{MAILBAG}.MBG"]]
+    station = Station(office, "programs",
+                      acts={"external": lambda: other.deliver(1)})
+    assert station.run() == 0, station.said
+    assert {(file["path"], file["after"])
+            for file in report(office)["notes"][-1]["files"]} == {
+        ("MAI/MA2/00000902.MAI", ""), ("MBG/0000000B.MBG", "")}
+
+
 def test_a_postoffice_in_a_folder(office):
     copy = Licensed(office.path / "LAB", offset=24)
     status, administrator = learn(office, copy, "--postoffice", "LAB")
