@@ -3,15 +3,14 @@
 
     campaign.py BUILD [--afl] [--seconds N] [TARGET]...
 
-What a fuzzer has had is counted for the sources it was built of: a change of
-these begins its hour anew, with the inputs that are known by then.
+What a fuzzer has had is in RESULTS.md, counted for the sources it was built of:
+a change of these begins its hour anew, with the inputs that are known by then.
 """
 
 import argparse
 import concurrent.futures
-import datetime
+import dataclasses
 import hashlib
-import json
 import os
 import pathlib
 import re
@@ -49,29 +48,68 @@ def sources(target):
     return hashlib.sha256(done.stdout).hexdigest()[:12]
 
 
-class Book:
-    """How long each target has been fuzzed; used by several threads."""
+@dataclasses.dataclass
+class Effort:
+    """What has been done with one target's sources."""
 
-    def __init__(self, path):
-        self._path = path
+    seconds: int = 0  # of processor time
+    tried: int = 0    # inputs
+    kept: int = 0     # of them, for they reach something new
+    is_clean: bool = True
+
+    def row(self, target, name):
+        """A line of the table."""
+        return (f"| {target} | {name} | {self.seconds:,} s | {self.tried:,} | "
+                f"{self.kept:,} | "
+                f"{'clean' if self.is_clean else '**not clean**'} |")
+
+
+class Book:
+    """RESULTS.md, the tables of which say how long each target has been fuzzed,
+    by which engine; used by several threads."""
+
+    ROW = re.compile(r"\| (\w+) \| (\w+) \| ([\d,]+) s \| ([\d,]+) \| "
+                     r"([\d,]+) \| (\S.*) \|")
+    HEAD = ("| target | sources | processor time | inputs tried | "
+            "inputs kept | result |\n| --- | --- | --- | --- | --- | --- |\n")
+
+    def __init__(self, engine):
+        self._engine = engine
         self._lock = threading.Lock()
-        self._all = json.loads(path.read_text()) if path.exists() else {}
+        text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+        self._parts = dict(re.findall(r"^## (.*)\n\n((?:(?!## ).*\n?)*)",
+                                      text, re.M))
+        self._found = self._parts.pop(FOUND, "Nothing.")
+        self._efforts = {}
+        for target, name, *counts, result in self.ROW.findall(
+                self._parts.get(engine, "")):
+            self._efforts[target, name] = Effort(
+                *(int(count.replace(",", "")) for count in counts),
+                result == "clean")
 
     def of(self, target):
-        """Returns seconds of processor time, inputs tried, inputs known and
-        whether it was clean."""
-        empty = {"seconds": 0, "tried": 0, "known": 0, "clean": True}
-        return self._all.get(f"{target} {sources(target)}", empty)
+        """What has been done with a target as it is."""
+        return self._efforts.get((target, sources(target)), Effort())
 
-    def add(self, target, seconds, tried, known, clean):
+    def add(self, target, effort):
         """One more round."""
         with self._lock:
             sofar = self.of(target)
-            self._all[f"{target} {sources(target)}"] = {
-                "seconds": sofar["seconds"] + seconds,
-                "tried": sofar["tried"] + tried, "known": known,
-                "clean": sofar["clean"] and clean}
-            self._path.write_text(json.dumps(self._all, indent=1))
+            for key in [key for key in self._efforts if key[0] == target]:
+                del self._efforts[key]
+            self._efforts[target, sources(target)] = Effort(
+                sofar.seconds + effort.seconds, sofar.tried + effort.tried,
+                effort.kept, sofar.is_clean and effort.is_clean)
+            self._write()
+
+    def _write(self):
+        """The table of this engine anew; the rest stays as it is."""
+        self._parts[self._engine] = self.HEAD + "\n".join(
+            effort.row(*key) for key, effort in sorted(self._efforts.items()))
+        RESULTS.write_text("# What the fuzzers have done\n\n" + "\n".join(
+            f"## {name}\n\n{part.strip()}\n"
+            for name, part in [*sorted(self._parts.items()),
+                               (FOUND, self._found)]), encoding="utf-8")
 
 
 def run_idle(command, output, **more):
@@ -93,7 +131,7 @@ def number(pattern, text):
 
 
 def fuzz_with_clang(build, target, output):
-    """One round. Returns what Book.add takes."""
+    """One round."""
     grown = build / "corpora" / target
     ends = build / "crashes"
     for directory in (grown, ends):
@@ -105,7 +143,7 @@ def fuzz_with_clang(build, target, output):
          grown, HERE / "corpus" / target], output, cwd=build)
     tried = number(r"stat::number_of_executed_units: (\d+)",
                    output.read_text(errors="replace"))
-    return seconds, tried, len(list(grown.iterdir())), code == 0
+    return Effort(round(seconds), tried, len(list(grown.iterdir())), code == 0)
 
 
 def fuzz_with_afl(build, target, output):
@@ -125,45 +163,21 @@ def fuzz_with_afl(build, target, output):
     execs = r"^execs_done +: (\d+)"
     found = number(r"^saved_crashes +: (\d+)", after) + \
         number(r"^saved_hangs +: (\d+)", after)
-    return (seconds, max(number(execs, after) - number(execs, before), 0),
-            number(r"^corpus_count +: (\d+)", after),
-            code == 0 and found == 0)
+    return Effort(round(seconds),
+                  max(number(execs, after) - number(execs, before), 0),
+                  number(r"^corpus_count +: (\d+)", after),
+                  code == 0 and found == 0)
 
 
 def exhaust(fuzz, build, book, target, seconds):
     """Rounds until a target has had its time or has found something."""
     output = build / f"fuzz-{target}.log"
-    while (sofar := book.of(target))["clean"] and sofar["seconds"] < seconds:
-        book.add(target, *fuzz(build, target, output))
-        print(f"{target}: {book.of(target)['seconds']:.0f} of {seconds} s",
+    while (sofar := book.of(target)).is_clean and sofar.seconds < seconds:
+        book.add(target, fuzz(build, target, output))
+        print(f"{target}: {book.of(target).seconds} of {seconds} s",
               flush=True)
-    if not sofar["clean"]:
+    if not sofar.is_clean:
         print(f"{target}: {output} says what was found")
-
-
-def rows(targets, book):
-    """The table of one engine."""
-    yield ("| target | sources | processor time | inputs tried | "
-           "inputs kept | result |")
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for target in targets:
-        sofar = book.of(target)
-        yield (f"| {target} | {sources(target)} | {sofar['seconds']:.0f} s | "
-               f"{sofar['tried']:,} | {sofar['known']:,} | "
-               f"{'clean' if sofar['clean'] else '**not clean**'} |")
-
-
-def write_results(engine, targets, book):
-    """The table of this engine anew; the rest stays as it is."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    parts = dict(re.findall(r"^## (.*)\n\n((?:(?!## ).*\n?)*)", text, re.M))
-    parts[engine] = "\n".join([f"{datetime.date.today()}.", "",
-                               *rows(targets, book), ""])
-    found = parts.pop(FOUND, "Nothing yet.\n")
-    RESULTS.write_text("# What the fuzzers have done\n\n" + "\n".join(
-        f"## {name}\n\n{part.strip()}\n"
-        for name, part in [*sorted(parts.items()), (FOUND, found)]),
-        encoding="utf-8")
 
 
 def main():
@@ -182,13 +196,12 @@ def main():
     subprocess.run(["ninja", "-C", build,
                     *(f"tests/fuzz/fuzz_{target}" for target in targets)],
                    check=True, stdout=subprocess.DEVNULL)
-    book = Book(build / "fuzzed.json")
+    book = Book("AFL++" if words.afl else "libFuzzer")
     fuzz = fuzz_with_afl if words.afl else fuzz_with_clang
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda target: exhaust(fuzz, build, book, target,
                                              words.seconds), targets))
-    write_results("AFL++" if words.afl else "libFuzzer", known, book)
-    return 0 if all(book.of(target)["clean"] for target in targets) else 1
+    return 0 if all(book.of(target).is_clean for target in targets) else 1
 
 
 if __name__ == "__main__":
