@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "fs/listing.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -17,6 +18,8 @@ struct FsListing {
 	GArray *items;     /* of Item; owned; NULL: it was lost */
 	GByteArray *names; /* each with its NUL; owned; likewise */
 	GList link;        /* in the queue, unless it was lost */
+	bool is_whole;
+	guint left; /* names that may yet be taken in this slice */
 };
 
 struct FsListings {
@@ -102,8 +105,52 @@ fs_listing_add(FsListing *listing, StoreNode node, uint32_t mode,
 static bool
 listing_visit(void *user_data, const StoreEntry *entry)
 {
-	fs_listing_add(user_data, entry->node, entry->mode, entry->name);
+	FsListing *listing = user_data;
+
+	if (listing->left == 0) {
+		listing->is_whole = false;
+		return false;
+	}
+
+	listing->left--;
+	fs_listing_add(listing, entry->node, entry->mode, entry->name);
 	return true;
+}
+
+/* Takes a slice of the names that come after @name. */
+static int
+listing_fill(FsListing *listing, StoreTxn *txn, StoreNode dir, const char *name)
+{
+	int r;
+
+	listing->left = FS_LISTING_SLICE;
+	listing->is_whole = true;
+	r = store_name_list_after(txn, dir, name, listing_visit, listing);
+	if (r < 0)
+		listing->is_whole = false;
+	return r;
+}
+
+int
+fs_listing_take_more(FsListing *listing, StoreTxn *txn, StoreNode dir)
+{
+	guint last = listing->items->len - 1;
+	g_autofree char *name = g_strdup(fs_listing_entry(listing, last).name);
+	int r;
+
+	r = listing_fill(listing, txn, dir, name);
+	/* It was removed meanwhile, and nothing is in it. */
+	if (r == -ESTALE) {
+		listing->is_whole = true;
+		r = 0;
+	}
+	return r;
+}
+
+bool
+fs_listing_is_whole(const FsListing *listing)
+{
+	return listing->is_whole;
 }
 
 int
@@ -123,7 +170,7 @@ fs_listing_take(FsListings *all, StoreTxn *txn, StoreNode dir, StoreNode parent,
 	fs_listing_add(listing, dir, S_IFDIR, ".");
 	fs_listing_add(listing, parent, S_IFDIR, "..");
 
-	r = store_name_list(txn, dir, listing_visit, listing);
+	r = listing_fill(listing, txn, dir, "");
 	if (r < 0)
 		return r;
 

@@ -11,7 +11,9 @@
 
 /**
  * The names of a directory as they were at one moment, so that reading a large
- * directory in many pieces is linear, misses nothing, and can seek.
+ * directory in many pieces is linear, misses nothing, and can seek. Of a very
+ * large one there are some only, and more are taken as they are read, for nobody
+ * is served meanwhile.
  *
  * All listings together take so much memory; where they would take more, those
  * that nobody has read from for longest are lost. Whoever goes on reading such a
@@ -39,10 +41,20 @@ typedef struct FsListingEntry {
 	const char *name; /* borrowed from the listing */
 } FsListingEntry;
 
-/** Takes a listing of @dir, whose parent is @parent; "." and ".." come first.
+/** Takes a listing of @dir, whose parent is @parent; "." and ".." come first,
+ * then the first FS_LISTING_SLICE names.
  * Ownership: the caller frees *@ret_listing. */
 int fs_listing_take(FsListings *all, StoreTxn *txn, StoreNode dir,
                     StoreNode parent, FsListing **ret_listing);
+
+/** Most names that are taken at once. */
+#define FS_LISTING_SLICE 8192
+
+/** Takes as many more. */
+int fs_listing_take_more(FsListing *listing, StoreTxn *txn, StoreNode dir);
+
+/** Whether all names are there. */
+bool fs_listing_is_whole(const FsListing *listing);
 
 /** Has it be the one that was read from last. Returns whether it is still
  * there: what was lost has no entries. */

@@ -362,6 +362,17 @@ fs_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_reply_status(&call, 0);
 }
 
+/* Lock files come last. */
+static void
+listing_finish(const FsCall *call, const FsHandle *handle)
+{
+	FsListing *listing = handle->listing;
+
+	if (fs_listing_is_whole(listing))
+		fs_call_lock_list(call, handle->session, call->node, listing);
+	(void)fs_listing_use(listing);
+}
+
 static int
 listing_take(const FsCall *call, const StoreAttr *attr, FsHandle *handle)
 {
@@ -374,12 +385,10 @@ listing_take(const FsCall *call, const StoreAttr *attr, FsHandle *handle)
 	if (r < 0)
 		return r;
 
-	fs_call_lock_list(call, handle->session, attr->node, listing);
-	(void)fs_listing_use(listing);
-
 	fs_listing_free(handle->listing);
 	handle->listing = g_steal_pointer(&listing);
 	handle->names_serial = *call->mount->names_serial;
+	listing_finish(call, handle);
 	return 0;
 }
 
@@ -453,6 +462,26 @@ reading_add(Reading *reading, const FsListing *listing, guint index)
 	return true;
 }
 
+/* Has the listing of @handle know what is at @offset, if anything is. */
+static int
+listing_reach(FsCall *call, const StoreAttr *attr, FsHandle *handle,
+              off_t offset)
+{
+	int r = 0;
+
+	if (handle->listing == NULL || offset == 0 ||
+	    !fs_listing_use(handle->listing))
+		r = listing_take(call, attr, handle);
+	while (r == 0 && offset >= fs_listing_count(handle->listing) &&
+	       !fs_listing_is_whole(handle->listing)) {
+		r = fs_listing_take_more(handle->listing, call->txn,
+		                         attr->node);
+		if (r == 0)
+			listing_finish(call, handle);
+	}
+	return r;
+}
+
 static int
 directory_read(FsCall *call, FsHandle *handle, FsSession *session, off_t offset,
                Reading *reading)
@@ -463,20 +492,17 @@ directory_read(FsCall *call, FsHandle *handle, FsSession *session, off_t offset,
 	if (r < 0)
 		return r;
 
-	if (handle->listing == NULL || offset == 0 ||
-	    !fs_listing_use(handle->listing)) {
-		r = listing_take(call, &reading->dir, handle);
+	reading->session = session;
+	for (off_t i = offset;; i++) {
+		r = listing_reach(call, &reading->dir, handle, i);
 		if (r < 0)
 			return r;
+		reading->is_fresh =
+			handle->names_serial == *call->mount->names_serial;
+		if (i >= fs_listing_count(handle->listing) ||
+		    !reading_add(reading, handle->listing, (guint)i))
+			return 0;
 	}
-
-	reading->session = session;
-	reading->is_fresh = handle->names_serial == *call->mount->names_serial;
-	for (off_t i = offset; i < fs_listing_count(handle->listing); i++)
-		if (!reading_add(reading, handle->listing, (guint)i))
-			break;
-
-	return 0;
 }
 
 void

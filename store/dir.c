@@ -497,9 +497,18 @@ int
 store_name_list(StoreTxn *txn, StoreNode dir, StoreVisit *visit,
                 void *user_data)
 {
+	return store_name_list_after(txn, dir, "", visit, user_data);
+}
+
+int
+store_name_list_after(StoreTxn *txn, StoreNode dir, const char *after,
+                      StoreVisit *visit, void *user_data)
+{
 	RecordKey prefix = record_key_name(dir, "");
+	char folded[NAME_FOLDED_MAX + 1];
 	RecordNode record;
 	RecordName name;
+	RecordKey from;
 	TxnIter iter;
 	KvSlice key;
 	KvSlice value;
@@ -511,12 +520,15 @@ store_name_list(StoreTxn *txn, StoreNode dir, StoreVisit *visit,
 	if (r < 0)
 		return r;
 
-	r = txn_iter_begin(txn, &prefix, &prefix, &iter);
+	(void)name_fold(after, folded);
+	from = record_key_name(dir, folded);
+	r = txn_iter_begin(txn, &prefix, &from, &iter);
 	while (r == 0 && go_on) {
 		r = txn_iter_next(&iter, &key, &value);
 		if (r == 0)
 			r = record_name_decode(value, &name);
-		if (r == 0) {
+		if (r == 0 &&
+		    change_compare_keys(key, record_slice(&from)) > 0) {
 			StoreEntry entry = { name.node, name.mode, "" };
 
 			g_strlcpy(entry.name, name.name, sizeof(entry.name));

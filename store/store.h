@@ -436,6 +436,9 @@ typedef bool StoreVisit(void *user_data, const StoreEntry *entry);
 /** Calls @visit for every entry of @dir, in the order of folded names. */
 int store_name_list(StoreTxn *txn, StoreNode dir, StoreVisit *visit,
                     void *user_data);
+/** The same, for those that come after @name, which need not be there. */
+int store_name_list_after(StoreTxn *txn, StoreNode dir, const char *name,
+                          StoreVisit *visit, void *user_data);
 
 /** What role directory @dir plays in a postoffice (see layout.h). */
 int store_dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role);
