@@ -36,11 +36,10 @@ CORE = (
          ("check_guard", "apply_change", "apply_batch", "disk_is_full",
           "is_finished", "commit_result", "lmdb_commit", "open_env",
           "lmdb_reopen", "lmdb_close", "kv_lmdb_open")),
-    # Not read_all(), which runs in a child that ends without counting.
     Part("store/kv_lmdb_env.c", "opening a database, and its meta pages",
          ("lmdb_error", "lmdb_env_close", "env_new", "open_dbi",
-          "check_size", "lmdb_env_check_file", "lmdb_env_open",
-          "lmdb_env_settle", "lmdb_env_create")),
+          "refusal", "lmdb_env_is_short", "lmdb_env_check_file",
+          "lmdb_env_open", "lmdb_env_settle", "lmdb_env_create")),
     Part("store/txn.c", "what is staged, and what of that fails a commit",
          ("get_below", "digest_below", "before", "after", "txn_put",
           "txn_delete", "txn_edit", "txn_count", "txn_uncount",
