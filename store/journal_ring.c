@@ -71,7 +71,7 @@ journal_get(Store *store, uint64_t id, StoreJournalEntry *ret_entry,
 	return r < 0 ? r : journal_head_decode(id, value, ret_entry, text);
 }
 
-static int
+static void
 load_since(Store *store)
 {
 	JournalSince *since = &store->journal.since;
@@ -83,13 +83,12 @@ load_since(Store *store)
 	if (r == 0)
 		r = journal_since_decode(value, since);
 	if (r == 0)
-		return 0;
+		return;
 	/* No journal was kept before; or nobody knows since when. */
 	*since = (JournalSince){ r == -ENOENT ? 0 : store->next_id - 1,
 		                 store_now_ns() };
 	if (store->access == STORE_WRITE)
 		put_plain(store, key, journal_since_encode(since));
-	return 0;
 }
 
 int64_t
@@ -207,13 +206,10 @@ count_entries(Store *store)
 int
 journal_load(Store *store)
 {
-	int r = load_since(store);
-
+	load_since(store);
 	store->journal.has_remains = true;
 	load_served(store);
-	if (r == 0 && store->access == STORE_WRITE)
-		r = count_entries(store);
-	return r;
+	return store->access == STORE_WRITE ? count_entries(store) : 0;
 }
 
 /* ---- giving away ---------------------------------------------------------*/
@@ -444,11 +440,13 @@ shed_head(Shed *shed, const Change *change)
 	RecordKey key;
 	uint64_t id;
 	bool is_head;
+	int r;
 
 	/* It is our own, and just made. */
-	is_head = journal_key_read(change->key, &part, &id) &&
-	          journal_head_decode(id, value, &entry, text) == 0;
+	is_head = journal_key_read(change->key, &part, &id);
 	g_assert(is_head);
+	r = journal_head_decode(id, value, &entry, text);
+	g_assert(r == 0);
 	if (!entry.has_past)
 		return;
 	shed->bytes += entry.bytes;

@@ -171,6 +171,85 @@ the_past_does_not_come_back(void **state)
 	g_mutex_unlock(&b->store->lock);
 }
 
+static int
+commit_text(TestTxn *b, StoreNode file, const char *text)
+{
+	StoreTxn *txn = test_begin(b);
+
+	test_write(txn, file, text);
+	return store_txn_commit_wait(&txn);
+}
+
+/* What expires with the commit that has no room is not written again. */
+static void
+an_entry_that_expires_is_gone_though_there_was_no_room(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+
+	assert_int_equal(commit_text(b, file, "one"), 0);
+	assert_int_equal(list(b->store).count, 1);
+	g_mutex_lock(&b->store->lock);
+	b->store->options.journal_age_s = 0;
+	g_mutex_unlock(&b->store->lock);
+	kv_fault_end_commits(b->disk, ends, 1);
+	assert_int_equal(commit_text(b, file, "two"), 0);
+	test_assert_text(b->plain, file, "two");
+	assert_true(list(b->store).count <= 1);
+}
+
+/* ---- damage --------------------------------------------------------------*/
+
+static void
+put_garbage(TestTxn *b, RecordKey key)
+{
+	g_mutex_lock(&b->store->lock);
+	txn_put(b->plain, record_slice(&key), (KvSlice){ "?", 1 });
+	g_mutex_unlock(&b->store->lock);
+}
+
+static bool
+keep_ids(void *user_data, const StoreJournalEntry *entry)
+{
+	uint64_t *ids = user_data;
+
+	ids[ids[0] == 0 ? 0 : 1] = entry->id;
+	return true;
+}
+
+static void
+an_entry_whose_head_is_damaged_is_given_up_alone(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	uint64_t ids[2] = { 0, 0 };
+
+	assert_int_equal(commit_text(b, file, "one"), 0);
+	assert_int_equal(commit_text(b, file, "two"), 0);
+	assert_int_equal(store_journal_list(b->store, 0, keep_ids, ids), 0);
+	put_garbage(b, journal_key(JOURNAL_HEAD, ids[1]));
+	test_txn_reopen(b);
+	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(b->store->journal.since.id, ids[1]);
+	test_assert_text(b->plain, file, "two");
+}
+
+static void
+where_nobody_knows_since_when_there_is_a_past_it_begins_anew(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	uint64_t ids[2] = { 0, 0 };
+
+	assert_int_equal(commit_text(b, file, "one"), 0);
+	assert_int_equal(store_journal_list(b->store, 0, keep_ids, ids), 0);
+	put_garbage(b, journal_key_since());
+	test_txn_reopen(b);
+	assert_true(b->store->journal.since.id >= ids[0]);
+	test_assert_text(b->plain, file, "one");
+}
+
 int
 main(void)
 {
@@ -180,6 +259,11 @@ main(void)
 		TXN_TEST(a_past_that_is_too_large_is_not_kept),
 		TXN_TEST(each_entry_says_that_its_past_had_no_room),
 		TXN_TEST(the_past_does_not_come_back),
+		TXN_TEST(
+			an_entry_that_expires_is_gone_though_there_was_no_room),
+		TXN_TEST(an_entry_whose_head_is_damaged_is_given_up_alone),
+		TXN_TEST(
+			where_nobody_knows_since_when_there_is_a_past_it_begins_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,25 +200,31 @@ a_directory_that_is_changed_may_get_a_name(void **state)
 
 /* ---- a store that is only read -------------------------------------------*/
 
+/* Nor who reads what is left of a damaged one. */
 static void
 a_reader_changes_nothing_and_waits_for_nobody(void **state)
 {
+	static const StoreAccess accesses[] = { STORE_READ, STORE_SALVAGE };
 	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
-	g_autofree char *reason = NULL;
-	StoreTxn *txn = NULL;
-	Store *store = NULL;
 	uint64_t commits;
 
 	test_fault_format(disk);
 	commits = kv_fault_commits(disk);
-	assert_int_equal(store_open_on(kv_fault_open(disk), "fault", STORE_READ,
-	                               NULL, &store, &reason),
-	                 0);
-	assert_int_equal(store_txn_begin(store, "test", &txn), -EROFS);
-	assert_null(txn);
-	assert_int_equal(store_quarantine_discard(store, 1), -EROFS);
-	assert_int_equal(store_sync_wait(store), 0);
-	assert_int_equal(store_close(store), 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(accesses); i++) {
+		g_autofree char *reason = NULL;
+		StoreTxn *txn = NULL;
+		Store *store = NULL;
+
+		assert_int_equal(store_open_on(kv_fault_open(disk), "fault",
+		                               accesses[i], NULL, &store,
+		                               &reason),
+		                 0);
+		assert_int_equal(store_txn_begin(store, "test", &txn), -EROFS);
+		assert_null(txn);
+		assert_int_equal(store_quarantine_discard(store, 1), -EROFS);
+		assert_int_equal(store_sync_wait(store), 0);
+		assert_int_equal(store_close(store), 0);
+	}
 	assert_int_equal(kv_fault_commits(disk), commits);
 }
 
