@@ -147,7 +147,7 @@ ssize_t __wrap_pread64(int fd, void *data, size_t size, off_t offset);
 ssize_t
 __wrap_pread64(int fd, void *data, size_t size, off_t offset)
 {
-	bool is_of_both = offset == 0 && size == 2 * 4096;
+	bool is_of_both = offset == 0 && size == 8192;
 	int code = 0;
 
 	if (!fails(is_of_both ? "settle" : "pread64", &code))
