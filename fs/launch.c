@@ -62,6 +62,29 @@ trouble_log(const char *what)
 	       FS_LOG_TEXT("reason", g_strerror(errno)));
 }
 
+/* Passes a word on, or waits for one; a signal is no reason not to. */
+static bool
+say(int fd, char word)
+{
+	ssize_t size;
+
+	do
+		size = write(fd, &word, 1);
+	while (size < 0 && errno == EINTR);
+	return size == 1;
+}
+
+static bool
+hear(int fd, char *ret_word)
+{
+	ssize_t size;
+
+	do
+		size = read(fd, ret_word, 1);
+	while (size < 0 && errno == EINTR);
+	return size == 1;
+}
+
 /* ---- in front ------------------------------------------------------------ */
 
 /* Returns only in the child. */
@@ -88,7 +111,7 @@ background_enter(FsLaunch *launch)
 	}
 
 	close(verdict[1]);
-	if (read(verdict[0], &word, 1) == 1)
+	if (hear(verdict[0], &word))
 		_exit(0);
 
 	/* It has said why. */
@@ -125,7 +148,7 @@ background_settle(FsLaunch *launch)
 	if (launch->verdict_fd < 0)
 		return;
 
-	if (write(launch->verdict_fd, "", 1) < 0)
+	if (!say(launch->verdict_fd, '\0'))
 		trouble_log("the process in front");
 	close(launch->verdict_fd);
 	launch->verdict_fd = -1;
@@ -228,13 +251,16 @@ server_run(FsLaunch *launch, FsServe *serve, void *user_data)
 	return status;
 }
 
+/* The launcher says itself why it has not done what it was asked for. */
 static bool
 launcher_ask(FsLaunch *launch, char question, char answer)
 {
 	char word = 0;
 
-	return write(launch->channel, &question, 1) == 1 &&
-	       read(launch->channel, &word, 1) == 1 && word == answer;
+	if (say(launch->channel, question) && hear(launch->channel, &word))
+		return word == answer;
+	error_print("the launcher", errno);
+	return false;
 }
 
 char *
@@ -263,11 +289,9 @@ fs_launch_confine(const FsLaunch *launch)
 void
 fs_launch_serving(FsLaunch *launch)
 {
-	char word = SAY_SERVING;
-
 	if (launch->is_root) {
 		background_detach(launch);
-		if (write(launch->channel, &word, 1) != 1)
+		if (!say(launch->channel, SAY_SERVING))
 			trouble_log("the launcher");
 		return;
 	}
@@ -323,8 +347,22 @@ launcher_mount(FsLaunch *launch)
 	/* From now on only the server's death keeps requests waiting. */
 	close(launch->fuse_fd);
 	launch->fuse_fd = -1;
-	if (write(launch->channel, &word, 1) != 1)
+	if (!say(launch->channel, word))
 		error_print("the server", errno);
+}
+
+/* A service manager that does not hear of it would wait, and then end it. */
+static void
+launcher_settle(FsLaunch *launch)
+{
+	int r;
+
+	background_settle(launch);
+	r = sd_notify(0, "READY=1");
+	if (r >= 0)
+		return;
+	error_print("the service manager", -r);
+	(void)kill(launch->server, SIGTERM);
 }
 
 /* Returns false when the server has hung up. */
@@ -333,7 +371,7 @@ launcher_hear(FsLaunch *launch)
 {
 	char word;
 
-	if (read(launch->channel, &word, 1) != 1)
+	if (!hear(launch->channel, &word))
 		return false;
 
 	launch->silent_s = 0;
@@ -343,8 +381,7 @@ launcher_hear(FsLaunch *launch)
 		break;
 	case SAY_SERVING:
 		launch->is_watched = launch->watchdog_s > 0;
-		background_settle(launch);
-		(void)sd_notify(0, "READY=1");
+		launcher_settle(launch);
 		break;
 	case SAY_ALIVE:
 		(void)sd_notify(0, "WATCHDOG=1");
@@ -429,6 +466,8 @@ launcher_end(FsLaunch *launch)
 {
 	int status = 0;
 
+	/* Nobody hears any more what the server may still ask for. */
+	close(launch->channel);
 	fs_mount_point_unmount(launch->point);
 	waitpid(launch->server, &status, 0);
 	if (WIFEXITED(status))

@@ -5,6 +5,8 @@
  * due.
  */
 
+#include <errno.h>
+
 #include "store/internal.h"
 
 /* How often a commit is tried while they fail, in microseconds. */
@@ -62,10 +64,12 @@ committer_main(void *user_data)
 	return NULL;
 }
 
-void
+int
 commit_start(Store *store)
 {
-	store->committer = g_thread_new("commit", committer_main, store);
+	store->committer =
+		g_thread_try_new("commit", committer_main, store, NULL);
+	return store->committer != NULL ? 0 : -EAGAIN;
 }
 
 int

@@ -24,12 +24,14 @@ write_pid(int fd)
 {
 	char text[32];
 	int size = g_snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	ssize_t done;
 
 	if (ftruncate(fd, 0) < 0)
 		return -errno;
-	if (pwrite(fd, text, (size_t)size, 0) != size)
-		return -ENOSPC;
-	return 0;
+	done = pwrite(fd, text, (size_t)size, 0);
+	if (done < 0)
+		return -errno;
+	return done == size ? 0 : -ENOSPC;
 }
 
 int

@@ -418,7 +418,7 @@ void waiter_forget(Store *store);
 /** One round: erases, takes a group, commits it and answers. Unlocks. */
 void commit_round(Store *store);
 /** Starts and stops the committer; stopping commits what is pending. */
-void commit_start(Store *store);
+int commit_start(Store *store);
 /** Unlocked. Returns how the last commit ended. */
 int commit_stop(Store *store);
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "store/kv_lmdb_page.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,7 +32,12 @@ typedef struct NodeHead {
 bool
 lmdb_page_read(int fd, void *buf, uint64_t size, uint64_t at)
 {
-	return pread(fd, buf, size, (off_t)at) == (ssize_t)size;
+	ssize_t got;
+
+	do
+		got = pread(fd, buf, size, (off_t)at);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)size;
 }
 
 /* ---- meta pages ----------------------------------------------------------*/

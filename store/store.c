@@ -433,12 +433,16 @@ store_open_on(Kv *kv, const char *dir, StoreAccess access,
 			*ret_reason = damaged_reason(dir);
 	}
 	g_mutex_unlock(&store->lock);
+	if (r == 0 && access == STORE_WRITE) {
+		r = commit_start(store);
+		if (r < 0)
+			*ret_reason = g_strdup_printf("%s: no thread: %s", dir,
+			                              g_strerror(-r));
+	}
 	if (r < 0) {
 		store_free(store);
 		return r;
 	}
-	if (access == STORE_WRITE)
-		commit_start(store);
 	*ret_store = store;
 	return 0;
 }
