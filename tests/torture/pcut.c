@@ -75,6 +75,8 @@ do_write(int fd, const struct iovec *iov, int count, off_t offset)
 	int code;
 
 	pcut_count_call(file != NULL);
+	if (file != NULL && pcut_fails(PCUT_PUT))
+		return -1;
 	if (file == NULL)
 		return call_write(fd, iov, count, offset);
 	pthread_mutex_lock(&pcut_mutex);
@@ -121,6 +123,8 @@ do_sync(int fd, long number)
 	int r = 0;
 
 	pcut_count_call(file != NULL);
+	if (file != NULL && pcut_fails(PCUT_PUT))
+		return -1;
 	if (file == NULL)
 		return (int)syscall(number, fd);
 	pthread_mutex_lock(&pcut_mutex);
@@ -187,6 +191,8 @@ mmap(void *address, size_t size, int protection, int flags, int fd,
 	if ((flags & MAP_SHARED) != 0 && (protection & PROT_WRITE) != 0 &&
 	    pcut_find_file(fd) != NULL)
 		pcut_give_up("a shared mapping could not be followed");
+	if (pcut_fails(PCUT_MAP))
+		return MAP_FAILED;
 	return (void *)syscall(SYS_mmap, address, size, protection, flags, fd,
 	                       offset);
 }

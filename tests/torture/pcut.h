@@ -67,4 +67,18 @@ typedef struct PcutControl {
 	uint64_t writes;      /* to the directory's files */
 	uint64_t short_every; /* each so manieth is cut short */
 	uint64_t is_lying;    /* syncs do nothing, and say they did */
+	uint64_t
+		fault_kinds; /* calls of these kinds, a bit each, of any process */
+	uint64_t faults;     /* are counted */
+	uint64_t fault_at;   /* and that one fails */
+	uint64_t fault_code; /* with this errno */
 } PcutControl;
+
+/** Kinds of calls that may be made to fail, whatever they are for. */
+typedef enum PcutKind {
+	PCUT_OPEN = 1,   /* what makes a descriptor */
+	PCUT_MAP = 2,    /* what maps memory */
+	PCUT_THREAD = 4, /* what makes a thread */
+	PCUT_READ = 8,   /* what reads the directory's files */
+	PCUT_PUT = 16,   /* what writes to them, or syncs */
+} PcutKind;

@@ -291,3 +291,14 @@ pcut_is_lying(void)
 {
 	return control != NULL && control->is_lying != 0;
 }
+
+bool
+pcut_fails(PcutKind kind)
+{
+	if (control == NULL || (control->fault_kinds & kind) == 0 ||
+	    __atomic_add_fetch(&control->faults, 1, __ATOMIC_SEQ_CST) !=
+	            control->fault_at)
+		return false;
+	errno = (int)control->fault_code;
+	return true;
+}

@@ -57,5 +57,8 @@ void pcut_count_call(bool is_ours);
 bool pcut_is_sync_to_fail(void);
 bool pcut_is_write_to_be_short(void);
 
+/** Called once for each call of @kind: whether it fails. Then errno is set. */
+bool pcut_fails(PcutKind kind);
+
 /** Whether syncs do nothing. */
 bool pcut_is_lying(void);

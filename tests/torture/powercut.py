@@ -25,7 +25,8 @@ MEMORY = "/dev/shm"
 _RECORD = struct.Struct("<IIQQQQ")
 _BEGIN, _ACK = 10, 11
 _CONTROLS = ("calls", "is_wide", "kill_at", "syncs", "fail_at", "is_sticky",
-             "writes", "short_every", "is_lying")
+             "writes", "short_every", "is_lying", "fault_kinds", "faults",
+             "fault_at", "fault_code")
 
 
 class Log:

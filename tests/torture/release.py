@@ -25,7 +25,7 @@ RESULTS = HERE / "RESULTS.md"
 FOUND = "## What was found, and how it was mended"
 SEEDS = (1, 2, 3)
 HOW_OFTEN = {"POFS_CHILD_KILLS", "POFS_CRASH_CYCLES", "POFS_CUTS",
-             "POFS_DEATHS", "POFS_EXAMPLES", "POFS_LINK_CUTS",
+             "POFS_DEATHS", "POFS_EXAMPLES", "POFS_FLIPS", "POFS_LINK_CUTS",
              "POFS_MESSAGES", "POFS_MUTANTS", "POFS_PARENT_KILLS",
              "POFS_SEEDS", "POFS_STOPS"}
 
@@ -75,6 +75,9 @@ def stages():
                 {"POFS_KILLS": "all"})
     yield Stage("a bad disk", [HERE / "test_disk.py"],
                 {"POFS_KILLS": "all", "POFS_CUTS": 2000})
+    yield Stage("calls that fail", [HERE / "test_calls.py"],
+                {"POFS_KILLS": "all"})
+    yield Stage("flipped bits", [HERE / "flips.py"], {"POFS_FLIPS": 100_000})
     yield Stage("clients that mean harm",
                 [HERE / "test_hostile.py", HERE / "test_clock.py",
                  TESTS / "smb" / "test_harm.py"],

@@ -34,6 +34,13 @@
 #define SIZE  6000
 #define SMALL 300
 
+/* How many, unless somebody asks for more: a sanitizer takes its time. */
+#ifdef __SANITIZE_ADDRESS__
+#define FLIPS 60
+#else
+#define FLIPS 500
+#endif
+
 /* What came of looking at a damaged store; the worst counts. */
 typedef enum Verdict {
 	WELL,    /* all is there, and a check finds nothing */
@@ -347,7 +354,7 @@ no_flipped_bit_is_taken_for_a_good_one(void **state)
 	Bench *bench = *state;
 	guint seed = number_of("POFS_SEED", (guint)g_get_real_time());
 	g_autoptr(GRand) random = g_rand_new_with_seed(seed);
-	guint count = number_of("POFS_FLIPS", 125);
+	guint count = number_of("POFS_FLIPS", FLIPS);
 	guint i;
 
 	print_message("POFS_SEED=%u\n", seed);
@@ -407,7 +414,7 @@ no_bad_page_is_taken_for_a_good_one(void **state)
 {
 	static const char *const names[] = { "swapped", "zeroed", "stale",
 		                             "cut" };
-	guint each = number_of("POFS_FLIPS", 125) > 1000 ? 1 : 4;
+	guint each = number_of("POFS_FLIPS", FLIPS) > 1000 ? 1 : 4;
 	Bench *bench = *state;
 	int damage;
 	gsize page;
