@@ -19,7 +19,7 @@ import pytest
 import load
 from harness import HarnessError, poctl, program, run, wait_until
 from powercut import Disk, tally
-from scene import StoreAt, make_store, mounted, state_of_store
+from scene import StoreAt, make_store, mounted
 from test_disk import attempt, goes_on, is_well
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"

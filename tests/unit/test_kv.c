@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -184,6 +185,37 @@ a_scan_is_in_order_and_begins_where_told(void **state)
 }
 
 static void
+assert_near(Kv *kv, const char *key, const char *before, const char *after)
+{
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	KvRecord low;
+	KvRecord high;
+
+	assert_int_equal(kv_snapshot(kv, &snapshot), 0);
+	assert_int_equal(kv_near(snapshot, text(key), &low, &high), 0);
+	assert_int_equal(low.key.data == NULL, before == NULL);
+	assert_int_equal(high.key.data == NULL, after == NULL);
+	if (before != NULL)
+		assert_memory_equal(low.key.data, before, low.key.size);
+	if (after != NULL)
+		assert_memory_equal(high.key.data, after, high.key.size);
+}
+
+static void
+neighbours_are_those_in_order(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+
+	assert_near(kv, "b", NULL, NULL);
+	commit(kv, (KvChange[]){ put("a", "1"), put("c", "2") }, 2);
+	assert_near(kv, "0", NULL, "a");
+	assert_near(kv, "a", NULL, "a");
+	assert_near(kv, "b", "a", "c");
+	assert_near(kv, "c", "a", "c");
+	assert_near(kv, "d", "c", NULL);
+}
+
+static void
 a_scan_behind_the_end_is_empty(void **state)
 {
 	Kv *kv = ((Bench *)*state)->kv;
@@ -295,6 +327,70 @@ a_reader_sees_what_the_writer_committed(void **state)
 	assert_int_equal(test_in_child(read_a, bench->dir), '2');
 }
 
+/* Dies while it reads. */
+static int
+die_reading(void *user_data)
+{
+	g_autofree char *reason = NULL;
+	KvSnapshot *snapshot = NULL;
+	Kv *reader = NULL;
+
+	if (kv_lmdb_open(user_data, false, 0, &reader, &reason) < 0 ||
+	    kv_snapshot(reader, &snapshot) < 0)
+		return 1;
+	return raise(SIGKILL);
+}
+
+static gsize
+size_of(const Bench *bench)
+{
+	KvRoom room;
+
+	assert_int_equal(kv_room(bench->kv, &room), 0);
+	return room.used;
+}
+
+/* What they saw is not kept for them, nor are their places. */
+static void
+dead_readers_are_in_nobodys_way(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *value = g_strnfill(100000, 'v');
+	gsize before;
+	int i;
+
+	for (i = 0; i < 10; i++)
+		commit(bench->kv, (KvChange[]){ put("a", value) }, 1);
+	before = size_of(bench);
+	for (i = 0; i < 300; i++) {
+		assert_int_equal(test_in_child(die_reading, bench->dir), -1);
+		commit(bench->kv, (KvChange[]){ put("a", value) }, 1);
+	}
+	for (i = 0; i < 100; i++)
+		commit(bench->kv, (KvChange[]){ put("a", value) }, 1);
+	/* They are looked for each 64 commits, and their places then. */
+	assert_true(size_of(bench) <= before + (gsize)2 * 64 * 110000);
+	before = size_of(bench);
+	for (i = 0; i < 300; i++)
+		commit(bench->kv, (KvChange[]){ put("a", value) }, 1);
+	assert_int_equal(size_of(bench), before);
+}
+
+static void
+a_stale_lock_file_is_made_anew(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *path = g_build_filename(bench->dir, "lock.mdb", NULL);
+	g_autofree char *junk = g_strnfill(8192, 'j');
+
+	commit(bench->kv, (KvChange[]){ put("a", "1") }, 1);
+	g_clear_pointer(&bench->kv, kv_close);
+	assert_true(g_file_set_contents(path, junk, 8192, NULL));
+	assert_int_equal(test_in_child(read_a, bench->dir), '1');
+	assert_true(g_file_set_contents(path, junk, 100, NULL));
+	assert_int_equal(test_in_child(read_a, bench->dir), '1');
+}
+
 static void
 a_truncated_database_is_refused(void **state)
 {
@@ -328,6 +424,7 @@ main(void)
 		ON_BOTH(a_batch_puts_and_deletes),
 		ON_BOTH(a_snapshot_stays_what_it_was),
 		ON_BOTH(a_scan_is_in_order_and_begins_where_told),
+		ON_BOTH(neighbours_are_those_in_order),
 		ON_BOTH(a_scan_behind_the_end_is_empty),
 		ON_BOTH(a_guard_that_does_not_hold_stops_all),
 		ON_BOTH(the_longest_key_and_a_long_value_fit),
@@ -335,8 +432,12 @@ main(void)
 		ON(lmdb, a_full_map_is_no_space_and_no_damage),
 		ON(lmdb, a_second_writer_is_told_the_pid_of_the_first),
 		ON(lmdb, a_reader_sees_what_the_writer_committed),
+		ON(lmdb, dead_readers_are_in_nobodys_way),
+		ON(lmdb, a_stale_lock_file_is_made_anew),
 		ON(lmdb, a_truncated_database_is_refused),
 	};
 
+	/* In memory: nothing here is a matter of the disk. */
+	(void)g_setenv("TMPDIR", "/dev/shm", TRUE);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
