@@ -11,6 +11,7 @@ directory too, and then at random while the crew of Q103960 works.
 does it at random with so many messages and seeds; POFS_SEED names the first.
 """
 
+import itertools
 import os
 import random
 
@@ -147,10 +148,10 @@ def test_deaths_at_random_lose_and_copy_nothing(hub, server, seed):
 @ONLY_POFS
 @pytest.mark.parametrize("how", [how for how, count in KILLS.items() if count])
 def test_one_death_after_another_loses_and_copies_nothing(place, server, how):
-    left = KILLS[how]
+    left, seeds = KILLS[how], itertools.count(FIRST_SEED)
     while left > 0:
         hub = Hub(place, Office(place), History())
-        deaths, _ = work_and_die(hub, server, FIRST_SEED + left, SHIFT, [how],
+        deaths, _ = work_and_die(hub, server, next(seeds), SHIFT, [how],
                                  SLOW_ROUNDS if how in ENDS else QUICK_ROUNDS)
         left -= deaths[how]
         tally(KILL_NAMES[how], deaths[how])
