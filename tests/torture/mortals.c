@@ -3,7 +3,9 @@
  * Programs that change one mailbag and die while they do, at any instant, and
  * others that look at it.
  *
- *	mortals DIRECTORY KILLS SEED
+ *	mortals DIRECTORY KILLS SEED flock|ofd|posix
+ *
+ * The last word is how they lock the KEY, for as long as they have it open.
  *
  * All of KEY and MBG says the same number, over and over; a change makes it the
  * next one, in several writes. Who has the lock must see one number in both, and
@@ -18,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -45,6 +48,7 @@ typedef struct Tally {
 typedef struct Mailbag {
 	char key[256];
 	char mbg[256];
+	const char *form; /* of its lock */
 } Mailbag;
 
 /* Whether all of a file, @count words, is one number: that one. */
@@ -109,11 +113,25 @@ number_acknowledge(Tally *tally, uint64_t number)
 		continue;
 }
 
+static bool
+key_lock(const Mailbag *mailbag, int key)
+{
+	struct flock whole = { .l_type = F_WRLCK };
+
+	if (strcmp(mailbag->form, "flock") == 0)
+		return flock(key, LOCK_EX) == 0;
+
+	return fcntl(key,
+	             strcmp(mailbag->form, "ofd") == 0 ? F_OFD_SETLKW
+	                                               : F_SETLKW,
+	             &whole) == 0;
+}
+
 static void
 pair_change(Tally *tally, const Mailbag *mailbag)
 {
 	int key = open(mailbag->key, O_RDWR);
-	int mbg = key < 0 || flock(key, LOCK_EX) < 0
+	int mbg = key < 0 || !key_lock(mailbag, key)
 	                  ? -1
 	                  : open(mailbag->mbg, O_RDWR);
 	bool is_done = mbg >= 0;
@@ -218,11 +236,12 @@ main(int argc, char **argv)
 	                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	Mailbag mailbag;
 
-	if (argc != 4 || tally == MAP_FAILED)
-		errx(2, "usage: mortals DIRECTORY KILLS SEED");
+	if (argc != 5 || tally == MAP_FAILED)
+		errx(2, "usage: mortals DIRECTORY KILLS SEED FORM");
 
 	snprintf(mailbag.key, sizeof mailbag.key, "%s/KEY/A.KEY", argv[1]);
 	snprintf(mailbag.mbg, sizeof mailbag.mbg, "%s/MBG/A.MBG", argv[1]);
+	mailbag.form = argv[4];
 	srand((unsigned)atoi(argv[3]));
 	mailbag_make(&mailbag);
 	mortals_kill(tally, &mailbag, atoi(argv[2]));

@@ -87,7 +87,7 @@ def stages():
     yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
                 {"POFS_CRASH_CYCLES": 10_000})
     yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
-                {"POFS_DEATHS": 100_000})
+                {"POFS_DEATHS": 33_400})
     yield Stage("two programs against the model",
                 [TESTS / "mount" / "test_model.py"],
                 {"POFS_EXAMPLES": 5000})

@@ -3,29 +3,35 @@
 over, and those who look at it meanwhile: nothing is half there, and nothing is
 lost. mortals.c does it.
 
-POFS_DEATHS says how often one is killed.
+POFS_DEATHS says how often one is killed, of those who lock in each form.
 """
 
 import json
 import os
 
+import pytest
+
 from harness import Mount, Store, program, run, tally
 
-DEATHS = int(os.environ.get("POFS_DEATHS", "400"))
+DEATHS = int(os.environ.get("POFS_DEATHS", "150"))
 
 
-def mortals(directory, seed, deaths=DEATHS):
+EACH_FORM = pytest.mark.parametrize("form", ["flock", "ofd", "posix"])
+
+
+def mortals(directory, seed, form, deaths=DEATHS):
     """What became of the mailbag in a postoffice."""
-    done = run(program("tests/torture/mortals"), directory, deaths, seed,
+    done = run(program("tests/torture/mortals"), directory, deaths, seed, form,
                timeout=None)
     print(done.stdout)
     return json.loads(done.stdout)
 
 
-def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed):
+@EACH_FORM
+def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed, form):
     with Store(tmp_path / "store", "--postoffice", "PO") as store:
         with Mount(store) as mount:
-            told = mortals(mount / "PO", seed)
+            told = mortals(mount / "PO", seed, form)
             mount.unmount()
         store.check()
     assert (told["torn"], told["lost"], told["failed"]) == (0, 0, 0), told
@@ -36,7 +42,8 @@ def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed):
     tally("looks", told["locked"] + told["unlocked"])
 
 
-def test_on_plain_files_the_same_is_torn(tmp_path, seed):
+@EACH_FORM
+def test_on_plain_files_the_same_is_torn(tmp_path, seed, form):
     for name in ("KEY", "MBG"):
         (tmp_path / name).mkdir()
-    assert mortals(tmp_path, seed, 100)["torn"] > 0
+    assert mortals(tmp_path, seed, form, 100)["torn"] > 0
