@@ -289,6 +289,23 @@ def test_one_that_polls_is_not_taken_for_hanging(store, a, b):
             a.call("os.pread", fd, 1, 0)
 
 
+def test_one_that_waits_itself_is_not_taken_for_hanging(store, a, b, c):
+    with mounted(store, "silent-limit-s=1", "lock-wait-s=2",
+                 "idle-open-s=0") as (mount, office):
+        c.call("os.open", office.lock_file("INQUEUE.0LK"),
+               os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        fd = a.call("os.open", office.key("A"), os.O_RDWR)
+        a.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+        b.start("os.open", office.key("A"), os.O_RDWR)
+        while not a.is_done():
+            c.call("os.stat", office.lock_file("INQUEUE.0LK"))
+        with fails_with(errno.ETXTBSY):
+            a.result()
+        a.call("os.pwrite", fd, b"\1", 0)
+        a.call("os.close", fd)
+        assert not events(mount, "silent")
+
+
 def test_one_that_works_a_queue_off_may_be_silent(store, a, b, c):
     """Through a telephone call; and one that has a number, while it runs."""
     new = os.O_RDWR | os.O_CREAT | os.O_EXCL
