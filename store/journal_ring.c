@@ -71,6 +71,19 @@ journal_get(Store *store, uint64_t id, StoreJournalEntry *ret_entry,
 	return r < 0 ? r : journal_head_decode(id, value, ret_entry, text);
 }
 
+/* Says that nothing up to entry @id, which ended at @ns, can be looked at: never
+ * that something can which could not. */
+static void
+raise_since(Store *store, uint64_t id, int64_t ns)
+{
+	JournalSince *since = &store->journal.since;
+
+	if (id > since->id)
+		*since = (JournalSince){ id, ns };
+	/* It may be known and not on disk, if the commit that said so failed. */
+	put_plain(store, journal_key_since(), journal_since_encode(since));
+}
+
 static void
 load_since(Store *store)
 {
@@ -182,7 +195,6 @@ static int
 count_entries(Store *store)
 {
 	g_autoptr(GArray) damaged = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-	JournalSince *since = &store->journal.since;
 	Heads heads = { store, damaged, 0 };
 	int r = count_heads(&heads);
 	guint i;
@@ -193,11 +205,9 @@ count_entries(Store *store)
 		g_warning("database: journal %" G_GUINT64_FORMAT
 		          " is damaged, and given up",
 		          id);
-		*since = (JournalSince){ MAX(since->id, id),
-			                 heads.known_ns != 0 ? heads.known_ns
-			                                     : store_now_ns() };
-		put_plain(store, journal_key_since(),
-		          journal_since_encode(since));
+		raise_since(store, id,
+		            heads.known_ns != 0 ? heads.known_ns
+		                                : store_now_ns());
 		r = erase_entry(store, id);
 	}
 	return r;
@@ -218,14 +228,9 @@ journal_load(Store *store)
 static void
 strip(Store *store, StoreJournalEntry *entry)
 {
-	JournalSince *since = &store->journal.since;
-
 	store->journal.bytes -= entry->bytes;
 	store->journal.has_remains = true;
-	if (entry->id > since->id)
-		*since = (JournalSince){ entry->id, entry->ended_ns };
-	/* It may be known and not on disk, if the commit that said so failed. */
-	put_plain(store, journal_key_since(), journal_since_encode(since));
+	raise_since(store, entry->id, entry->ended_ns);
 	entry->has_past = false;
 	entry->bytes = 0;
 	put_plain(store, journal_key(JOURNAL_HEAD, entry->id),
