@@ -411,17 +411,17 @@ lmdb_verify(Kv *kv, KvFinding *finding, void *user_data, uint64_t *ret_count)
 	return 0;
 }
 
-/* Whether LMDB can be let near the pages: who writes looks at all of them, for
- * a page that is free by mistake is overwritten; who reads at those of a file
- * that may have been cut off. */
+/* Whether LMDB can be let near the pages: who begins to write looks at all of
+ * them, for a page that is free by mistake is overwritten; anybody at those of a
+ * file that may have been cut off. */
 static int
-judge(const KvLmdb *lmdb, char **ret_fault)
+judge(const KvLmdb *lmdb, bool is_first, char **ret_fault)
 {
 	g_autoptr(GPtrArray) findings = g_ptr_array_new_with_free_func(g_free);
 	bool is_writer = lmdb->writer_fd >= 0;
 	int r;
 
-	if (!is_writer && !lmdb_env_is_short(lmdb->env))
+	if (!(is_writer && is_first) && !lmdb_env_is_short(lmdb->env))
 		return 0;
 	r = lmdb_env_verify(lmdb->env, is_writer, findings);
 	if (r < 0 || findings->len == 0)
@@ -434,7 +434,7 @@ judge(const KvLmdb *lmdb, char **ret_fault)
 
 /* *@ret_fault is set if it is damaged and something can be said of it. */
 static int
-open_env(KvLmdb *lmdb, char **ret_fault)
+open_env(KvLmdb *lmdb, bool is_first, char **ret_fault)
 {
 	unsigned flags = lmdb->writer_fd < 0 ? MDB_RDONLY : 0;
 	int r;
@@ -442,7 +442,7 @@ open_env(KvLmdb *lmdb, char **ret_fault)
 	r = lmdb_env_open(lmdb->dir, flags | MDB_NOTLS, lmdb->map_size,
 	                  &lmdb->env);
 	if (r == 0)
-		r = judge(lmdb, ret_fault);
+		r = judge(lmdb, is_first, ret_fault);
 	if (r < 0) {
 		lmdb_env_close(&lmdb->env);
 		return r;
@@ -453,6 +453,10 @@ open_env(KvLmdb *lmdb, char **ret_fault)
 	return 0;
 }
 
+/* Everybody waits for it, and on a bad disk it is done again and again: so not all
+ * pages are looked at, which takes the longer the larger the database is. They
+ * were when it was opened first, and none of them is of the commit that failed:
+ * that has written free pages only. */
 static int
 lmdb_reopen(Kv *kv, bool *ret_is_settled)
 {
@@ -461,7 +465,7 @@ lmdb_reopen(Kv *kv, bool *ret_is_settled)
 	int r;
 
 	lmdb_env_close(&lmdb->env);
-	r = open_env(lmdb, &fault);
+	r = open_env(lmdb, false, &fault);
 	if (fault != NULL)
 		g_warning("database: %s", fault);
 	if (r == 0)
@@ -538,7 +542,7 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 	if (r == 0 && writer)
 		r = headship_take(dir, &lmdb->writer_fd, &holder);
 	if (r == 0)
-		r = open_env(lmdb, &fault);
+		r = open_env(lmdb, true, &fault);
 	if (r < 0) {
 		*ret_reason = open_reason(dir, r, holder, fault);
 		return r;

@@ -427,6 +427,23 @@ what_cannot_be_opened_again_is_closed(void **state)
 	assert_int_equal(commit(kv, "2", "1"), KV_COMMITTED);
 }
 
+/* Nobody is served meanwhile: it may not take longer for a larger one. */
+static void
+what_is_opened_again_is_not_read(void **state)
+{
+	Kv *kv = ((Bench *)*state)->kv;
+	g_autofree char *large = g_strnfill(100000, 'x');
+	bool is_settled = false;
+
+	assert_int_equal(commit(kv, large, NULL), KV_COMMITTED);
+	fail_none();
+	/* The first is of the meta pages, which are settled. */
+	fail_call("pread64", 2, EIO);
+	assert_int_equal(kv_reopen(kv, &is_settled), 0);
+	assert_true(is_settled);
+	assert_a(kv, large);
+}
+
 static void
 what_cannot_be_opened_says_why(void **state)
 {
@@ -582,6 +599,7 @@ main(void)
 		TEST(a_finished_environment_is_in_doubt),
 		TEST(nothing_is_written_before_the_meta_pages_are_settled),
 		TEST(what_cannot_be_opened_again_is_closed),
+		TEST(what_is_opened_again_is_not_read),
 		TEST(what_cannot_be_opened_says_why),
 		TEST(what_cannot_be_created_says_why),
 		TEST(a_file_that_is_short_is_read_before_it_is_believed),
