@@ -23,8 +23,9 @@ import sys
 # mount namespace, in which smbd would not see the mount.
 IGNORED = {
     "Type", "ExecStart", "ExecStartPost", "Restart", "RestartSec",
-    "TimeoutStopSec", "WatchdogSec", "KillMode", "DevicePolicy", "DeviceAllow",
-    "IPAddressDeny", "SystemCallArchitectures", "SystemCallErrorNumber",
+    "TimeoutStartSec", "TimeoutStopSec", "WatchdogSec", "KillMode",
+    "DevicePolicy", "DeviceAllow", "IPAddressDeny",
+    "SystemCallArchitectures", "SystemCallErrorNumber",
     # Without its namespace: the calls that it forbids are in no list here.
     "ProtectHostname", "ProtectClock",
 }
