@@ -9,6 +9,8 @@
  * - No page may be met twice, neither in the trees nor in the free list, which
  *   is a tree of lists of page numbers; and what was met must come to what the
  *   meta page counts.
+ * - The pages of big values, most of a file, are looked at in the order of the
+ *   file: in that of the keys a disk would seek for each of them.
  * - A page that is not what it should be is not gone into; what may be missing
  *   for it is told as a range of keys. Of a page whose nodes are not in order,
  *   those that are whole are told, for each record has a checksum.
@@ -21,9 +23,11 @@
 #include "store/kv_lmdb_pages.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <glib.h>
 
@@ -31,6 +35,15 @@
 
 /* LMDB goes no deeper. */
 #define DEPTH_MAX 32
+
+/* How far ahead of where it is the file is read. */
+#define AHEAD ((uint64_t)1 << 20)
+
+/* Pages of a big value, which are still to be looked at. */
+typedef struct Big {
+	uint64_t first;
+	uint64_t size; /* bytes of the value */
+} Big;
 
 /* Keys: from the one, to before the other, whose data may be NULL: no end. */
 typedef struct Bounds {
@@ -43,7 +56,9 @@ typedef struct Walk {
 	const LmdbMeta *meta;
 	const LmdbTree *tree;
 	uint64_t page_size;
+	uint64_t file_size;
 	uint8_t *seen; /* a bit a page; owned */
+	GArray *bigs;  /* Big; owned */
 	LmdbTree counted;
 	uint64_t last_key; /* of the free list */
 	uint64_t findings;
@@ -162,33 +177,70 @@ is_in_order(const Walk *walk, KvSlice previous, bool is_next, KvSlice key,
 	       (end.data == NULL || compare(walk, key, end) < 0);
 }
 
-/* ---- leaves --------------------------------------------------------------*/
+/* ---- big values ----------------------------------------------------------*/
 
-/* Looks at the pages of a big value. */
-static void
-walk_big(Walk *walk, const LmdbNode *node)
+static gint
+compare_bigs(gconstpointer a, gconstpointer b)
 {
-	uint64_t at = node->child * walk->page_size;
+	const Big *x = a;
+	const Big *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
+/* Has the file read to beyond @at, which does not go back. */
+static void
+read_ahead(const Walk *walk, uint64_t at, uint64_t *end)
+{
+	if (at + AHEAD <= *end)
+		return;
+	*end = MAX(at, *end);
+	(void)posix_fadvise(walk->fd, (off_t)*end, (off_t)AHEAD,
+	                    POSIX_FADV_WILLNEED);
+	*end += AHEAD;
+}
+
+static void
+walk_big(Walk *walk, const Big *big)
+{
+	uint64_t at = big->first * walk->page_size;
 	uint64_t least =
-		(sizeof(LmdbHeader) - 1 + node->size) / walk->page_size + 1;
+		(sizeof(LmdbHeader) - 1 + big->size) / walk->page_size + 1;
 	LmdbHeader header;
 	uint32_t count;
-	uint8_t last;
 
 	if (!lmdb_page_read(walk->fd, &header, sizeof(header), at)) {
-		found_page(walk, node->child, "cannot be read");
+		found_page(walk, big->first, "cannot be read");
 		return;
 	}
 	count = header.lower | (uint32_t)header.upper << 16;
-	if (header.number != node->child ||
-	    header.flags != LMDB_PAGE_OVERFLOW || count < least)
-		found_page(walk, node->child, "is another one");
-	else if (!lmdb_page_read(walk->fd, &last, 1,
-	                         at + count * walk->page_size - 1))
-		found_page(walk, node->child, "its end is missing");
-	else if (claim(walk, node->child, count))
+	if (header.number != big->first || header.flags != LMDB_PAGE_OVERFLOW ||
+	    count < least)
+		found_page(walk, big->first, "is another one");
+	else if (at + count * walk->page_size > walk->file_size)
+		found_page(walk, big->first, "its end is missing");
+	else if (claim(walk, big->first, count))
 		walk->counted.overflows += count;
 }
+
+/* Looks at the pages of all big values of a tree. */
+static void
+walk_bigs(Walk *walk)
+{
+	uint64_t end = 0;
+	guint i;
+
+	g_array_sort(walk->bigs, compare_bigs);
+	for (i = 0; i < walk->bigs->len; i++) {
+		const Big *big = &g_array_index(walk->bigs, Big, i);
+
+		read_ahead(walk, big->first * walk->page_size, &end);
+		walk_big(walk, big);
+	}
+	g_array_set_size(walk->bigs, 0);
+}
+
+/* ---- leaves --------------------------------------------------------------*/
 
 /* Claims the pages of a list of the free list: how many, then the numbers, the
  * highest first. */
@@ -221,7 +273,9 @@ walk_leaf_node(Walk *walk, Step *step, LmdbNode *node)
 
 	walk->counted.entries++;
 	if (node->is_big) {
-		walk_big(walk, node);
+		Big big = { node->child, node->size };
+
+		g_array_append_val(walk->bigs, big);
 		node->at = node->child * walk->page_size + sizeof(LmdbHeader);
 	}
 	if (is_free_list(walk))
@@ -260,6 +314,21 @@ walk_leaf(Walk *walk, Step *step)
 static void walk_page(Walk *walk, uint64_t number, unsigned level,
                       const Bounds *bounds);
 
+/* Has the pages below read while the first of them is looked at. */
+static void
+foresee(const Walk *walk, const LmdbPage *page)
+{
+	unsigned count = lmdb_page_count(page);
+	LmdbNode node;
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		if (lmdb_page_node(page, i, &node))
+			(void)posix_fadvise(
+				walk->fd, (off_t)(node.child * walk->page_size),
+				(off_t)walk->page_size, POSIX_FADV_WILLNEED);
+}
+
 /* What lies between two keys of the page is below the node of the first; the
  * key of the very first is not used. */
 static void
@@ -272,6 +341,7 @@ walk_branch(Walk *walk, Step *step)
 	unsigned i;
 
 	walk->counted.branches++;
+	foresee(walk, &step->page);
 	if (!lmdb_page_node(&step->page, 0, &node)) {
 		found_unsound(walk, step, "its first node is damaged");
 		return;
@@ -356,6 +426,7 @@ walk_tree(Walk *walk, const LmdbTree *tree, const char *what)
 	}
 	if (tree->root != LMDB_PAGE_NONE)
 		walk_page(walk, tree->root, 1, &all);
+	walk_bigs(walk);
 	if (counted->branches != tree->branches ||
 	    counted->leaves != tree->leaves ||
 	    counted->overflows != tree->overflows ||
@@ -381,13 +452,17 @@ lmdb_pages_newest(int fd, uint64_t *ret_txn)
 static void
 walk_state(Walk *walk, const LmdbMeta *meta)
 {
+	struct stat st;
+
 	walk->meta = meta;
 	walk->page_size = meta->free.pad;
+	walk->file_size = fstat(walk->fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
 	walk->seen = g_try_malloc0(meta->last_page / 8 + 1);
 	if (walk->seen == NULL) {
 		found(walk, "the last page is too far away");
 		return;
 	}
+	walk->bigs = g_array_new(FALSE, FALSE, sizeof(Big));
 	walk_tree(walk, &meta->records, "the tree of the records");
 	walk_tree(walk, &meta->free, "the free list");
 	if (meta->txn > 1 && walk->last_key != meta->txn)
@@ -395,6 +470,7 @@ walk_state(Walk *walk, const LmdbMeta *meta)
 		      "the meta page of transaction %" PRIu64
 		      ": has another one's free list",
 		      meta->txn);
+	g_array_unref(walk->bigs);
 	g_free(walk->seen);
 }
 
