@@ -44,6 +44,7 @@ struct FsLaunch {
 	pid_t launcher;
 	pid_t server;
 	int64_t watchdog_s; /* 0: nobody watches */
+	bool is_serving;    /* it has begun to */
 	bool is_watched;    /* it serves, and is not about to end */
 	int64_t silent_s;   /* since the launcher heard of it */
 };
@@ -380,16 +381,15 @@ launcher_hear(FsLaunch *launch)
 		launcher_mount(launch);
 		break;
 	case SAY_SERVING:
+		launch->is_serving = true;
 		launch->is_watched = launch->watchdog_s > 0;
 		launcher_settle(launch);
-		break;
-	case SAY_ALIVE:
-		(void)sd_notify(0, "WATCHDOG=1");
 		break;
 	case SAY_STOPPING:
 		launch->is_watched = false;
 		(void)sd_notify(0, "STOPPING=1");
 		break;
+	case SAY_ALIVE:
 	default:
 		break;
 	}
@@ -434,7 +434,10 @@ launcher_look(FsLaunch *launch)
 	return true;
 }
 
-/* Until the server ends, or is not to be waited for. */
+/* Until the server ends, or is not to be waited for.
+ *
+ * The service manager watches us, and we the server: how long that may hang is
+ * for watchdog-s alone to say. */
 static void
 launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
 {
@@ -447,6 +450,8 @@ launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
 	while (true) {
 		int ready = poll(fds, G_N_ELEMENTS(fds), LOOK_INTERVAL_MS);
 
+		if (launch->is_serving)
+			(void)sd_notify(0, "WATCHDOG=1");
 		if (ready == 0 && launcher_look(launch))
 			return;
 		if (ready <= 0)

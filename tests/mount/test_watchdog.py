@@ -126,6 +126,18 @@ def test_the_service_manager_hears_that_it_lives(store, point):
         assert process.wait(DEADLINE_S) == 0
 
 
+def test_it_hears_so_too_where_nobody_is_killed(store, point):
+    """It watches the first process, which waits for as long as it is told."""
+    with under_a_manager(store, point, "-o", "watchdog-s=0") as (_, notify):
+        assert notify.recv(4096) == b"READY=1"
+        stop(store.writer_pid)
+        try:
+            heard = [notify.recv(4096) for _ in range(3)]
+        finally:
+            os.kill(store.writer_pid, signal.SIGCONT)
+        assert heard == [b"WATCHDOG=1"] * 3
+
+
 def test_of_a_hung_daemon_it_hears_no_more(store, point):
     with under_a_manager(store, point, *SOON) as (process, notify):
         assert notify.recv(4096) == b"READY=1"
