@@ -16,13 +16,16 @@
 static const char *const DENIED[] = { "nothing", "reading", "writing",
 	                              "reading and writing" };
 
-/* The file that is denied; "@" stands for the mailbag. */
+/* The file that is denied, as traces name it; "@" stands for the mailbag. */
 static char *
 denied_path(const ToolCourse *course, const ToolTask *task)
 {
+	const char *folder = tool_sight_folder(course->sight);
 	g_auto(GStrv) parts = g_strsplit(task->words, "@", 2);
+	g_autofree char *path = g_strjoinv(course->mailbag, parts);
 
-	return g_strjoinv(course->mailbag, parts);
+	return g_strconcat(folder[0] != '\0' ? "/" : "", folder, "/", path,
+	                   NULL);
 }
 
 /* ---- recording ----------------------------------------------------------- */
@@ -193,8 +196,8 @@ static int
 deny(ToolCourse *course, const ToolStep *step, const ToolTask *task,
      GError **error)
 {
-	g_autofree char *path = denied_path(course, task);
-	g_autofree char *full = g_strconcat("/", path, NULL);
+	g_autofree char *full = denied_path(course, task);
+	const char *path = full + 1;
 	g_autofree char *did =
 		g_strdup_printf("another station held %s and denied %s", path,
 	                        DENIED[task->number]);

@@ -276,11 +276,15 @@ add_program(GPtrArray *learnt, const ToolNote *note,
 static char *
 denied_path(const ToolNote *note)
 {
-	g_auto(GStrv) words = g_strsplit(note->did, " ", -1);
-
 	/* "another station held KEY/0000000A.KEY and denied ..." */
-	return g_strv_length(words) > 3 ? g_strconcat("/", words[3], NULL)
-	                                : g_strdup("");
+	const char *begin = strstr(note->did, " held ");
+	const char *end = g_strrstr(note->did, " and denied ");
+
+	if (begin == NULL || end == NULL)
+		return g_strdup("");
+	begin += strlen(" held ");
+	return end > begin ? g_strdup_printf("/%.*s", (int)(end - begin), begin)
+	                   : g_strdup("");
 }
 
 static void

@@ -17,6 +17,7 @@ typedef struct Seen {
 } Seen;
 
 struct ToolSight {
+	char *folder;      /* of the postoffice, "" for the root; owned */
 	GHashTable *files; /* path -> Seen, owned */
 };
 
@@ -46,6 +47,7 @@ tool_sight_free(ToolSight *sight)
 	if (sight == NULL)
 		return;
 	g_hash_table_unref(sight->files);
+	g_free(sight->folder);
 	g_free(sight);
 }
 
@@ -157,6 +159,7 @@ tool_sight_take(const char *dir, const char *office, const ToolSight *before,
 		                 "--postoffice",
 		                 offices.list->len);
 	sight = g_new0(ToolSight, 1);
+	sight->folder = g_strdup(of->path);
 	sight->files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
 	                                     seen_free);
 	r = look_at_all(of, before, sight);
@@ -228,6 +231,12 @@ tool_sight_compare(const ToolSight *before, const ToolSight *after)
 			add_change(changes, path, seen, NULL);
 	g_ptr_array_sort(changes, compare_paths);
 	return changes;
+}
+
+const char *
+tool_sight_folder(const ToolSight *sight)
+{
+	return sight->folder;
 }
 
 GBytes *

@@ -46,6 +46,9 @@ int tool_sight_take(const char *dir, const char *office,
  */
 GPtrArray *tool_sight_compare(const ToolSight *before, const ToolSight *after);
 
+/** The folder of the store that the postoffice is in, "" for the root; borrowed. */
+const char *tool_sight_folder(const ToolSight *sight);
+
 /** The bytes of the file @path, borrowed; NULL if it is not there, or unread. */
 GBytes *tool_sight_bytes(const ToolSight *sight, const char *path);
 

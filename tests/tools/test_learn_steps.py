@@ -348,7 +348,7 @@ def test_a_step_alone_and_what_makes_no_sense(office):
 
 def own_session(office):
     """The number of this process's session."""
-    (office / "KEY" / "INQUEUE.KEY").stat()
+    os.scandir(office.path).close()
     told = json.loads(poctl("sessions", "--json", office.store.path).stdout)
     return str(next(session["id"] for session in told["sessions"]
                     if session["pid"] == os.getpid()))
@@ -390,7 +390,7 @@ class Station(Administrator):
 
     def _do(self, text):
         found = re.search(r"^([\w-]+): [^\n]*\nWhich client", text, re.M) or \
-            re.search(r"open (\S+ so that others are denied .*), and keep",
+            re.search(r"open (.* so that others are denied .*), and keep",
                       text)
         self.task = found[1] if found else self.task
         if self.task not in self.acts:
@@ -461,6 +461,22 @@ def test_a_denied_file_is_tried_again(office):
                      r"unused after \d+\.\d s\); said \"Error 32, sharing "
                      r"violation\"",
                      sentence)
+
+
+@pytest.mark.parametrize("words", [("--postoffice", "lab net"), ()], ids=str)
+def test_a_file_is_denied_in_a_folder(tmp_path, words):
+    """Its path in a trace has the folder, whether that is named or not."""
+    with Store(tmp_path / "store", "--postoffice", "LAB NET") as store, \
+            Mount(store) as mount:
+        path = "LAB NET/GLB/CONTROL.GLB"
+        Licensed(mount / "LAB NET")
+        station = Station(
+            mount, "denials", "--mailbag", MAILBAG, *words,
+            acts={f"{path} so that others are denied writing":
+                  (mount / path).read_bytes}, said="")
+        assert station.run() == FAILED  # of the layout, nothing is known
+        sentence, = findings(mount, f"/{path}")["seen"]
+        assert "denied writing: tried 1 times to open it (ok)" in sentence
 
 
 def test_recipients_and_owners(office):
