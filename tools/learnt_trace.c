@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/format/mbg.h"
+#include "store/format/name.h"
 #include "tools/learnt.h"
 #include "tools/recording.h"
 #include "tools/task.h"
@@ -19,9 +20,7 @@ typedef struct Use {
 	GPtrArray *places; /* of char *: the ranges, each once */
 	gint64 written;    /* bytes, at most */
 	GString *content;  /* of a lock file, in hexadecimal */
-	int first;         /* row of its first request */
-	int last_write;    /* -1: none */
-	int unlink;        /* -1: none */
+	unsigned unlinks;
 } Use;
 
 static void
@@ -36,15 +35,13 @@ use_free(void *data)
 }
 
 static Use *
-use_new(int first)
+use_new(void)
 {
 	Use *use = g_new0(Use, 1);
 
 	use->hows = g_ptr_array_new_with_free_func(g_free);
 	use->places = g_ptr_array_new_with_free_func(g_free);
 	use->content = g_string_new(NULL);
-	use->first = first;
-	use->last_write = use->unlink = -1;
 	return use;
 }
 
@@ -65,7 +62,7 @@ detail_number(const char *detail, const char *name)
 }
 
 static void
-use_write(Use *use, const char *path, const char *detail, int row)
+use_write(Use *use, const char *path, const char *detail)
 {
 	gint64 offset = detail_number(detail, "offset=");
 	gint64 size = detail_number(detail, "size=");
@@ -73,7 +70,6 @@ use_write(Use *use, const char *path, const char *detail, int row)
 	const char *bytes = strstr(detail, "bytes=");
 
 	use->writes++;
-	use->last_write = row;
 	if (bytes != NULL)
 		g_string_append_printf(use->content, "%s%s",
 		                       use->content->len > 0 ? ", " : "",
@@ -84,9 +80,9 @@ use_write(Use *use, const char *path, const char *detail, int row)
 	                    size % FORMAT_MBG_RECORD_SIZE != 0);
 }
 
-/* Takes in request @row of that file. */
+/* Takes in @request of that file. */
 static void
-use_add(Use *use, GVariant *request, int row)
+use_add(Use *use, GVariant *request)
 {
 	const char *op = tool_recording_text(request, "op");
 	const char *path = tool_recording_text(request, "path");
@@ -104,12 +100,12 @@ use_add(Use *use, GVariant *request, int row)
 	} else if (strcmp(op, "read") == 0) {
 		use->reads++;
 	} else if (strcmp(op, "write") == 0) {
-		use_write(use, path, detail, row);
+		use_write(use, path, detail);
 	} else if (strcmp(op, "range") == 0 || strcmp(op, "flock") == 0) {
 		use->ranges++;
 		add_once(use->places, detail);
 	} else if (strcmp(op, "unlink") == 0) {
-		use->unlink = row;
+		use->unlinks++;
 	}
 }
 
@@ -127,10 +123,25 @@ list_text(const GPtrArray *texts)
 	return g_string_free(text, FALSE);
 }
 
+/* What the file @path is, wherever its postoffice is: the last directory of KEY
+ * and of lock files says it. */
+static FormatNameKind
+kind_of(const char *path, FormatName *ret_name)
+{
+	const char *file = strrchr(path, '/');
+
+	while (file != NULL && file > path && file[-1] != '/')
+		file--;
+	format_name_parse(file != NULL ? file : path, ret_name);
+	return ret_name->kind;
+}
+
 static bool
 is_lock_file(const char *path)
 {
-	return g_str_has_suffix(path, ".0LK") || g_str_has_suffix(path, ".OLK");
+	FormatName name;
+
+	return kind_of(path, &name) == FORMAT_NAME_QUEUE_LOCK;
 }
 
 static void
@@ -163,38 +174,69 @@ add_use(GPtrArray *learnt, const ToolNote *note, const char *path,
 		                note->task, use->odd_writes, use->writes);
 }
 
-/* Whether each lock file went after the last write to a KEY: before 3.5.20 the
- * 3.5 External does it the other way (Q136004). */
-static void
-add_order(GPtrArray *learnt, const ToolNote *note, GHashTable *uses)
+/* Both inqueues are one here. */
+static bool
+is_same_mailbag(const FormatName *lock, const FormatName *key)
 {
-	int last_key = -1;
-	GHashTableIter iter;
-	gpointer path;
-	gpointer value;
+	return strcmp(lock->stem, key->stem) == 0 ||
+	       (g_str_has_prefix(lock->stem, "INQUEUE") &&
+	        g_str_has_prefix(key->stem, "INQUEUE"));
+}
 
-	g_hash_table_iter_init(&iter, uses);
-	while (g_hash_table_iter_next(&iter, &path, &value))
-		if (g_str_has_suffix(path, ".KEY"))
-			last_key = MAX(last_key, ((Use *)value)->last_write);
-	g_hash_table_iter_init(&iter, uses);
-	while (g_hash_table_iter_next(&iter, &path, &value)) {
-		const Use *use = value;
+/* Counts how often the program wrote the KEY of the mailbag whose lock file is
+ * @path, and how often it did so when it had deleted that already. */
+static unsigned
+count_key_writes(const ToolRecording *recording, const char *path,
+                 unsigned *ret_late)
+{
+	unsigned count = 0;
+	bool is_gone = false;
+	FormatName lock;
+	guint i;
 
-		if (!is_lock_file(path) || use->unlink < 0 || last_key < 0)
-			continue;
-		tool_learnt_add(
-			learnt,
-			use->unlink > last_key ? TOOL_FITS : TOOL_CONTRADICTS,
-			path, g_strdup_printf("%u", note->number),
-			"%s deleted its lock file %s the KEY was written last "
-			"(%s)",
-			note->task, use->unlink > last_key ? "after" : "before",
-			use->unlink > last_key
-				? "Q119642"
-				: "not as Q119642 says, but as External 3.5 "
-				  "before 3.5.20: Q136004");
+	*ret_late = 0;
+	(void)kind_of(path, &lock);
+	for (i = 0; i < recording->rows->len; i++) {
+		GVariant *row = recording->rows->pdata[i];
+		const char *op = tool_recording_text(row, "op");
+		const char *file = tool_recording_text(row, "path");
+		FormatName name;
+
+		if (strcmp(file, path) == 0) {
+			if (strcmp(tool_recording_text(row, "result"), "ok") ==
+			    0)
+				is_gone =
+					strcmp(op, "unlink") == 0 ||
+					(is_gone && strcmp(op, "create") != 0);
+		} else if (strcmp(op, "write") == 0 &&
+		           kind_of(file, &name) == FORMAT_NAME_KEY &&
+		           is_same_mailbag(&lock, &name)) {
+			count++;
+			*ret_late += is_gone;
+		}
 	}
+	return count;
+}
+
+/* Whether the lock file @path went after the KEY of its mailbag was written:
+ * before 3.5.20 the 3.5 External does it the other way (Q136004). What it does
+ * in other mailbags later tells nothing. */
+static void
+add_order(GPtrArray *learnt, const ToolNote *note, const char *path,
+          const ToolRecording *recording)
+{
+	unsigned late;
+
+	if (count_key_writes(recording, path, &late) == 0)
+		return;
+	tool_learnt_add(learnt, late == 0 ? TOOL_FITS : TOOL_CONTRADICTS, path,
+	                g_strdup_printf("%u", note->number),
+	                "%s deleted its lock file %s the KEY was written last "
+	                "(%s)",
+	                note->task, late == 0 ? "after" : "before",
+	                late == 0 ? "Q119642"
+	                          : "not as Q119642 says, but as External 3.5 "
+	                            "before 3.5.20: Q136004");
 }
 
 /* Which files it used first, in their order. */
@@ -254,19 +296,20 @@ add_program(GPtrArray *learnt, const ToolNote *note,
 		if (path[0] == '\0')
 			continue;
 		if (use == NULL) {
-			use = use_new((int)i);
+			use = use_new();
 			g_hash_table_insert(uses, g_strdup(path), use);
 		}
-		use_add(use, row, (int)i);
+		use_add(use, row);
 	}
 	paths = g_list_sort(g_hash_table_get_keys(uses), compare_paths);
 	for (at = paths; at != NULL; at = at->next) {
 		const Use *use = g_hash_table_lookup(uses, at->data);
 
-		if (use->opens > 0 || use->unlink >= 0)
+		if (use->opens > 0 || use->unlinks > 0)
 			add_use(learnt, note, at->data, use);
+		if (use->unlinks > 0 && is_lock_file(at->data))
+			add_order(learnt, note, at->data, recording);
 	}
-	add_order(learnt, note, uses);
 	add_sequence(learnt, note, recording);
 }
 

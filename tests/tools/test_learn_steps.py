@@ -354,20 +354,26 @@ def own_session(office):
                     if session["pid"] == os.getpid()))
 
 
-def external(office, *, is_early=False):
-    """An External works a queue off; is_early is one before 3.5.20."""
-    lock = office / "P1" / "0000000E.0LK"
-    lock.write_bytes(b"LOCKED")
-    key = office / "KEY" / "INQUEUE3.KEY"
-    if is_early:
-        lock.unlink()
+def change(key):
+    """A program writes a KEY."""
     with open(key, "r+b", buffering=0) as file:
         content = bytearray(file.read())
         content[3] ^= 1
         file.seek(0)
         file.write(content)
+
+
+def external(office, *, lock="0000000E.0LK", is_early=False):
+    """An External works a queue off, and then delivers something; is_early is
+    one before 3.5.20."""
+    lock = office / "P1" / lock
+    lock.write_bytes(b"LOCKED")
+    if is_early:
+        lock.unlink()
+    change(office / "KEY" / "0000000E.KEY")
     if not is_early:
         lock.unlink()
+    change(office / "KEY" / "INQUEUE3.KEY")
 
 
 def lock_and_append(office):
@@ -405,27 +411,32 @@ class Station(Administrator):
 
 def test_what_programs_do_is_recorded(office):
     """Each trace is kept: a test vector."""
+    Licensed(office.path, "0000000E")
     acts = {"external": lambda: external(office),
             "queue-delete": lambda: external(office, is_early=True),
+            "compress": lambda: external(office, lock="0000000E.005"),
             "dos-poll": lambda: lock_and_append(office)}
     station = Station(office, "programs", acts=acts)
     assert station.run() == 0, station.said
     traces = {path.name for path in (office.store.path / "learn").iterdir()}
     assert traces == {"notes", "1-external.trace", "2-queue-delete.trace",
-                      "3-dos-poll.trace"}
+                      "3-compress.trace", "4-dos-poll.trace"}
     lock = findings(office, "/P1/0000000E.0LK")
     assert any("6 bytes of content: 4c4f434b4544" in sentence
                for sentence in lock["seen"])
     assert "external deleted its lock file after the KEY" in lock["fits"][0]
-    assert "before 3.5.20" in lock["contradicts"][0]
+    sentence, = lock["contradicts"]
+    assert "before 3.5.20" in sentence and "queue-delete" in sentence
+    assert "compress deleted its lock file after the KEY" in findings(
+        office, "/P1/0000000E.005")["fits"][0]
     key = "".join(findings(office, "/KEY/INQUEUE3.KEY")["seen"])
     assert "dos-poll opened it 1 times (open how=read+write" in key
     assert "byte ranges 2 (offset=4 size=2 type=exclusive" in key
     mbg = findings(office, "/MBG/INQUEUE3.MBG")
     assert "1 of 1 writes are not of whole records" in mbg["contradicts"][0]
     assert "external: create /P1/0000000E.0LK, write /P1/0000000E.0LK, " \
-        "write /KEY/INQUEUE3.KEY, unlink /P1/0000000E.0LK" in \
-        findings(office, "order")["seen"]
+        "write /KEY/0000000E.KEY, unlink /P1/0000000E.0LK, " \
+        "write /KEY/INQUEUE3.KEY" in findings(office, "order")["seen"]
     assert report(office)["notes"][0]["said"] == "3.5.1"
 
 
