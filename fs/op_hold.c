@@ -337,6 +337,21 @@ is_long(const FsTransactionLock *lock)
 	        g_ascii_strcasecmp(subject.name, "FLAG.GLB") == 0);
 }
 
+/* Whether nothing has been heard of a session for too long. Who waits for a lock
+ * is silent because we are, and when that ends its time begins. */
+static bool
+is_silent(const FsMount *mount, FsSession *session)
+{
+	int64_t limit_us = mount->config->silent_limit_s * G_USEC_PER_SEC;
+
+	if (fs_mailbag_lock_is_waiting(mount->mailbags,
+	                               fs_session_serial(session)))
+		fs_session_hear(session);
+	return limit_us > 0 &&
+	       g_get_monotonic_time() - fs_session_heard_us(session) >=
+	               limit_us;
+}
+
 /* Whether others wait in vain for what a session has that asks for nothing any
  * more: a machine that hangs keeps its connection, and so its locks. Returns
  * that lock, or NULL. Who is on the telephone is let be with all that it has:
@@ -345,15 +360,10 @@ static const FsTransactionLock *
 silent_lock(const FsMount *mount, const FsTransaction *transaction)
 {
 	const FsTransactionLock *wanted = NULL;
-	int64_t silent_us = g_get_monotonic_time() -
-	                    fs_session_heard_us(transaction->session);
 	GHashTableIter iter;
 	gpointer data;
 
-	if (mount->config->silent_limit_s == 0 || transaction->is_flying ||
-	    silent_us < mount->config->silent_limit_s * G_USEC_PER_SEC ||
-	    fs_mailbag_lock_is_waiting(mount->mailbags,
-	                               fs_session_serial(transaction->session)))
+	if (transaction->is_flying || !is_silent(mount, transaction->session))
 		return NULL;
 
 	g_hash_table_iter_init(&iter, transaction->locks);
