@@ -325,21 +325,6 @@ def test_one_that_works_a_queue_off_may_be_silent(store, a, b, c):
             a.call("os.unlink", name)
 
 
-def test_who_waits_is_not_taken_for_hanging(store, a, b, c):
-    with mounted(store, "silent-limit-s=1", "lock-wait-s=4") as (_, office):
-        fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
-        own = b.call("os.open", office.key("A"), os.O_RDWR)
-        b.start("os.open", office.key("INQUEUE"), os.O_RDWR)
-        b.wait_blocked()
-        c.start("os.open", office.key("A"), os.O_RDWR)
-        while not b.is_done():
-            a.call("os.pread", fd, 560, 0)
-        with fails_with(errno.ETXTBSY):
-            b.result()
-        b.call("os.close", own)
-        c.call("os.close", c.result())
-
-
 @pytest.mark.parametrize("long", ["A.0LK", "LOCKP1ID.P01", "FLAG.GLB"])
 def test_who_is_on_the_telephone_keeps_what_it_has(store, a, b, long):
     """Its other end may have been told that a message is here."""
