@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Tells what the programs of a build that counts have reached; see run.
 
-    report.py BUILD
+    report.py BUILD SUITE...
 
 Writes RESULTS.md. Fails if a branch of the core (core.py) was not taken, or too
 few lines of the formats were reached.
@@ -184,11 +184,11 @@ def part_row(part, tally):
             f"{tally.arcs} | {tally.excused} |")
 
 
-def write(areas, core):
+def write(areas, core, suites):
     """The tables."""
     lines = ["# What the tests reach", "",
              f"{datetime.date.today()}, commit {commit()}, by "
-             "`tests/coverage/run`.", "",
+             f"`tests/coverage/run {' '.join(suites)}`.", "",
              "| | lines | branches |", "| --- | --- | --- |",
              *(tally.row(name) for name, tally in areas.items()), "",
              "## Commit, rollback and recovery", "",
@@ -200,7 +200,7 @@ def write(areas, core):
     RESULTS.write_text("\n".join(lines), encoding="utf-8")
 
 
-def main(build):
+def main(build, *suites):
     sources = read(pathlib.Path(build).resolve())
     areas = of_areas(sources)
     core = list(of_core(sources))
@@ -212,7 +212,7 @@ def main(build):
         whole.reached += tally.reached
         whole.missed += tally.missed
     areas["commit, rollback and recovery"] = whole
-    write(areas, core)
+    write(areas, core, suites)
     print(RESULTS.read_text(encoding="utf-8"))
     for path, number in whole.missed:
         text = (ROOT / path).read_text(encoding="utf-8").split("\n")
