@@ -210,14 +210,15 @@ print_salvage(const Request *request)
 	          request->mail ? "; the mail was not checked" : "");
 }
 
+/* With @is_damaged the pages are known to be; else that is found out. */
 static ToolExit
-check_store(const Request *request, GError **error)
+check_store(const Request *request, bool is_damaged, GError **error)
 {
-	g_auto(Check) check = { 0 };
+	g_auto(Check) check = { .is_damaged = is_damaged };
 	int r;
 
 	r = check_all(&check, request, error);
-	if (r == -EUCLEAN) {
+	if (r == -EUCLEAN && !is_damaged) {
 		check_clear(&check);
 		check = (Check){ .is_damaged = true };
 		g_clear_error(error);
@@ -231,9 +232,10 @@ check_store(const Request *request, GError **error)
 	return check.findings > 0 || check.is_damaged ? TOOL_FAILED : TOOL_OK;
 }
 
-/* Waits for the process that checks, and passes on how it ended. */
+/* Waits for the process that checks, and passes on how it ended. Where reading
+ * the database was its end, what is left is checked, which takes no LMDB. */
 static ToolExit
-wait_for_check(pid_t child, const ToolOptions *options, GError **error)
+wait_for_check(pid_t child, const Request *request, GError **error)
 {
 	int status = 0;
 
@@ -241,11 +243,9 @@ wait_for_check(pid_t child, const ToolOptions *options, GError **error)
 		continue;
 	if (WIFEXITED(status))
 		return (ToolExit)WEXITSTATUS(status);
-	(void)tool_fail(error, -EUCLEAN,
-	                "%s: the database is damaged: reading it ended with "
-	                "\"%s\"",
-	                options->arguments[0], strsignal(WTERMSIG(status)));
-	return TOOL_FAILED;
+	tool_warn("%s: the database is damaged: reading it ended with \"%s\"",
+	          request->options.arguments[0], strsignal(WTERMSIG(status)));
+	return check_store(request, true, error);
 }
 
 ToolExit
@@ -279,6 +279,6 @@ tool_check(const ToolCommand *self, char **argv, GError **error)
 	/* A page of a disk that fails ends the process that reads it, for it is
 	 * mapped. */
 	child = fork();
-	return child > 0 ? wait_for_check(child, &request.options, error)
-	                 : check_store(&request, error);
+	return child > 0 ? wait_for_check(child, &request, error)
+	                 : check_store(&request, false, error);
 }
