@@ -8,6 +8,7 @@
 
 #include <glib.h>
 
+#include "store/kv_lmdb_page.h"
 #include "store/kv_lmdb_pages.h"
 
 #define DATA_FILE   "data.mdb"
@@ -100,20 +101,25 @@ open_dbi(MDB_env *env, unsigned flags)
 	return lmdb_error(mdb_txn_commit(txn));
 }
 
-/* LMDB refuses meta pages that are damaged as it does a foreign file. */
+/* LMDB divides by what a meta page says of the size of pages. One that is being
+ * written may look damaged once. */
 static int
-refusal(const char *dir, int r)
+check_metas(const char *dir)
 {
 	g_autofree char *path = g_build_filename(dir, DATA_FILE, NULL);
-	int fd = r == -EPROTO ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	uint64_t txn;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	LmdbMeta metas[2];
+	unsigned sound = 0;
+	int i;
 
 	if (fd < 0)
-		return r;
-	if (lmdb_pages_newest(fd, &txn) == 0)
-		r = -EUCLEAN;
+		return -errno;
+	for (i = 0; i < VERIFY_TRIES && sound != 3; i++)
+		sound = lmdb_page_read_metas(fd, metas);
 	close(fd);
-	return r;
+	if (sound == 3)
+		return 0;
+	return sound == 0 ? -EPROTO : -EUCLEAN;
 }
 
 bool
@@ -153,11 +159,13 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 
 	r = lmdb_env_check_file(dir);
 	if (r == 0)
+		r = check_metas(dir);
+	if (r == 0)
 		r = env_new(map_size, &env);
 	if (r < 0)
 		return r;
 
-	r = refusal(dir, lmdb_error(mdb_env_open(env, dir, flags, 0600)));
+	r = lmdb_error(mdb_env_open(env, dir, flags, 0600));
 	if (r == 0)
 		r = open_dbi(env, MDB_RDONLY);
 	if (r < 0) {
