@@ -22,193 +22,8 @@
 #include <glib.h>
 
 #include "store/kv.h"
+#include "tests/unit/call_fault.h"
 #include "tests/unit/store_kit.h"
-
-/* ---- failures ------------------------------------------------------------*/
-
-/* Of LMDB's own errors, as lmdb.h has them. */
-#define LMDB_PAGE_NOTFOUND (-30797)
-#define LMDB_CORRUPTED     (-30796)
-#define LMDB_PANIC         (-30795)
-#define LMDB_TXN_FULL      (-30788)
-#define LMDB_INVALID       (-30793)
-
-/* A call that is to fail, its number among those of its name, and how. */
-typedef struct Failure {
-	const char *name;
-	unsigned at;
-	int code;
-	unsigned calls;
-} Failure;
-
-#define FAILURES 3
-
-static Failure failures[FAILURES];
-
-static void
-fail_none(void)
-{
-	memset(failures, 0, sizeof(failures));
-}
-
-static void
-fail_call(const char *name, unsigned at, int code)
-{
-	Failure *failure = failures;
-
-	while (failure->name != NULL)
-		failure++;
-	assert_true(failure < failures + FAILURES);
-	*failure = (Failure){ name, at, code, 0 };
-}
-
-/* Whether this call of @name fails, and its code. */
-static bool
-fails(const char *name, int *ret_code)
-{
-	bool is_it = false;
-
-	for (int i = 0; i < FAILURES; i++) {
-		Failure *failure = &failures[i];
-
-		if (failure->name == NULL || strcmp(failure->name, name) != 0 ||
-		    ++failure->calls != failure->at)
-			continue;
-		*ret_code = failure->code;
-		is_it = true;
-	}
-	return is_it;
-}
-
-/* One that returns its code. */
-#define WRAP(name, parameters, arguments)                                    \
-	int __real_##name parameters;                                        \
-	int __wrap_##name parameters;                                        \
-	int __wrap_##name parameters                                         \
-	{                                                                    \
-		int code = 0;                                                \
-                                                                             \
-		return fails(#name, &code) ? code : __real_##name arguments; \
-	}
-
-WRAP(mdb_env_create, (void **env), (env))
-WRAP(mdb_env_set_maxreaders, (void *env, unsigned n), (env, n))
-WRAP(mdb_env_set_mapsize, (void *env, size_t size), (env, size))
-WRAP(mdb_env_open, (void *env, const char *dir, unsigned flags, mode_t mode),
-     (env, dir, flags, mode))
-WRAP(mdb_env_sync, (void *env, int force), (env, force))
-WRAP(mdb_dbi_open, (void *txn, const char *name, unsigned flags, unsigned *dbi),
-     (txn, name, flags, dbi))
-WRAP(mdb_txn_begin, (void *env, void *parent, unsigned flags, void **txn),
-     (env, parent, flags, txn))
-WRAP(mdb_get, (void *txn, unsigned dbi, void *key, void *value),
-     (txn, dbi, key, value))
-WRAP(mdb_put, (void *txn, unsigned dbi, void *key, void *value, unsigned flags),
-     (txn, dbi, key, value, flags))
-WRAP(mdb_del, (void *txn, unsigned dbi, void *key, void *value),
-     (txn, dbi, key, value))
-WRAP(mdb_cursor_open, (void *txn, unsigned dbi, void **cursor),
-     (txn, dbi, cursor))
-
-void mdb_txn_abort(void *txn);
-int __real_mdb_txn_commit(void *txn);
-int __wrap_mdb_txn_commit(void *txn);
-
-/* LMDB ends it in any case. */
-int
-__wrap_mdb_txn_commit(void *txn)
-{
-	int code = 0;
-
-	if (!fails("mdb_txn_commit", &code))
-		return __real_mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return code;
-}
-
-/* One that returns -1; its code is errno, or 0: it does less than asked for. */
-#define WRAP_CALL(type, name, parameters, arguments)    \
-	type __real_##name parameters;                  \
-	type __wrap_##name parameters;                  \
-	type __wrap_##name parameters                   \
-	{                                               \
-		int code = 0;                           \
-                                                        \
-		if (!fails(#name, &code))               \
-			return __real_##name arguments; \
-		errno = code;                           \
-		return code == 0 ? 1 : -1;              \
-	}
-
-ssize_t __real_pread64(int fd, void *data, size_t size, off_t offset);
-ssize_t __wrap_pread64(int fd, void *data, size_t size, off_t offset);
-
-/* "settle" is that of both meta pages at once. */
-ssize_t
-__wrap_pread64(int fd, void *data, size_t size, off_t offset)
-{
-	bool is_of_both = offset == 0 && size == 8192;
-	int code = 0;
-
-	if (!fails(is_of_both ? "settle" : "pread64", &code))
-		return __real_pread64(fd, data, size, offset);
-	errno = code;
-	return code == 0 ? 1 : -1;
-}
-
-WRAP_CALL(ssize_t, pwrite64,
-          (int fd, const void *data, size_t size, off_t offset),
-          (fd, data, size, offset))
-WRAP_CALL(int, fdatasync, (int fd), (fd))
-WRAP_CALL(int, fstat64, (int fd, struct stat *st), (fd, st))
-WRAP_CALL(int, ftruncate64, (int fd, off_t size), (fd, size))
-
-int __real_open64(const char *path, int flags, mode_t mode);
-int __wrap_open64(const char *path, int flags, mode_t mode);
-
-/* With a mode, which is not looked at if nothing is created. */
-int
-__wrap_open64(const char *path, int flags, mode_t mode)
-{
-	int code = 0;
-
-	if (!fails("open64", &code))
-		return __real_open64(path, flags, mode);
-	errno = code;
-	return -1;
-}
-
-int __real_fcntl64(int fd, int command, void *argument);
-int __wrap_fcntl64(int fd, int command, void *argument);
-
-/* With an argument, as a lock has one. */
-int
-__wrap_fcntl64(int fd, int command, void *argument)
-{
-	int code = 0;
-
-	if (!fails("fcntl64", &code))
-		return __real_fcntl64(fd, command, argument);
-	errno = code;
-	return -1;
-}
-
-int __real_fstatvfs64(int fd, struct statvfs *vfs);
-int __wrap_fstatvfs64(int fd, struct statvfs *vfs);
-
-/* Without a code it tells of a full disk. */
-int
-__wrap_fstatvfs64(int fd, struct statvfs *vfs)
-{
-	int r = __real_fstatvfs64(fd, vfs);
-	int code = 0;
-
-	if (!fails("fstatvfs64", &code))
-		return r;
-	vfs->f_bavail = 0;
-	errno = code;
-	return code == 0 ? 0 : -1;
-}
 
 /* ---- what the tests share ------------------------------------------------*/
 
@@ -488,6 +303,9 @@ what_cannot_be_opened_says_why(void **state)
 	fail_call("pwrite64", 1, 0);
 	assert_int_equal(open_kv(bench), -ENOSPC);
 	fail_none();
+	fail_call("pwrite64", 1, EIO);
+	assert_int_equal(open_kv(bench), -EIO);
+	fail_none();
 	assert_int_equal(open_kv(bench), 0);
 }
 
@@ -508,6 +326,26 @@ what_cannot_be_created_says_why(void **state)
 		assert_true(g_str_has_prefix(reason, dir));
 	}
 	test_remove_files(dir);
+}
+
+static void
+a_store_without_a_committer_is_not_opened(void **state)
+{
+	TestStore *test = test_store_new();
+	g_autofree char *reason = NULL;
+	Store *store = NULL;
+
+	assert_int_equal(store_close(g_steal_pointer(&test->store)), 0);
+	fail_call("g_thread_try_new", 1, 0);
+	assert_int_equal(
+		store_open(test->dir, STORE_WRITE, NULL, &store, &reason),
+		-EAGAIN);
+	assert_null(store);
+	assert_non_null(strstr(reason, "no thread"));
+	assert_int_equal(
+		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
+		0);
+	test_store_free(test);
 }
 
 /* ---- a file that is short ------------------------------------------------*/
@@ -617,6 +455,7 @@ main(void)
 		TEST(what_cannot_be_opened_says_why),
 		TEST(what_cannot_be_created_says_why),
 		TEST(a_file_that_is_short_is_read_before_it_is_believed),
+		TEST(a_store_without_a_committer_is_not_opened),
 		TEST(a_size_that_is_not_known_is_looked_into),
 		TEST(what_was_cut_off_is_not_opened_again),
 		TEST(what_is_no_file_is_no_database),
