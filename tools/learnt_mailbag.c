@@ -78,7 +78,7 @@ add_reuse(GPtrArray *learnt, const ToolLesson *lesson)
 			&g_array_index(lesson->points, ToolLessonPoint, i);
 
 		if (before->deleted <= 0 || point->came < 0 ||
-		    point->records < before->records)
+		    point->is_freed || point->records < before->records)
 			continue;
 		if (point->came != before->vacant) {
 			tool_learnt_add(learnt, TOOL_CONTRADICTS, "MBG records",
@@ -136,7 +136,8 @@ add_compress(GPtrArray *learnt, const ToolLesson *lesson)
 		                "%d records became %d; bytes of the KEY that "
 		                "have changed: %s",
 		                before->records, point->records, bytes);
-		if (before->live >= 0 && point->records != before->live)
+		if (before->live >= 0 && !point->is_freed &&
+		    point->records != before->live)
 			tool_learnt_add(
 				learnt, TOOL_CONTRADICTS, "compress",
 				cite_point(point),

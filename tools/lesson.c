@@ -201,10 +201,13 @@ tool_lesson_count_new(const ToolLesson *lesson, const ToolMailbagImage *image)
 /* ---- points -------------------------------------------------------------- */
 
 static void
-add_point(ToolLesson *lesson, const ToolMailbagImage *image, unsigned note)
+add_point(ToolLesson *lesson, const ToolMailbagImage *image,
+          const ToolLessonDeed *deed)
 {
 	uint32_t records = format_mbg_count(image->mbg->len);
-	ToolLessonPoint point = { .note = note,
+	bool has_deleted = deed->deleted != NULL && deed->deleted->len > 0;
+	ToolLessonPoint point = { .note = deed->note,
+		                  .is_freed = has_deleted || deed->is_unknown,
 		                  .records = (int32_t)records,
 		                  .vacant = (int32_t)records,
 		                  .delivered = lesson->delivered,
@@ -250,7 +253,7 @@ tool_lesson_add(ToolLesson *lesson, ToolMailbagImage *image,
 	format_key_learn_add(&lesson->learn, &sight);
 	if (left > 0 && format_key_learn_count(&lesson->learn) == 0)
 		lesson->contradiction = deed->note;
-	add_point(lesson, image, deed->note);
+	add_point(lesson, image, deed);
 	if (lesson->is_verbose && lesson->image != NULL)
 		print_step(lesson, image, delivered, deed->deleted);
 	tool_mailbag_image_free(lesson->image);

@@ -24,6 +24,7 @@ typedef struct ToolLessonPoint {
 	int32_t vacant;    /* the first record that is free */
 	int32_t came;      /* the first record that a message came to since the
 	                    * last point */
+	bool is_freed;     /* records may have been freed before that */
 } ToolLessonPoint;
 
 /** What was learnt of a mailbag, image by image. */

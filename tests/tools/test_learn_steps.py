@@ -237,6 +237,21 @@ def test_what_happened_meanwhile_is_not_taken_for_known(office):
     assert status == 0 and layout(office)["order"] == "lsb"
 
 
+def test_what_nobody_knows_contradicts_nothing(office):
+    """Records were freed before messages came, or mailbags were compressed."""
+    copy = Licensed(office.path)
+    learn(office, copy, strays={"Send 9 messages": ends})
+    copy.delete(1)
+    copy.deliver(1)
+    learn(office, copy, strays={"": ends})
+    copy.delete(2)
+    copy.compress()
+    learn(office, copy, strays={"": ends})
+    assert "9 records became 7" in findings(office, "compress")["seen"][0]
+    assert not [one for one in report(office)["findings"]
+                if one["certainty"] == "contradicts"]
+
+
 def test_counters_that_fit_alike_are_not_told_apart_but_by_more(office):
     copy = Licensed(office.path, counters=[
         ("live", 2, 1, "little"), ("unread", 10, 2, "little"),
