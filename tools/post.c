@@ -12,6 +12,15 @@
 
 /* ---- files --------------------------------------------------------------- */
 
+/* Whether @change has all bytes of the file as it is now: of a large message,
+ * only the first are looked at, which would tell a size that it has not. */
+static bool
+is_whole(const ToolChange *change)
+{
+	return change->bytes[1] != NULL &&
+	       (int64_t)g_bytes_get_size(change->bytes[1]) == change->sizes[1];
+}
+
 /* The one new file of @folder in @note; NULL if there is none, or more. */
 static const ToolChange *
 find_new(const ToolNote *note, const char *folder)
@@ -22,8 +31,7 @@ find_new(const ToolNote *note, const char *folder)
 	for (i = 0; i < note->changes->len; i++) {
 		const ToolChange *change = note->changes->pdata[i];
 
-		if (change->sizes[0] != TOOL_SIGHT_NONE ||
-		    change->bytes[1] == NULL ||
+		if (change->sizes[0] != TOOL_SIGHT_NONE || !is_whole(change) ||
 		    !g_str_has_prefix(change->path, folder))
 			continue;
 		if (found != NULL)

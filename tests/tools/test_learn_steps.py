@@ -510,7 +510,7 @@ def test_recipients_and_owners(office):
     copy = Licensed(office.path)
     other = Licensed(office.path, "0000000B")
 
-    def route(to):
+    def route(to, size=None):
         stem = copy.send()
         copy.write()
         if len(to) > 1:
@@ -520,6 +520,9 @@ def test_recipients_and_owners(office):
         mai = copy.path("MAI", stem)
         content = bytearray(mai.read_bytes())
         content[0x0B] = len(to)
+        if size is not None:  # more than is looked at
+            content.extend(bytes(size - len(content)))
+            content[2:5] = (size - 5).to_bytes(3, "big")
         mai.write_bytes(content)
         return stem
 
@@ -531,6 +534,8 @@ def test_recipients_and_owners(office):
         copy, "--step", "recipients", office.store.path,
         strays={"to one user here.": lambda _: route(["A"]) and "",
                 "to two users here.": lambda _: route(["A", "B"]) and "",
+                "to five users here.":
+                lambda _: route(["A", "B"], 70000) and "",
                 "with a copy .Cc. to another one here.":
                 lambda _: route(["A", "B"]) and "",
                 "from another postoffice to one user here, with":
@@ -540,6 +545,7 @@ def test_recipients_and_owners(office):
         answers=[("Who gets it", "NET/PO/GUEST cc NET/PO/MARTIAN"),
                  ("", "skip")])
     assert administrator.run() == 0
+    assert "contradicts" not in administrator.said
     told = findings(office, "MAI 0x0b")
     assert "headers that name the message: 3 times" in told["fits"][0]
     assert "two local: 2 owners, 2 headers that name it; to NET/PO/GUEST" in \
