@@ -32,7 +32,7 @@ denied_path(const ToolCourse *course, const ToolTask *task)
 
 /* Asks whom to trace. Returns TOOL_COURSE_SKIPPED for nobody. */
 static int
-ask_client(ToolCourse *course, GError **error)
+ask_client(const ToolCourse *course, char **ret_client, GError **error)
 {
 	g_autofree char *shown =
 		tool_show(course->client != NULL ? course->client : "");
@@ -49,11 +49,37 @@ ask_client(ToolCourse *course, GError **error)
 	if (strcmp(line, "skip") == 0 ||
 	    (line[0] == '\0' && course->client == NULL))
 		return TOOL_COURSE_SKIPPED;
-	if (line[0] != '\0') {
-		g_free(course->client);
-		course->client = g_steal_pointer(&line);
-	}
+	*ret_client = line[0] != '\0' ? g_steal_pointer(&line)
+	                              : g_strdup(course->client);
 	return 0;
+}
+
+/* Begins to trace whom the administrator names, who is asked again where pofs
+ * cannot. Returns TOOL_COURSE_SKIPPED for nobody. */
+static int
+begin_trace(ToolCourse *course, guint64 *ret_session, GError **error)
+{
+	for (;;) {
+		g_autofree char *client = NULL;
+		g_autoptr(GError) problem = NULL;
+		int r;
+
+		r = ask_client(course, &client, error);
+		if (r != 0)
+			return r;
+		r = tool_trace_begin(course->dir, client, ret_session,
+		                     &problem);
+		if (r == 0) {
+			g_free(course->client);
+			course->client = g_steal_pointer(&client);
+			return 0;
+		}
+		if (r != -EREMOTEIO) {
+			g_propagate_error(error, g_steal_pointer(&problem));
+			return r;
+		}
+		tool_say("%s", problem->message);
+	}
 }
 
 /* Moves the trace of @session to @path. */
@@ -88,11 +114,8 @@ record(ToolCourse *course, const char *wish, const char *path, GError **error)
 	int stopped;
 	int r;
 
-	r = ask_client(course, error);
+	r = begin_trace(course, &session, error);
 	if (r != 0)
-		return r;
-	r = tool_trace_begin(course->dir, course->client, &session, error);
-	if (r < 0)
 		return r;
 	tool_say("Session %" G_GUINT64_FORMAT " is traced. Now %s.", session,
 	         wish);

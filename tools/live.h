@@ -13,7 +13,8 @@ extern const ToolColumn TOOL_LIVE_LOCKS[];
  * Asks the daemon that serves @store to do @command with @argument, over the
  * socket STORE/control, and waits for the answer, which must be of @type.
  *
- * Errors: -ENOTCONN if no daemon has the store open for writing.
+ * Errors: -ENOTCONN if no daemon has the store open for writing; -EREMOTEIO if
+ * it does not do that, and says why.
  * Ownership: the caller lets go of *@ret_result.
  */
 int tool_live_ask(const char *store, const char *command, const char *argument,

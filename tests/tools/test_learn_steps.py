@@ -458,7 +458,10 @@ def test_what_programs_do_is_recorded(office):
 def test_a_program_that_did_nothing_tells_nothing(office):
     acts = {"windows": lambda: acts.pop("windows")}
     station = Station(office, "programs", acts=acts)
+    station.strays = {"windows: ": lambda _: setattr(
+        station, "task", "windows") or "999999"}
     assert station.run() == 0
+    assert "no session 999999" in station.said
     assert "That session did nothing" in station.said
     assert not (office.store.path / "learn" / "notes").exists()
     assert "there are no notes" in refuses(
