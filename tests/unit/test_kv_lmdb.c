@@ -172,19 +172,6 @@ a_finished_environment_is_in_doubt(void **state)
 
 /* ---- meta pages that are to be settled -----------------------------------*/
 
-/* How many calls of @name there are; the last one is to settle. */
-static unsigned
-calls_of_reopening(Kv *kv, const char *name)
-{
-	bool is_settled;
-
-	fail_none();
-	fail_call(name, 0, 0);
-	assert_int_equal(kv_reopen(kv, &is_settled), 0);
-	assert_true(is_settled);
-	return failures[0].calls;
-}
-
 static void
 nothing_is_written_before_the_meta_pages_are_settled(void **state)
 {
@@ -199,12 +186,11 @@ nothing_is_written_before_the_meta_pages_are_settled(void **state)
 
 	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-		unsigned at = calls_of_reopening(kv, cases[i].name);
 		bool is_settled = true;
 
 		fail_none();
-		fail_call(cases[i].name, at, cases[i].code);
-		fail_call(cases[i].name, at + 1, cases[i].code);
+		fail_call(cases[i].name, 1, cases[i].code);
+		fail_call(cases[i].name, 2, cases[i].code);
 		assert_int_equal(kv_reopen(kv, &is_settled), 0);
 		assert_false(is_settled);
 		assert_a(kv, "1");
@@ -225,7 +211,7 @@ static const struct {
 	{ "mdb_env_set_maxreaders", EINVAL, -EINVAL },
 	{ "mdb_env_set_mapsize", EINVAL, -EINVAL },
 	{ "mdb_env_open", EACCES, -EACCES },
-	{ "mdb_env_open", LMDB_INVALID, -EUCLEAN },
+	{ "mdb_env_open", LMDB_INVALID, -EPROTO },
 	{ "mdb_env_open", LMDB_PANIC, -EIO },
 	{ "mdb_txn_begin", EIO, -EIO },
 	{ "mdb_dbi_open", LMDB_CORRUPTED, -EUCLEAN },
@@ -379,7 +365,7 @@ a_file_that_is_short_is_read_before_it_is_believed(void **state)
 	g_clear_pointer(&bench->kv, kv_close);
 
 	/* A page cannot be read, or is missing. */
-	for (unsigned at = 1; at < 10; at++) {
+	for (unsigned at = 1; at < 20; at++) {
 		int r;
 
 		fail_none();
