@@ -75,6 +75,9 @@ locking_ended(void *user_data, int r)
 	const FsCall *call = &locking->call;
 	FsHandle *handle = locking->handle;
 
+	/* It may have waited, and it was we who said nothing. */
+	fs_session_hear(handle->session);
+
 	/* What its session had was undone while it waited. */
 	if (locking->is_form &&
 	    locking->epoch != fs_session_epoch(handle->session)) {

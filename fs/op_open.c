@@ -268,6 +268,8 @@ parked_ended(void *user_data, int r)
 	FsOpening *opening = &parked->opening;
 	StoreAttr attr;
 
+	/* It was we who said nothing. */
+	fs_session_hear(parked->session);
 	if (r == 0) {
 		fs_hold_taken(&parked->call, parked->session, opening->key,
 		              opening->purpose);

@@ -81,8 +81,8 @@ unsigned fs_session_epoch(const FsSession *session);
 void fs_session_next_epoch(FsSession *session);
 
 /**
- * Notes that the session has asked for something, now; and when it last did,
- * monotonic.
+ * Notes that the session has asked for something, now, or is told what became of
+ * it; and when that last was, monotonic.
  *
  * Threads: as fs_session_epoch().
  */

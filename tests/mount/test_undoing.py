@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -301,6 +302,26 @@ def test_one_that_waits_itself_is_not_taken_for_hanging(store, a, b, c):
             c.call("os.stat", office.lock_file("INQUEUE.0LK"))
         with fails_with(errno.ETXTBSY):
             a.result()
+        a.call("os.pwrite", fd, b"\1", 0)
+        a.call("os.close", fd)
+        assert not events(mount, "silent")
+
+
+def test_what_it_has_waited_is_not_what_it_was_silent(store, a, b, c):
+    with mounted(store, "silent-limit-s=2", "lock-wait-s=3",
+                 "idle-open-s=0") as (mount, office):
+        held = c.call("os.open", office.key("INQUEUE"), os.O_RDWR)
+        fd = a.call("os.open", office.key("A"), os.O_RDWR)
+        a.start("os.open", office.key("INQUEUE"), os.O_RDWR)
+        b.start("os.open", office.key("A"), os.O_RDWR)
+        enough = time.monotonic() + 2.3
+        while time.monotonic() < enough:
+            c.call("os.pread", held, 1, 0)
+        c.call("os.close", held)
+        a.result()
+        # It has its time from now on, and whoever waits for it gives up.
+        with fails_with(errno.ETXTBSY):
+            b.result()
         a.call("os.pwrite", fd, b"\1", 0)
         a.call("os.close", fd)
         assert not events(mount, "silent")
