@@ -43,20 +43,6 @@ typedef enum Witness {
 	WITNESS_DELETED, /* gone, or has fewer owners */
 } Witness;
 
-static const ToolChange *
-find_change(const GPtrArray *changes, const char *path)
-{
-	guint i;
-
-	for (i = 0; i < changes->len; i++) {
-		const ToolChange *change = changes->pdata[i];
-
-		if (strcmp(change->path, path) == 0)
-			return change;
-	}
-	return NULL;
-}
-
 static int
 owners_of(GBytes *bytes, uint16_t *ret_owners)
 {
@@ -86,7 +72,7 @@ ask_witness(const ToolCourse *course, const ToolCourseLook *look,
 	if (stem == NULL)
 		return WITNESS_NONE;
 	path = format_name_path(FORMAT_NAME_MAI, stem);
-	change = find_change(look->changes, path);
+	change = tool_change_find(look->changes, path);
 	if (change == NULL)
 		return tool_sight_bytes(course->sight, path) != NULL
 		               ? WITNESS_KEPT

@@ -15,12 +15,6 @@
 /* Messages at most: a set of them is an unsigned. */
 #define VARIANTS_MAX 16
 
-/* Where time and stem are (Q108027): they differ anyway. */
-#define TIME_BEGIN 0x38
-#define TIME_END   0x42
-#define STEM_BEGIN 0x43
-#define STEM_END   0x4C
-
 /* A message of the step. */
 typedef struct Variant {
 	const char *task;
@@ -201,13 +195,6 @@ add_byte(GPtrArray *learnt, const Variants *variants, size_t at)
 		                g_strdup(variants->cited), "%s", values);
 }
 
-static bool
-is_known(size_t at)
-{
-	return (at >= TIME_BEGIN && at < TIME_END) ||
-	       (at >= STEM_BEGIN && at < STEM_END) || (at >= 0x02 && at < 0x36);
-}
-
 /* ---- messages ------------------------------------------------------------ */
 
 static bool
@@ -278,7 +265,7 @@ tool_learnt_headers(GPtrArray *learnt, const ToolNotes *notes)
 		return;
 	}
 	for (at = 0; at < FORMAT_MBG_RECORD_SIZE; at++)
-		if (!is_known(at))
+		if (!format_mbg_is_telling(at)) /* (Q108027): that differs */
 			add_byte(learnt, &variants, at);
 	for (i = 0; i < variants.count; i++)
 		if (&variants.all[i] != variants.plain)

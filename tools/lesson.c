@@ -286,7 +286,7 @@ note_bytes(const ToolNote *note, const char *kind, const uint8_t *old,
 {
 	g_autofree char *path =
 		g_strdup_printf("%s/%s.%s", kind, note->mailbag, kind);
-	const ToolChange *change = tool_note_change(note, path);
+	const ToolChange *change = tool_change_find(note->changes, path);
 	const uint8_t *data;
 	gsize size;
 

@@ -51,20 +51,6 @@ tool_note_free(ToolNote *note)
 	g_free(note);
 }
 
-const ToolChange *
-tool_note_change(const ToolNote *note, const char *path)
-{
-	guint i;
-
-	for (i = 0; i < note->changes->len; i++) {
-		const ToolChange *change = note->changes->pdata[i];
-
-		if (strcmp(change->path, path) == 0)
-			return change;
-	}
-	return NULL;
-}
-
 /* ---- changes in words ---------------------------------------------------- */
 
 /* Adds "0x030 00>02" for each byte that differs, up to @max of them. */
@@ -118,7 +104,7 @@ tool_note_bytes_text(const ToolNote *note, const char *kind)
 {
 	g_autofree char *path =
 		g_strdup_printf("%s/%s.%s", kind, note->mailbag, kind);
-	const ToolChange *change = tool_note_change(note, path);
+	const ToolChange *change = tool_change_find(note->changes, path);
 
 	return change != NULL ? tool_change_text(change, G_MAXUINT)
 	                      : g_strdup("none");

@@ -33,9 +33,6 @@ ToolNote *tool_note_new(const char *step, const char *task);
 
 void tool_note_free(ToolNote *note);
 
-/** The change of the file @path, or NULL. Borrowed. */
-const ToolChange *tool_note_change(const ToolNote *note, const char *path);
-
 /**
  * Which bytes of the mailbag's KEY or MBG (@kind) differ: "0x030 00>02", or
  * "none". Ownership: the caller frees it.

@@ -99,7 +99,7 @@ bool
 tool_post_find(const ToolNote *note, ToolPost *ret_post)
 {
 	g_autofree char *path = g_strdup_printf("MBG/%s.MBG", note->mailbag);
-	const ToolChange *mbg = tool_note_change(note, path);
+	const ToolChange *mbg = tool_change_find(note->changes, path);
 	const ToolChange *mai = find_new(note, "MAI/");
 	const ToolChange *envelope = find_new(note, "P1/");
 	uint32_t at = 0;

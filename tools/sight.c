@@ -41,6 +41,20 @@ tool_change_free(void *data)
 	g_free(change);
 }
 
+const ToolChange *
+tool_change_find(const GPtrArray *changes, const char *path)
+{
+	guint i;
+
+	for (i = 0; i < changes->len; i++) {
+		const ToolChange *change = changes->pdata[i];
+
+		if (strcmp(change->path, path) == 0)
+			return change;
+	}
+	return NULL;
+}
+
 void
 tool_sight_free(ToolSight *sight)
 {

@@ -28,6 +28,9 @@ typedef struct ToolChange {
 /** Frees a ToolChange. */
 void tool_change_free(void *change);
 
+/** The one of @changes (of ToolChange) of the file @path, or NULL. Borrowed. */
+const ToolChange *tool_change_find(const GPtrArray *changes, const char *path);
+
 /**
  * Looks at the postoffice in folder @office (NULL: the only one, or the root)
  * of the store @dir. Of messages and envelopes that @before has, too, and that

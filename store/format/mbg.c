@@ -60,18 +60,19 @@ format_mbg_encode(const FormatMbgRecord *record, uint8_t *ret_bytes)
 }
 
 bool
+format_mbg_is_telling(size_t at)
+{
+	return (at >= 0x02 && at < 0x36) || (at >= 0x38 && at < 0x42) ||
+	       (at >= 0x43 && at < 0x4C);
+}
+
+bool
 format_mbg_is_same(const uint8_t *a, const uint8_t *b)
 {
-	/* Sender and subject, time, stem. */
-	static const struct {
-		size_t begin;
-		size_t end;
-	} parts[] = { { 0x02, 0x36 }, { 0x38, 0x42 }, { 0x43, 0x4C } };
-	size_t i;
+	size_t at;
 
-	for (i = 0; i < G_N_ELEMENTS(parts); i++)
-		if (memcmp(a + parts[i].begin, b + parts[i].begin,
-		           parts[i].end - parts[i].begin) != 0)
+	for (at = 0; at < FORMAT_MBG_RECORD_SIZE; at++)
+		if (a[at] != b[at] && format_mbg_is_telling(at))
 			return false;
 	return true;
 }

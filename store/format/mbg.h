@@ -68,8 +68,14 @@ void format_mbg_decode(const uint8_t *bytes, FormatMbgRecord *ret_record);
 void format_mbg_encode(const FormatMbgRecord *record, uint8_t *ret_bytes);
 
 /**
- * Whether two records are of one message: sender, subject, time and stem are the
- * same. What is opaque may change when it is read [G].
+ * Whether byte @at of a record is of its sender, subject, time or stem, which
+ * tell one message from another; the rest is opaque.
+ */
+bool format_mbg_is_telling(size_t at);
+
+/**
+ * Whether two records are of one message: what tells messages apart is the same.
+ * What is opaque may change when it is read [G].
  */
 bool format_mbg_is_same(const uint8_t *a, const uint8_t *b);
 
