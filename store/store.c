@@ -397,6 +397,26 @@ load_meta(Store *store, char **ret_reason)
 	return 0;
 }
 
+/* Ids are given out in order: of a key with one that was not yet, the id is
+ * damaged. What is written from now on would come before it, and be taken for
+ * the neighbour of what is missing (absence.c). */
+static int
+check_last_id(const Store *store, RecordTable table)
+{
+	const uint8_t end = (uint8_t)table + 1;
+	KvRecord last;
+	KvRecord next;
+	uint64_t id;
+	int r;
+
+	r = kv_near(store->base, (KvSlice){ &end, 1 }, &last, &next);
+	if (r < 0 || last.key.data == NULL ||
+	    *(const uint8_t *)last.key.data != table)
+		return r;
+	return record_key_id(last.key, &id) && id < store->next_id ? 0
+	                                                           : -EUCLEAN;
+}
+
 /* Reads what is to be known of single tables. */
 static int
 load_tables(Store *store)
@@ -407,6 +427,11 @@ load_tables(Store *store)
 		return 0;
 	r = journal_load(store);
 	if (r < 0 || store->access == STORE_READ)
+		return r;
+	r = check_last_id(store, RECORD_NODE);
+	if (r == 0)
+		r = check_last_id(store, RECORD_CHUNK);
+	if (r < 0)
 		return r;
 	store->was_clean = get_clean(store);
 	r = orphan_load(store);

@@ -167,21 +167,29 @@ what_is_no_store_is_refused_with_words(void **state)
 }
 
 /* Puts a record into a closed store. */
+/* Puts @value of @key, or with NULL deletes it. */
 static void
-put_record(const char *dir, const RecordKey *key, uint64_t number)
+put_raw(const char *dir, const RecordKey *key, KvSlice value)
 {
 	g_autofree char *reason = NULL;
 	g_autoptr(Kv) kv = NULL;
-	uint8_t value[8 + RECORD_SEAL_SIZE];
-	KvChange change = { record_slice(key), { value, sizeof(value) } };
+	KvChange change = { record_slice(key), value };
 	KvBatch batch = { .changes = &change, .count = 1 };
 	KvResult result = KV_UNKNOWN;
 
-	record_u64_encode(number, value);
-	record_seal(change.key, value, 8);
 	assert_int_equal(kv_lmdb_open(dir, true, 0, &kv, &reason), 0);
 	kv_commit(kv, &batch, test_keep_result, &result);
 	assert_int_equal(result, KV_COMMITTED);
+}
+
+static void
+put_record(const char *dir, const RecordKey *key, uint64_t number)
+{
+	uint8_t value[8 + RECORD_SEAL_SIZE];
+
+	record_u64_encode(number, value);
+	record_seal(record_slice(key), value, 8);
+	put_raw(dir, key, (KvSlice){ value, sizeof(value) });
 }
 
 static void
@@ -247,6 +255,33 @@ a_damaged_record_is_found_and_never_handed_out(void **state)
 		0);
 	assert_true(count > 0);
 	assert_int_equal(told, count);
+}
+
+/* What is written behind it would hide what is missing where it was. */
+static void
+a_key_with_an_id_that_was_not_given_out_is_not_written_behind(void **state)
+{
+	TestStore *test = *state;
+	StoreNode file = test_add_file(test->store, STORE_ROOT, "f");
+	RecordKey keys[] = { record_key_node(file + 100),
+		             record_key_chunk(file + 100, 1) };
+	guint i;
+
+	for (i = 0; i < G_N_ELEMENTS(keys); i++) {
+		g_autofree char *reason = NULL;
+
+		store_close(g_steal_pointer(&test->store));
+		put_record(test->dir, &keys[i], 0);
+		assert_int_equal(store_open(test->dir, STORE_WRITE, NULL,
+		                            &test->store, &reason),
+		                 -EUCLEAN);
+		assert_non_null(strstr(reason, "nothing was changed"));
+		put_raw(test->dir, &keys[i], (KvSlice){ NULL, 0 });
+		g_clear_pointer(&reason, g_free);
+		assert_int_equal(store_open(test->dir, STORE_WRITE, NULL,
+		                            &test->store, &reason),
+		                 0);
+	}
 }
 
 static void
@@ -364,6 +399,8 @@ main(void)
 		STORE_TEST(a_newer_format_is_refused_with_its_number),
 		STORE_TEST(an_older_format_becomes_this_one_when_it_is_written),
 		STORE_TEST(a_damaged_record_is_found_and_never_handed_out),
+		STORE_TEST(
+			a_key_with_an_id_that_was_not_given_out_is_not_written_behind),
 		cmocka_unit_test(a_creation_that_was_cut_off_can_be_repeated),
 		STORE_TEST(the_clean_mark_tells_a_crash),
 		cmocka_unit_test(an_engine_without_records_is_no_store),
