@@ -256,10 +256,13 @@ def queue_up(path, number):
         _line.extend(os.pipe())
     child = os.fork()
     if child == 0:
-        fd = os.open(path, os.O_RDWR)
-        os.write(_line[1], bytes([number]))
-        os.close(fd)
-        os._exit(0)
+        try:
+            fd = os.open(path, os.O_RDWR)
+            os.write(_line[1], bytes([number]))
+            os.close(fd)
+        finally:
+            # Whatever happens, there must not be two of its parent.
+            os._exit(0)
     _kept.append(child)
 
 

@@ -32,8 +32,10 @@ MIB = 1 << 20
 
 _numbers = itertools.count(1)
 
-# Small, so that a client is soon at its limit.
-LIMITS = ("idle-open-s=3600,client-handles=512,all-handles=2048,"
+# Small, so that a client is soon at its limit. However slow the machine is,
+# nobody waits in vain for who has a lock, nor takes it for hanging.
+LIMITS = ("idle-open-s=3600,lock-wait-s=3600,silent-limit-s=0,"
+          "client-handles=512,all-handles=2048,"
           "client-ranges=1024,all-ranges=4096,listings-max-mib=1,"
           "staged-limit-mib=1,staged-max-mib=4,staged-all-mib=16")
 
