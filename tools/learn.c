@@ -304,10 +304,14 @@ conclude_course(const Learn *learn, const ToolCourse *course, int r,
 static int
 ask(const Learn *learn, const ToolStep *step, GError **error)
 {
+	/* As its files are named in the store, however it was typed. */
+	g_autofree char *mailbag = learn->mailbag != NULL
+	                                   ? g_ascii_strup(learn->mailbag, -1)
+	                                   : NULL;
 	g_auto(ToolCourse) course = {
 		.dir = learn->store,
 		.office = learn->office,
-		.mailbag = learn->mailbag,
+		.mailbag = mailbag,
 	};
 	g_autoptr(ToolNotes) notes = NULL;
 	int r = 0;

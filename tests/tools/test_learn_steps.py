@@ -323,7 +323,8 @@ def test_notes_have_nobody_elses_mail(office):
 
 def test_a_postoffice_in_a_folder(office):
     copy = Licensed(office.path / "LAB", offset=24)
-    status, administrator = learn(office, copy, "--postoffice", "LAB")
+    status, administrator = learn(office, copy, "--postoffice", "lab",
+                                  "--mailbag", MAILBAG.lower())
     assert status == 0 and layout(office)["offset"] == "24"
     shutil.rmtree(office / "LAB")
     assert "no postoffice LAB" in learn(
