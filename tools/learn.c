@@ -294,6 +294,9 @@ conclude_course(const Learn *learn, const ToolCourse *course, int r,
 			"from them.",
 			dir);
 	tool_learn_print_contradictions(course->notes);
+	if (course->lesson.contradiction != 0)
+		tool_say("To begin anew, take another mailbag, or --notes in "
+		         "another directory.");
 	if (course->mailbag != NULL &&
 	    (r == 0 || format_key_learn_is_settled(&course->lesson.learn)))
 		written = conclude(learn, &course->lesson, false,

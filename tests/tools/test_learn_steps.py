@@ -181,9 +181,13 @@ def test_who_insists_is_not_believed(office):
                 if one["task"] == "a deletion")
     status, administrator = learn(office, copy)
     assert status == FAILED and "press Enter" not in administrator.said
+    assert "To begin anew, take another mailbag" in administrator.said
     assert {"certainty": "contradicts", "about": "KEY bitmap",
             "sentence": sentence, "notes": str(note)} in \
         report(office)["findings"]
+    status, administrator = learn(
+        office, copy, "--notes", office.store.path / "learn" / "anew")
+    assert status == 0 and layout(office)["offset"] == "48"
 
 
 def test_without_messages_the_bitmap_is_the_witness(office):
