@@ -120,43 +120,47 @@ send(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	return r < 0 ? r : keep(course, step, task, did, &deed, &look, error);
 }
 
-/* Finds a record known to be live, the first from @begin on; -ENOENT. */
+/* Finds the first record in @state, from @begin to before @end; -ENOENT. */
 static int
-find_live(const ToolCourse *course, uint32_t begin, uint32_t *ret_record)
+find_record(const ToolCourse *course, FormatRecordState state, uint32_t begin,
+            uint32_t end, uint32_t *ret_record)
 {
-	uint32_t records = count_records(course->lesson.image);
+	uint32_t records = MIN(count_records(course->lesson.image), end);
 
-	while (begin < records &&
-	       course->lesson.states[begin] != FORMAT_RECORD_LIVE)
+	while (begin < records && course->lesson.states[begin] != state)
 		begin++;
-	if (begin == records)
+	if (begin >= records)
 		return -ENOENT;
 	*ret_record = begin;
 	return 0;
 }
 
-/* The same; where none is known, because they were there before or nobody knows
- * what was done to them, asks for messages until one has come there. */
+/* Finds one that is known to be live; where none is, because they were there
+ * before or nobody knows what was done to them, asks for messages until one has
+ * come there, or has come behind: then none will. */
 static int
 need_live(ToolCourse *course, const ToolStep *step, uint32_t begin,
-          uint32_t *ret_record, GError **error)
+          uint32_t end, uint32_t *ret_record, GError **error)
 {
 	static const ToolTask one = { "one more message", TOOL_TASK_SEND, 1,
 		                      NULL };
+	bool is_behind = false;
 	unsigned tries;
 	int r = 0;
 
-	for (tries = 0; r == 0 && tries < TRIES_MAX; tries++) {
-		if (find_live(course, begin, ret_record) == 0)
+	for (tries = 0; r == 0 && tries < TRIES_MAX && !is_behind; tries++) {
+		if (find_record(course, FORMAT_RECORD_LIVE, begin, end,
+		                ret_record) == 0)
 			return 0;
 		r = send(course, step, &one, error);
+		is_behind = course->lesson.came >= (int32_t)end;
 	}
 	return r != 0 ? r
 	              : tool_fail(error, -ENOENT,
-	                          "mailbag %s has no record from %u on that is "
-	                          "known to be there: take another, empty "
+	                          "mailbag %s has no record from %u to %u that "
+	                          "is known to be there: take another, empty "
 	                          "mailbag",
-	                          course->mailbag, begin);
+	                          course->mailbag, begin, end - 1);
 }
 
 /* Prints what to do with the message of @record. */
@@ -239,26 +243,21 @@ delete_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 static int delete (ToolCourse *course, const ToolStep *step,
                    const ToolTask *task, GError **error)
 {
-	bool is_done = false;
+	uint32_t begin = task->number;
+	uint32_t end = format_key_learn_span_end(begin);
 	uint32_t record;
-	uint32_t i;
-	int r = 0;
+	int r;
 
-	while (!is_done) {
-		r = need_live(course, step, task->number, &record, error);
+	for (;;) {
+		r = need_live(course, step, begin, end, &record, error);
 		if (r == 0)
 			r = delete_one(course, step, task, record, error);
-		if (r != 0)
+		if (r != 0 || find_record(course, FORMAT_RECORD_DELETED, begin,
+		                          end, &record) == 0)
 			return r;
-		for (i = task->number; i < count_records(course->lesson.image);
-		     i++)
-			is_done = is_done || course->lesson.states[i] ==
-			                             FORMAT_RECORD_DELETED;
-		if (!is_done)
-			tool_say("That tells nothing of a record from %u on.",
-			         task->number);
+		tool_say("That tells nothing of a record from %u to %u.", begin,
+		         end - 1);
 	}
-	return 0;
 }
 
 /* Asks to read a message: where that is noted, if it is, is no bit of deleted
@@ -275,7 +274,7 @@ read_one(ToolCourse *course, const ToolStep *step, const ToolTask *task,
 	uint32_t record;
 	int r;
 
-	r = need_live(course, step, 0, &record, error);
+	r = need_live(course, step, 0, FORMAT_KEY_RECORDS_MAX, &record, error);
 	if (r != 0)
 		return r;
 	print_task(course, record, "Read", ", and do nothing else");

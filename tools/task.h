@@ -13,7 +13,8 @@
 typedef enum ToolTaskKind {
 	TOOL_TASK_SEND,     /* number messages */
 	TOOL_TASK_FILL,     /* messages until there are number records */
-	TOOL_TASK_DELETE,   /* a message whose record is number or later */
+	TOOL_TASK_DELETE,   /* a message whose record is number or later, in
+	                     * its span (key_learn.h) */
 	TOOL_TASK_READ,     /* a message */
 	TOOL_TASK_COMPRESS, /* the mailbags */
 	TOOL_TASK_ONE,      /* one message, as words says, with number

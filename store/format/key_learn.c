@@ -110,6 +110,17 @@ format_key_learn_wants(const FormatKeyLearn *learn, uint32_t *ret_begin,
 	return false;
 }
 
+uint32_t
+format_key_learn_span_end(uint32_t record)
+{
+	size_t span = 1;
+
+	g_assert(record < FORMAT_KEY_RECORDS_MAX);
+	while (SPANS[span] <= record)
+		span++;
+	return SPANS[span];
+}
+
 bool
 format_key_learn_is_settled(const FormatKeyLearn *learn)
 {

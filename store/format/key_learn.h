@@ -72,6 +72,9 @@ bool format_key_learn_next(const FormatKeyLearn *learn, size_t *at,
 bool format_key_learn_wants(const FormatKeyLearn *learn, uint32_t *ret_begin,
                             uint32_t *ret_end);
 
+/** Where the span of records that @record is in ends: before that record. */
+uint32_t format_key_learn_span_end(uint32_t record);
+
 /** Whether one candidate is left that may be believed. */
 bool format_key_learn_is_settled(const FormatKeyLearn *learn);
 

@@ -145,8 +145,8 @@ COUNTERS = [("unread", 4, 2, "little")]
     ("Send 1 message to", nothing, None, "0 of 1 are in mailbag"),
     (DELETE, nothing, None, "KEY has not changed yet"),
     (DELETE, other_message, "1", "record 1 has lost an owner"),
-    (DELETE, other_message, "?", "tells nothing of a record from 0 on"),
-    (DELETE, message_into_its_place, "", "nothing of a record from 0 on"),
+    (DELETE, other_message, "?", "tells nothing of a record from 0 to 7"),
+    (DELETE, message_into_its_place, "", "nothing of a record from 0 to 7"),
     (DELETE, only_reads, "none", "as many owners as before"),
     ("Send 3 messages", deletes_unasked, "0", "record 0 has lost an owner"),
 ], ids=lambda value: getattr(value, "__name__", str(value)[:20]))
@@ -239,6 +239,21 @@ def test_what_happened_meanwhile_is_not_taken_for_known(office):
         ("records so far", lambda copy, _: copy.deliver(1))])
     assert "has changed since the last note" in administrator.said
     assert status == 0 and layout(office)["order"] == "lsb"
+
+
+@pytest.mark.parametrize("old", [3, 10])
+def test_a_mailbag_that_has_messages(office, old):
+    """Of those, nothing is known; where they are in the way, that is said
+    before the mailbag is filled."""
+    copy = Licensed(office.path)
+    copy.deliver(old)
+    status, administrator = learn(office, copy)
+    if old < 8:
+        assert status == 0 and layout(office)["offset"] == "48"
+    else:
+        assert status == FAILED and layout(office) is None
+        assert "no record from 0 to 7 that is known" in administrator.said
+        assert len(copy.slots) == old + 5
 
 
 def test_what_nobody_knows_contradicts_nothing(office):

@@ -104,6 +104,8 @@ wants(const Mailbag *mailbag, uint32_t begin, uint32_t end)
 	                                   &wanted[1]));
 	assert_int_equal(wanted[0], begin);
 	assert_int_equal(wanted[1], end);
+	assert_int_equal(format_key_learn_span_end(begin), end);
+	assert_int_equal(format_key_learn_span_end(end - 1), end);
 }
 
 /* The steps that an administrator is asked for. */
