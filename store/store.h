@@ -290,7 +290,7 @@ typedef struct StoreUndone {
  */
 typedef bool StoreUndoneVisit(void *user_data, const StoreUndone *undone);
 
-/** Calls @visit for each, oldest first. */
+/** Calls @visit for each that can be read, oldest first. */
 int store_quarantine_list(Store *store, StoreUndoneVisit *visit,
                           void *user_data);
 

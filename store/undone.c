@@ -75,14 +75,15 @@ int
 store_quarantine_list(Store *store, StoreUndoneVisit *visit, void *user_data)
 {
 	char text[2 * (RECORD_TEXT_MAX + 1)];
-	RecordHead head = { .undone = { .id = 0 } };
+	RecordHead head;
 	bool go_on = true;
+	uint64_t id = 0;
 	int r = 0;
 
 	STORE_LOCK(store);
-	while (r == 0 && go_on) {
-		r = quarantine_next(store, head.undone.id + 1, &head, text);
-		if (r == 0 && !is_alive(store, &head))
+	while (go_on && (r = quarantine_next_id(store, id + 1, &id)) == 0) {
+		/* One that is damaged keeps nobody from the others. */
+		if (quarantine_head(store, id, &head, text) == 0)
 			go_on = visit(user_data, &head.undone);
 	}
 	return r == -ENOENT ? 0 : r;

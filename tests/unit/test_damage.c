@@ -143,6 +143,27 @@ put_raw(TestTxn *b, KvSlice key, KvSlice value)
 	test_txn_reopen(b);
 }
 
+static bool
+keep_id(void *user_data, const StoreUndone *undone)
+{
+	*(uint64_t *)user_data = undone->id;
+	return true;
+}
+
+/* Undoes a change of @file; returns the entry. */
+static uint64_t
+undo_change(TestTxn *b, StoreNode file)
+{
+	StoreTxn *txn = test_begin(b);
+	StoreCause cause = { .reason = "test" };
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	test_write_bytes(txn, file, 'b', 100);
+	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
+	return id;
+}
+
 /* A head of the quarantine is in the way of nothing else there, and of no
  * mail. */
 static void
@@ -151,17 +172,14 @@ a_damaged_entry_of_the_quarantine_is_left_alone(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_bytes(b, "f", 'a', 100);
 	g_autofree uint8_t *kept = NULL;
-	StoreTxn *txn = test_begin(b);
-	StoreCause cause = { .reason = "test" };
 	uint8_t bad[20] = { 1 };
 	StoreVitals vitals;
 	RecordKey key;
 	KvSlice value;
-	uint64_t id = 0;
+	uint64_t id = undo_change(b, file);
+	uint64_t other = undo_change(b, file);
+	uint64_t seen = 0;
 
-	cause.ret_id = &id;
-	test_write_bytes(txn, file, 'b', 100);
-	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
 	test_txn_reopen(b);
 	key = record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
 	assert_int_equal(kv_get(b->store->base, record_slice(&key), &value), 0);
@@ -172,10 +190,12 @@ a_damaged_entry_of_the_quarantine_is_left_alone(void **state)
 	test_assert_bytes(b->plain, file, 'a', 100);
 	test_write_bytes(b->plain, file, 'c', 100);
 	assert_int_equal(store_vitals(b->store, &vitals), 0);
-	assert_int_equal(vitals.undone, 0);
+	assert_int_equal(vitals.undone, 1);
+	assert_int_equal(store_quarantine_list(b->store, keep_id, &seen), 0);
+	assert_int_equal(seen, other);
 	put_raw(b, record_slice(&key), value);
 	assert_int_equal(store_vitals(b->store, &vitals), 0);
-	assert_int_equal(vitals.undone, 1);
+	assert_int_equal(vitals.undone, 2);
 	test_assert_bytes(b->plain, file, 'c', 100);
 }
 
