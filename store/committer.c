@@ -32,14 +32,36 @@ wait_for_work(Store *store)
 	}
 }
 
+/* Who changes plain files faster than the disk takes it waits for a round, and
+ * so does whoever waits for him. So no more may be pending than the disk has
+ * shown to take in this time. */
+#define ROUND_US   ((int64_t)2 * G_USEC_PER_SEC)
+#define WINDOW_MIN ((uint64_t)1 << 20)
+
+static void
+window_fit(Store *store, uint64_t bytes, int64_t us)
+{
+	if (bytes < store->window / 2)
+		return;
+
+	if (us > ROUND_US)
+		store->window = MAX(store->window / 2, WINDOW_MIN);
+	else if (us < ROUND_US / 2 &&
+	         store->window < store->options.dirty_limit)
+		store->window *= 2;
+}
+
 /* One round, and tells who opened the store when it begins to ail; unlocks
  * meanwhile. */
 static void
 round_run(Store *store)
 {
 	bool was_well = store->health == STORE_HEALTHY;
+	uint64_t bytes = commit_pending(store) - store->staged;
+	int64_t begun_us = g_get_monotonic_time();
 
 	commit_round(store);
+	window_fit(store, bytes, g_get_monotonic_time() - begun_us);
 	if (!was_well || store->health == STORE_HEALTHY ||
 	    store->options.ailing == NULL)
 		return;

@@ -82,6 +82,9 @@ typedef enum StoreHealth {
 	STORE_LOST,   /* somebody else has changed the database: for good */
 } StoreHealth;
 
+/* The window of a store until rounds have shown more. */
+#define COMMIT_WINDOW_BEGIN ((uint64_t)4 << 20)
+
 struct Store {
 	GMutex lock;
 	StoreAccess access;
@@ -121,6 +124,7 @@ struct Store {
 	GQueue doubtful;    /* those of the batch in doubt, waiter.c's */
 	int64_t dirty_us;   /* monotonic time of the oldest plain change; 0 */
 	uint64_t rounds;    /* rounds ended */
+	uint64_t window;    /* bytes that a round takes in little time */
 	uint64_t staged;    /* bytes in the layers of transactions */
 	uint64_t staged_count; /* and records */
 	uint64_t room;         /* bytes free when asked in this round, or 0 */

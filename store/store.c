@@ -259,6 +259,7 @@ store_new(const char *dir, StoreAccess access, const StoreOptions *options)
 {
 	Store *store = g_new0(Store, 1);
 
+	store->window = COMMIT_WINDOW_BEGIN;
 	g_mutex_init(&store->lock);
 	g_cond_init(&store->wake);
 	g_cond_init(&store->done);

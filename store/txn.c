@@ -519,7 +519,8 @@ throttle(StoreTxn *txn)
 		return;
 	if (txn->layer != NULL)
 		limit = MIN(limit, 2 * store->options.staged_limit);
-	while (commit_pending(store) - store->staged > limit &&
+	while (commit_pending(store) - store->staged >
+	               MIN(limit, store->window) &&
 	       store->health == STORE_HEALTHY)
 		commit_wait_round(store, false);
 }
