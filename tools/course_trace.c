@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tools/course.h"
+#include "tools/notes.h"
 #include "tools/prompt.h"
 #include "tools/recording.h"
 #include "tools/tool.h"
@@ -142,15 +143,6 @@ trace_name(const ToolCourse *course, const ToolTask *task)
 	return g_strdup(g_strdelimit(name, " '", '-'));
 }
 
-static int
-make_dir(const char *dir, GError **error)
-{
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return tool_fail(error, -errno, "cannot make %s: %s", dir,
-		                 g_strerror(errno));
-	return 0;
-}
-
 /* ---- the two kinds ------------------------------------------------------- */
 
 /* Why a trace tells nothing; NULL if it does. */
@@ -198,7 +190,7 @@ record_task(ToolCourse *course, const ToolTask *task, const char *wish,
 		const char *why;
 		int r;
 
-		r = make_dir(dir, error);
+		r = tool_notes_make_dir(dir, error);
 		if (r == 0)
 			r = record(course, wish, path, error);
 		if (r == 0)

@@ -397,6 +397,19 @@ write_note(GKeyFile *file, const ToolNote *note)
 		write_change(file, group, i + 1, note->changes->pdata[i]);
 }
 
+int
+tool_notes_make_dir(const char *dir, GError **error)
+{
+	struct stat st;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return tool_fail(error, -errno, "cannot make %s: %s", dir,
+		                 g_strerror(errno));
+	if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+		return tool_fail(error, -ENOTDIR, "%s is not a directory", dir);
+	return 0;
+}
+
 static int
 write_all(const ToolNotes *notes, GError **error)
 {
@@ -404,13 +417,14 @@ write_all(const ToolNotes *notes, GError **error)
 	g_autofree char *text = NULL;
 	g_autoptr(GError) problem = NULL;
 	gsize size;
+	int r;
 
 	if (notes->dir == NULL)
 		return 0;
 	path = g_build_filename(notes->dir, NAME, NULL);
-	if (mkdir(notes->dir, 0700) < 0 && errno != EEXIST)
-		return tool_fail(error, -errno, "cannot make %s: %s",
-		                 notes->dir, g_strerror(errno));
+	r = tool_notes_make_dir(notes->dir, error);
+	if (r < 0)
+		return r;
 	text = g_key_file_to_data(notes->file, &size, NULL);
 	if (!g_file_set_contents_full(path, text, (gssize)size,
 	                              G_FILE_SET_CONTENTS_CONSISTENT |

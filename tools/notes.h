@@ -72,6 +72,12 @@ const ToolNote *tool_notes_find(const ToolNotes *notes, const char *step,
 /** Adds @note, which gets its number and time, and keeps them all. Takes it. */
 int tool_notes_add(ToolNotes *notes, ToolNote *note, GError **error);
 
+/**
+ * Makes their directory @dir, if it is not there. A symbolic link is none: who
+ * the store belongs to may have put it there, for whoever is root to follow.
+ */
+int tool_notes_make_dir(const char *dir, GError **error);
+
 /** Where they are kept, borrowed; NULL: nowhere. */
 const char *tool_notes_dir(const ToolNotes *notes);
 

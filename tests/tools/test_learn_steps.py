@@ -362,6 +362,13 @@ def test_a_step_alone_and_what_makes_no_sense(office):
     assert "keeps traces" in refuses(
         USAGE, "learn", "-n", "--step", "programs", store)
     copy = Licensed(office.path)
+    elsewhere = store.parent / "elsewhere"
+    elsewhere.mkdir()
+    (store / "learn").symlink_to(elsewhere)
+    status, administrator = learn(office, copy, "--step", "first")
+    assert status == FAILED and "learn is not a directory" in administrator.said
+    assert not list(elsewhere.iterdir())
+    (store / "learn").unlink()
     status, administrator = learn(office, copy, "-n", "--step", "first")
     assert status == FAILED and "record is 0 to 7" in administrator.said
     assert not (store / "learn").exists()
