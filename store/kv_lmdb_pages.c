@@ -243,7 +243,8 @@ walk_bigs(Walk *walk)
 /* ---- leaves --------------------------------------------------------------*/
 
 /* Claims the pages of a list of the free list: how many, then the numbers, the
- * highest first. */
+ * highest first. One that a commit had reserved room for and did not need is
+ * empty, whatever is in the room. */
 static void
 walk_list(Walk *walk, Step *step, const LmdbNode *node)
 {
@@ -254,11 +255,11 @@ walk_list(Walk *walk, Step *step, const LmdbNode *node)
 	memcpy(&walk->last_key, node->key.data, sizeof(walk->last_key));
 	if (count == 0 || list == NULL ||
 	    !lmdb_page_read(walk->fd, list, node->size, node->at) ||
-	    list[0] != count - 1) {
+	    (list[0] != 0 && list[0] != count - 1)) {
 		found_unsound(walk, step, "a list of free pages is damaged");
 		return;
 	}
-	for (i = 1; i < count; i++)
+	for (i = 1; i <= list[0]; i++)
 		if (i > 1 && list[i] >= list[i - 1])
 			found_unsound(walk, step,
 			              "free pages are not in order");
