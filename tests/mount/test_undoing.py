@@ -272,7 +272,7 @@ def test_one_that_hangs_in_the_middle_is_undone(store, a, b):
 def test_one_that_polls_is_not_taken_for_hanging(store, a, b):
     """It holds a lock for as long as it likes; the administrator sees that,
     and ends it."""
-    with mounted(store, "silent-limit-s=2", "lock-wait-s=3") as (_, office):
+    with mounted(store, "silent-limit-s=4", "lock-wait-s=6") as (_, office):
         fd = a.call("os.open", office.key("INQUEUE"), os.O_RDWR)
         b.start("os.open", office.key("INQUEUE"), os.O_RDWR)
         while not b.is_done():
@@ -291,7 +291,7 @@ def test_one_that_polls_is_not_taken_for_hanging(store, a, b):
 
 
 def test_one_that_waits_itself_is_not_taken_for_hanging(store, a, b, c):
-    with mounted(store, "silent-limit-s=1", "lock-wait-s=2",
+    with mounted(store, "silent-limit-s=3", "lock-wait-s=4",
                  "idle-open-s=0") as (mount, office):
         c.call("os.open", office.lock_file("INQUEUE.0LK"),
                os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -308,13 +308,13 @@ def test_one_that_waits_itself_is_not_taken_for_hanging(store, a, b, c):
 
 
 def test_what_it_has_waited_is_not_what_it_was_silent(store, a, b, c):
-    with mounted(store, "silent-limit-s=2", "lock-wait-s=3",
+    with mounted(store, "silent-limit-s=4", "lock-wait-s=6",
                  "idle-open-s=0") as (mount, office):
         held = c.call("os.open", office.key("INQUEUE"), os.O_RDWR)
         fd = a.call("os.open", office.key("A"), os.O_RDWR)
         a.start("os.open", office.key("INQUEUE"), os.O_RDWR)
         b.start("os.open", office.key("A"), os.O_RDWR)
-        enough = time.monotonic() + 2.3
+        enough = time.monotonic() + 4.6
         while time.monotonic() < enough:
             c.call("os.pread", held, 1, 0)
         c.call("os.close", held)

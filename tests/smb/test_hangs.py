@@ -14,7 +14,7 @@ from smbd import SHARE
 
 pytestmark = ONLY_POFS
 
-MOUNT_OPTIONS = ("silent-limit-s=2", "watchdog-s=3")
+MOUNT_OPTIONS = ("silent-limit-s=4", "watchdog-s=8")
 
 LOST = (SmbError, Disconnected)
 
