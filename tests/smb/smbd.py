@@ -143,6 +143,13 @@ class Smbd:
             stderr=subprocess.DEVNULL, start_new_session=True,
             env=environment, preexec_fn=end_with_parent)
         wait_until(self._accepts, "smbd accepts connections")
+        wait_until(self._has_notifier, "smbd's notify daemon is there")
+
+    def _has_notifier(self):
+        """Whether its notify daemon has entered its name. A client that opens
+        a share before is told that there is no memory (DOS error 8)."""
+        names = self.directory / "lock" / "names.tdb"
+        return b"notify-daemon" in names.read_bytes()
 
     def _accepts(self):
         if self._process.poll() is not None:
