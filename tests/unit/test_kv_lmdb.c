@@ -328,6 +328,7 @@ a_store_without_a_committer_is_not_opened(void **state)
 		-EAGAIN);
 	assert_null(store);
 	assert_non_null(strstr(reason, "no thread"));
+	g_clear_pointer(&reason, g_free);
 	assert_int_equal(
 		store_open(test->dir, STORE_WRITE, NULL, &test->store, &reason),
 		0);
