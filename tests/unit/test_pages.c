@@ -29,10 +29,11 @@
 #include "store/kv_lmdb_page.h"
 #include "tests/unit/store_kit.h"
 
-#define PAGE  4096
-#define FILES 60
-#define SIZE  6000
-#define SMALL 300
+#define PAGE      4096
+#define PAGE_BITS ((uint64_t)PAGE * 8)
+#define FILES     60
+#define SIZE      6000
+#define SMALL     300
 
 /* How many, unless somebody asks for more: a sanitizer takes its time. */
 #ifdef __SANITIZE_ADDRESS__
@@ -340,7 +341,7 @@ is_taken_back(gsize bit)
 {
 	gsize at = sizeof(LmdbHeader) + offsetof(LmdbMeta, txn);
 
-	return bit / 8 / PAGE < 2 && bit % (PAGE * 8) == at * 8 + 1;
+	return bit / 8 / PAGE < 2 && bit % PAGE_BITS == at * 8 + 1;
 }
 
 /* A bit of a page of the kind whose turn it is; of a meta page where its
@@ -400,7 +401,7 @@ no_flipped_bit_is_taken_for_a_good_one(void **state)
 		gsize bit = choose_bit(bench, random, i);
 		char byte = (char)(bench->bytes[bit / 8] ^ 1 << bit % 8);
 
-		if (bit % (PAGE * 8) == UNKNOWN_BIT && bit < 2 * PAGE * 8)
+		if (bit % PAGE_BITS == UNKNOWN_BIT && bit < 2 * PAGE_BITS)
 			continue;
 		assert_int_equal(pwrite(bench->fd, &byte, 1, (off_t)(bit / 8)),
 		                 1);
