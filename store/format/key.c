@@ -10,6 +10,7 @@ const FormatKeyLayout FORMAT_KEY_LAYOUT_ASSUMED = {
 	.offset = FORMAT_KEY_SIZE - FORMAT_KEY_BITMAP_SIZE,
 	.first_bit_is_lsb = true,
 	.one_is_deleted = true,
+	.word = 1,
 };
 
 static size_t
