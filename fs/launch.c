@@ -46,6 +46,7 @@ struct FsLaunch {
 	int64_t watchdog_s; /* 0: nobody watches */
 	bool is_serving;    /* it has begun to */
 	bool is_watched;    /* it serves, and is not about to end */
+	bool is_stopping;   /* and the service manager knows */
 	int64_t silent_s;   /* since the launcher heard of it */
 };
 
@@ -352,6 +353,23 @@ launcher_mount(FsLaunch *launch)
 		error_print("the server", errno);
 }
 
+/* Each word to the service manager takes room in a short queue, and waits while
+ * that is full: no more of them than it needs. */
+static void
+launcher_tell_alive(const FsLaunch *launch)
+{
+	if (launch->is_serving)
+		(void)sd_notify(0, "WATCHDOG=1");
+}
+
+static void
+launcher_tell_stopping(FsLaunch *launch)
+{
+	if (!launch->is_stopping)
+		(void)sd_notify(0, "STOPPING=1");
+	launch->is_stopping = true;
+}
+
 /* A service manager that does not hear of it would wait, and then end it. */
 static void
 launcher_settle(FsLaunch *launch)
@@ -387,9 +405,11 @@ launcher_hear(FsLaunch *launch)
 		break;
 	case SAY_STOPPING:
 		launch->is_watched = false;
-		(void)sd_notify(0, "STOPPING=1");
+		launcher_tell_stopping(launch);
 		break;
 	case SAY_ALIVE:
+		launcher_tell_alive(launch);
+		break;
 	default:
 		break;
 	}
@@ -405,7 +425,7 @@ launcher_pass_signal(FsLaunch *launch, int signal_fd)
 	if (read(signal_fd, &signal, sizeof signal) != sizeof signal)
 		return;
 
-	(void)sd_notify(0, "STOPPING=1");
+	launcher_tell_stopping(launch);
 	(void)kill(launch->server, SIGTERM);
 }
 
@@ -423,6 +443,7 @@ launcher_pass_signal(FsLaunch *launch, int signal_fd)
 static bool
 launcher_look(FsLaunch *launch)
 {
+	launcher_tell_alive(launch);
 	launch->silent_s += LOOK_INTERVAL_MS / 1000;
 	if (fs_thread_group_is_ending(launch->server))
 		return true;
@@ -450,8 +471,6 @@ launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
 	while (true) {
 		int ready = poll(fds, G_N_ELEMENTS(fds), LOOK_INTERVAL_MS);
 
-		if (launch->is_serving)
-			(void)sd_notify(0, "WATCHDOG=1");
 		if (ready == 0 && launcher_look(launch))
 			return;
 		if (ready <= 0)

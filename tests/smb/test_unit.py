@@ -5,6 +5,7 @@ No systemd runs where these tests do. Its files are judged by systemd-analyze,
 and the limits of the unit are put on the daemon by sandboxed.py.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -102,8 +103,9 @@ def test_the_share_of_the_unit_is_closed_when_it_starts(units):
                       for share in ["%i", *shares]]
 
 
-def test_readiness_comes_from_the_first_process(store, point):
-    """systemd listens to no other, by default."""
+@contextlib.contextmanager
+def notifying(store, point):
+    """A mount, and the socket where it tells the service manager of itself."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         notify.settimeout(DEADLINE_S)
@@ -113,18 +115,39 @@ def test_readiness_comes_from_the_first_process(store, point):
             [program("fs/pofs"), "-f", "-o", options(), store.path, point],
             env={**os.environ, "NOTIFY_SOCKET": name.decode()})
         try:
-            heard = set()
-            while b"STOPPING=1" not in heard:
-                said, control, _, _ = notify.recvmsg(4096, 64)
-                pid, _, _ = struct.unpack("3i", control[0][2])
-                assert pid == process.pid
-                assert heard or said == b"READY=1"
-                heard.add(said)
-                process.terminate()
-            assert heard <= {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
+            yield process, notify
         finally:
             process.terminate()
             assert process.wait(DEADLINE_S) == 0
+
+
+def test_readiness_comes_from_the_first_process(store, point):
+    """systemd listens to no other, by default."""
+    with notifying(store, point) as (process, notify):
+        heard = set()
+        while b"STOPPING=1" not in heard:
+            said, control, _, _ = notify.recvmsg(4096, 64)
+            pid, _, _ = struct.unpack("3i", control[0][2])
+            assert pid == process.pid
+            assert heard or said == b"READY=1"
+            heard.add(said)
+            process.terminate()
+        assert heard <= {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
+
+
+def test_that_it_stops_is_said_once(store, point):
+    """For a service manager that is busy has a short queue."""
+    with notifying(store, point) as (process, notify):
+        assert notify.recv(4096) == b"READY=1"
+        for _ in range(100):
+            process.terminate()
+        assert process.wait(DEADLINE_S) == 0
+        notify.setblocking(False)
+        heard = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                heard.append(notify.recv(4096))
+        assert heard.count(b"STOPPING=1") == 1
 
 
 # ---- the sandbox
