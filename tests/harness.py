@@ -305,3 +305,24 @@ class Mount:
                 os.kill(self.server_pid, signal.SIGKILL)
         self.launcher.kill()
         self.launcher.wait()
+
+
+@contextlib.contextmanager
+def under_a_manager(store, point, *options):
+    """A pofs, and the socket where a service manager hears from it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        notify.settimeout(DEADLINE_S)
+        notify.bind(b"")  # a name of its own without a file
+        name = notify.getsockname().replace(b"\0", b"@", 1).decode()
+        process = subprocess.Popen(
+            [program("fs/pofs"), "-f", store.path, point, *options],
+            env={**os.environ, "NOTIFY_SOCKET": name},
+            preexec_fn=end_with_parent)
+        try:
+            yield process, notify
+        finally:
+            # Nobody reads it any more, and its queue is short.
+            notify.close()
+            process.terminate()
+            process.wait(DEADLINE_S)

@@ -7,14 +7,13 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 
 import pytest
 
-from harness import (DEADLINE_S, HarnessError, Mount, Store, end_with_parent,
-                     fails_with, is_mounted, poctl, program, run, tool,
+from harness import (DEADLINE_S, HarnessError, Mount, Store, fails_with,
+                     is_mounted, poctl, program, run, tool, under_a_manager,
                      unmount_lazily, wait_until)
 
 
@@ -500,28 +499,15 @@ def test_the_store_is_its_owners_alone(store):
 # ---- service managers -------------------------------------------------------
 
 
-def test_the_service_manager_hears_of_start_and_end(store, point, tmp_path):
-    address = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(address)
-        notify.settimeout(DEADLINE_S)
-        process = subprocess.Popen(
-            [program("fs/pofs"), "-f", str(store.path), str(point)],
-            env={**os.environ, "NOTIFY_SOCKET": address},
-            preexec_fn=end_with_parent)
-        try:
-            heard = ""
-            while "READY=1" not in heard:
-                heard += notify.recv(4096).decode() + "\n"
-            assert is_mounted(point)
-            (point / "f").write_text("x")
-            process.terminate()
-            while "STOPPING=1" not in heard:
-                heard += notify.recv(4096).decode() + "\n"
-            assert process.wait(DEADLINE_S) == 0
-        finally:
-            process.terminate()
-            process.wait(DEADLINE_S)
+def test_the_service_manager_hears_of_start_and_end(store, point):
+    with under_a_manager(store, point) as (process, notify):
+        assert notify.recv(4096) == b"READY=1"
+        assert is_mounted(point)
+        (point / "f").write_text("x")
+        process.terminate()
+        while notify.recv(4096) != b"STOPPING=1":
+            pass
+        assert process.wait(DEADLINE_S) == 0
 
 
 def test_an_installed_copy_needs_nothing_beside_it(store, tmp_path, point):

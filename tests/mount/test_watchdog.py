@@ -11,16 +11,14 @@ import errno
 import os
 import pathlib
 import signal
-import socket
-import subprocess
 import tempfile
 
 import pytest
 
 from actor import Actor
 from events import events
-from harness import (DEADLINE_S, Mount, Store, end_with_parent, fails_with,
-                     is_mounted, program, run, unmount_lazily, wait_until)
+from harness import (DEADLINE_S, Mount, Store, fails_with, is_mounted,
+                     program, run, under_a_manager, unmount_lazily, wait_until)
 from postoffice import Office, deliver, is_delivered
 
 SOON = ("-o", "watchdog-s=2")
@@ -96,24 +94,6 @@ def test_a_daemon_that_goes_on_in_time_is_let_live(store, b):
         assert "KEY" in b.result()
         write(mount / "f", "y")
         assert not events(mount, "hung")
-
-
-@contextlib.contextmanager
-def under_a_manager(store, point, *options):
-    """A pofs, and the socket where a service manager hears it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(b"")  # a name of its own without a file
-        name = notify.getsockname().replace(b"\0", b"@", 1).decode()
-        notify.settimeout(DEADLINE_S)
-        process = subprocess.Popen(
-            [program("fs/pofs"), "-f", store.path, point, *options],
-            env={**os.environ, "NOTIFY_SOCKET": name},
-            stderr=subprocess.DEVNULL, preexec_fn=end_with_parent)
-        try:
-            yield process, notify
-        finally:
-            process.terminate()
-            process.wait(DEADLINE_S)
 
 
 def test_the_service_manager_hears_that_it_lives(store, point):

@@ -10,9 +10,7 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import struct
-import subprocess
 import sys
 import tempfile
 
@@ -23,7 +21,7 @@ import sandboxed
 import smbd
 from deployed import EXAMPLES, USER, Deployed
 from harness import DEADLINE_S, Mount, Store, poctl, program, run, tool, \
-    wait_until
+    under_a_manager, wait_until
 from smb1 import Client, Deny, Disconnected, Mode, SmbError
 
 UNIT = EXAMPLES / "pofs@.service"
@@ -103,27 +101,9 @@ def test_the_share_of_the_unit_is_closed_when_it_starts(units):
                       for share in ["%i", *shares]]
 
 
-@contextlib.contextmanager
-def notifying(store, point):
-    """A mount, and the socket where it tells the service manager of itself."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        notify.settimeout(DEADLINE_S)
-        notify.bind(b"")  # a name of its own without a file
-        name = notify.getsockname().replace(b"\0", b"@", 1)
-        process = subprocess.Popen(
-            [program("fs/pofs"), "-f", "-o", options(), store.path, point],
-            env={**os.environ, "NOTIFY_SOCKET": name.decode()})
-        try:
-            yield process, notify
-        finally:
-            process.terminate()
-            assert process.wait(DEADLINE_S) == 0
-
-
 def test_readiness_comes_from_the_first_process(store, point):
     """systemd listens to no other, by default."""
-    with notifying(store, point) as (process, notify):
+    with under_a_manager(store, point, "-o", options()) as (process, notify):
         heard = set()
         while b"STOPPING=1" not in heard:
             said, control, _, _ = notify.recvmsg(4096, 64)
@@ -133,11 +113,12 @@ def test_readiness_comes_from_the_first_process(store, point):
             heard.add(said)
             process.terminate()
         assert heard <= {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
+        assert process.wait(DEADLINE_S) == 0
 
 
 def test_that_it_stops_is_said_once(store, point):
     """For a service manager that is busy has a short queue."""
-    with notifying(store, point) as (process, notify):
+    with under_a_manager(store, point, "-o", options()) as (process, notify):
         assert notify.recv(4096) == b"READY=1"
         for _ in range(100):
             process.terminate()
