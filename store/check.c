@@ -302,9 +302,13 @@ check_undone(Check *check, KvSlice key, KvSlice value)
 	uint64_t id;
 	KvSlice of;
 
-	if (!record_key_id(key, &id) || !record_key_part_of(key, &part, &of) ||
-	    !undone_is_sane(id, part, of, value)) {
+	if (!record_key_id(key, &id)) {
 		check_found(check, "a record of the quarantine is malformed");
+		return;
+	}
+	if (!record_key_part_of(key, &part, &of) ||
+	    !undone_is_sane(id, part, of, value)) {
+		check_found(check, "undone " ID ": a record is malformed", id);
 		return;
 	}
 	if (part == RECORD_PART_HEAD) {

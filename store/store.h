@@ -329,7 +329,7 @@ int store_quarantine_read(Store *store, uint64_t id, StoreNode node,
                           uint64_t offset, void *buf, size_t size,
                           size_t *ret_size);
 
-/** Forgets @id. Errors: -ENOENT. */
+/** Forgets @id, damaged or not. Errors: -ENOENT. */
 int store_quarantine_discard(Store *store, uint64_t id);
 
 /* ---- nodes ---------------------------------------------------------------*/

@@ -199,6 +199,25 @@ a_damaged_entry_of_the_quarantine_is_left_alone(void **state)
 	test_assert_bytes(b->plain, file, 'c', 100);
 }
 
+/* But who knows what it is may let go of it, with all that it has. */
+static void
+a_damaged_entry_of_the_quarantine_can_be_discarded(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 100);
+	uint64_t id = undo_change(b, file);
+	RecordKey key =
+		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
+	uint8_t bad[20] = { 1 };
+
+	test_txn_reopen(b);
+	put_raw(b, record_slice(&key), (KvSlice){ bad, sizeof(bad) });
+	assert_int_equal(store_quarantine_discard(b->store, id), 0);
+	assert_int_equal(store_quarantine_discard(b->store, id), -ENOENT);
+	test_txn_reopen(b);
+	test_assert_bytes(b->plain, file, 'a', 100);
+}
+
 /* ---- an engine that fails ------------------------------------------------*/
 
 /* What is there: 'a' before the entry that is undone, 'b' after it. */
@@ -306,6 +325,7 @@ main(void)
 		TXN_TEST(what_was_there_before_the_damage_is_known),
 		TXN_TEST(a_part_of_a_damaged_chunk_cannot_be_replaced),
 		TXN_TEST(a_damaged_entry_of_the_quarantine_is_left_alone),
+		TXN_TEST(a_damaged_entry_of_the_quarantine_can_be_discarded),
 		cmocka_unit_test(an_undoing_is_all_or_nothing_whatever_fails),
 	};
 
