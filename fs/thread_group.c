@@ -17,7 +17,6 @@
 #include "fs/proc_reader.h"
 
 /* Fields of /proc/TID/stat, and the kernel's PF_EXITING. */
-#define STAT_PARENT        4
 #define STAT_FLAGS         9
 #define STAT_EXIT_CODE     52
 #define STAT_FLAGS_EXITING 0x4
@@ -92,24 +91,36 @@ fs_thread_group_is_ending(pid_t pid)
 	return name_end != NULL && g_str_has_prefix(name_end, ") Z");
 }
 
+/* Finds @field ("Tgid:") in /proc/TID/status, and its number, 0 if it is none.
+ * Errors: -ESRCH; -ENODATA if it is not there. */
 static int
-status_look(pid_t tid, void *result)
+status_find(pid_t tid, const char *field, pid_t *ret_number)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/status", tid);
-	char line[128];
-	pid_t tgid = 0;
 	FILE *status = fopen(path, "re");
+	int r = -ENODATA;
+	char line[128];
 
 	if (status == NULL)
 		return -ESRCH;
 
-	while (tgid == 0 && fgets(line, sizeof line, status) != NULL)
-		if (g_str_has_prefix(line, "Tgid:"))
-			tgid = (pid_t)strtol(line + strlen("Tgid:"), NULL, 10);
+	while (r < 0 && fgets(line, sizeof line, status) != NULL) {
+		if (!g_str_has_prefix(line, field))
+			continue;
+		*ret_number = (pid_t)strtol(line + strlen(field), NULL, 10);
+		r = 0;
+	}
+	(void)fclose(status);
+	return r;
+}
 
-	fclose(status);
-	*(pid_t *)result = tgid;
-	return tgid != 0 ? 0 : -ESRCH;
+static int
+status_look(pid_t tid, void *result)
+{
+	pid_t *tgid = result;
+
+	/* 0 is one that our /proc does not have. */
+	return status_find(tid, "Tgid:", tgid) < 0 || *tgid == 0 ? -ESRCH : 0;
 }
 
 int
@@ -162,6 +173,16 @@ exit_end(unsigned long code)
 	                                      : FS_THREAD_IS_KILLED;
 }
 
+/* Whether @tid has memory: who ends gives that back before its files are closed,
+ * and has its exit code by then. */
+static bool
+has_memory(pid_t tid)
+{
+	pid_t size;
+
+	return status_find(tid, "VmSize:", &size) == 0;
+}
+
 static int
 end_look(pid_t tid, void *result)
 {
@@ -171,10 +192,13 @@ end_look(pid_t tid, void *result)
 	FsThreadEnd *end = result;
 	char link[32];
 
+	/* First, for who executes a program has memory, and Linux may let nobody
+	 * read the rest until that is done. */
+	*end = FS_THREAD_GOES_ON;
+	if (has_memory(tid))
+		return 0;
 	if (!g_file_get_contents(stat_path, &stat, NULL, NULL))
 		return -ESRCH;
-
-	*end = FS_THREAD_GOES_ON;
 	if ((stat_field(stat, STAT_FLAGS) & STAT_FLAGS_EXITING) == 0)
 		return 0;
 
@@ -211,14 +235,7 @@ fs_thread_group_ask_end(int pidfd, FsThreadEnd *ret_end)
 static int
 parent_look(pid_t pid, void *result)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
-	g_autofree char *stat = NULL;
-
-	if (!g_file_get_contents(path, &stat, NULL, NULL))
-		return -ESRCH;
-
-	*(pid_t *)result = (pid_t)stat_field(stat, STAT_PARENT);
-	return 0;
+	return status_find(pid, "PPid:", result) < 0 ? -ESRCH : 0;
 }
 
 int
