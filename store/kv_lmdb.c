@@ -109,6 +109,9 @@ read_error(int code)
 {
 	int r = lmdb_error(code);
 
+	if (r == -EUCLEAN)
+		g_warning("database: it is damaged (%s); see poctl check",
+		          mdb_strerror(code));
 	return r == -ENOENT ? r : -EIO;
 }
 

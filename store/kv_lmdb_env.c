@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +37,10 @@ lmdb_error(int code)
 		return -EPROTO;
 	case MDB_CORRUPTED:
 	case MDB_PAGE_NOTFOUND:
+	case MDB_CURSOR_FULL: /* no tree is as deep as that */
 		return -EUCLEAN;
+	case MDB_BAD_TXN: /* a call before it failed, and that was told */
+		return -EIO;
 	default:
 		if (code > 0)
 			return -code;
@@ -62,6 +66,16 @@ lmdb_env_close(MDB_env **env)
 		mdb_env_close(g_steal_pointer(env));
 }
 
+/* A page that LMDB cannot believe ends the process as one that cannot be read
+ * does, so that whoever tells of that tells of this, too. */
+static void
+assertion_failed(MDB_env *env, const char *text)
+{
+	(void)env;
+	g_message("database: %s", text);
+	(void)raise(SIGBUS);
+}
+
 static int
 env_new(uint64_t map_size, MDB_env **ret_env)
 {
@@ -69,6 +83,8 @@ env_new(uint64_t map_size, MDB_env **ret_env)
 	int code;
 
 	code = mdb_env_create(&env);
+	if (code == MDB_SUCCESS)
+		code = mdb_env_set_assert(env, assertion_failed);
 	if (code == MDB_SUCCESS)
 		code = mdb_env_set_maxreaders(env, MAX_READERS);
 	if (code == MDB_SUCCESS && map_size > 0)

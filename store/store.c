@@ -362,6 +362,23 @@ load_number(Store *store, const char *name, uint64_t least,
 	return 0;
 }
 
+static void
+ignore(void *user_data, const char *sentence)
+{
+	(void)user_data;
+	(void)sentence;
+}
+
+/* Whether what is not found may be in a page that is damaged. */
+static bool
+has_damaged_page(Store *store)
+{
+	uint64_t count = 0;
+	int r = kv_verify(store->kv, ignore, NULL, &count);
+
+	return r < 0 || count > 0;
+}
+
 /* Reads what is to be known before anything else is believed. */
 static int
 load_meta(Store *store, char **ret_reason)
@@ -373,7 +390,7 @@ load_meta(Store *store, char **ret_reason)
 	if (r == 0)
 		r = load_number(store, RECORD_META_FORMAT, STORE_FORMAT,
 		                &format);
-	if (r == -ENOENT) {
+	if (r == -ENOENT && !has_damaged_page(store)) {
 		*ret_reason = g_strdup_printf("%s: the database is not a "
 		                              "pofs store",
 		                              store->dir);

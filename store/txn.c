@@ -253,8 +253,11 @@ step_base(TxnIter *iter)
 	int r = kv_iter_next(iter->base, &iter->base_key, &iter->base_value);
 
 	if (r == 0 && last.data != NULL &&
-	    change_compare_keys(last, iter->base_key) >= 0)
+	    change_compare_keys(last, iter->base_key) >= 0) {
+		g_warning("database: it is damaged (a key is out of order); "
+		          "see poctl check");
 		r = -EIO;
+	}
 	if (r == 0 && has_prefix(iter->base_key, &iter->prefix))
 		return 0;
 	value = iter->base_value;

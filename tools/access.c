@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/damaged.h"
 #include "tools/tool.h"
 
 /* Longer than pofs can be told to keep the journal. */
@@ -59,6 +60,7 @@ tool_access_open(const char *dir, StoreAccess access, Store **ret_store,
 	 * told so. */
 	options.journal_max = UINT64_MAX;
 	options.journal_age_s = AGE_MAX_S;
+	tool_damaged_begin(dir);
 	r = store_open(dir, access, &options, ret_store, &reason);
 	if (geteuid() == 0)
 		adopt_files(dir);

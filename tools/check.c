@@ -11,6 +11,7 @@
 #include "store/store.h"
 #include "tools/access.h"
 #include "tools/check_mail.h"
+#include "tools/damaged.h"
 #include "tools/finding.h"
 #include "tools/json.h"
 #include "tools/progress.h"
@@ -182,6 +183,8 @@ check_all(Check *check, const Request *request, GError **error)
 	int r;
 
 	r = open_store(check, request, error);
+	/* Of such an end the process that waits tells (wait_for_check()). */
+	tool_damaged_end();
 	if (r < 0)
 		return r;
 	check->progress = tool_progress_new("checking", options->quiet);

@@ -154,12 +154,12 @@ run(char **argv, GError **error)
 	return command->run(command, argv, error);
 }
 
-/* What the store has to say is one line like any other. */
+/* What the store warns of is one line like any other. */
 static void
 log_line(const char *domain, GLogLevelFlags level, const char *message,
          void *user_data)
 {
-	if ((level & (G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG)) == 0)
+	if ((level & G_LOG_LEVEL_MASK) < G_LOG_LEVEL_MESSAGE)
 		tool_warn("%s", message);
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/damaged.h"
 #include "tools/tool.h"
 
 #define HEAD_LINES  2
@@ -38,6 +39,12 @@ struct ToolTopScreen {
 	SCREEN *curses; /* owned */
 };
 
+static void
+screen_give_back(void)
+{
+	(void)endwin();
+}
+
 int
 tool_top_screen_open(ToolTopScreen **ret_screen, GError **error)
 {
@@ -54,6 +61,7 @@ tool_top_screen_open(ToolTopScreen **ret_screen, GError **error)
 	(void)keypad(stdscr, TRUE);
 	(void)nodelay(stdscr, TRUE);
 	(void)curs_set(0);
+	tool_damaged_tidy(screen_give_back);
 	*ret_screen = g_new0(ToolTopScreen, 1);
 	(*ret_screen)->curses = curses;
 	return 0;
@@ -64,7 +72,8 @@ tool_top_screen_close(ToolTopScreen *screen)
 {
 	if (screen == NULL)
 		return;
-	(void)endwin();
+	tool_damaged_tidy(NULL);
+	screen_give_back();
 	delscreen(screen->curses);
 	g_free(screen);
 }

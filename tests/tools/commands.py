@@ -5,6 +5,7 @@ import subprocess
 
 from harness import DEADLINE_S, Store, poctl, program
 
+OK = 0
 FAILED = 1
 USAGE = 2
 

@@ -26,8 +26,8 @@ FOUND = "## What was found, and how it was mended"
 SEEDS = (1, 2, 3)
 HOW_OFTEN = {"POFS_CHILD_KILLS", "POFS_CRASH_CYCLES", "POFS_CUTS",
              "POFS_DEATHS", "POFS_EXAMPLES", "POFS_FLIPS", "POFS_LINK_CUTS",
-             "POFS_MESSAGES", "POFS_MUTANTS", "POFS_PARENT_KILLS",
-             "POFS_SEEDS", "POFS_STOPS"}
+             "POFS_MESSAGES", "POFS_MUTANTS", "POFS_PAGES",
+             "POFS_PARENT_KILLS", "POFS_SEEDS", "POFS_STOPS"}
 
 
 @dataclasses.dataclass
@@ -78,6 +78,8 @@ def stages():
     yield Stage("calls that fail", [HERE / "test_calls.py"],
                 {"POFS_KILLS": "all"})
     yield Stage("flipped bits", [HERE / "flips.py"], {"POFS_FLIPS": 100_000})
+    yield Stage("commands on damaged pages",
+                [TESTS / "tools" / "test_damaged.py"], {"POFS_PAGES": 1000})
     yield Stage("clients that mean harm",
                 [HERE / "test_hostile.py", HERE / "test_clock.py",
                  TESTS / "smb" / "test_harm.py"],
