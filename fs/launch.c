@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -20,6 +18,7 @@
 
 #include "fs/log.h"
 #include "fs/mount_point.h"
+#include "fs/privileges.h"
 #include "fs/sandbox.h"
 #include "fs/thread_group.h"
 
@@ -158,58 +157,6 @@ background_settle(FsLaunch *launch)
 
 /* ---- the server ---------------------------------------------------------- */
 
-/* @name: or NULL, for somebody without a name. */
-static int
-user_become(const char *name, uid_t uid, gid_t gid)
-{
-	int r;
-
-	/* The bounding set ends with EINVAL, at the kernel's last one. */
-	for (int capability = 0;
-	     prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
-		continue;
-
-	r = name != NULL ? initgroups(name, gid) : setgroups(0, NULL);
-	if (r < 0 || setgid(gid) < 0 || setuid(uid) < 0) {
-		r = -errno;
-		error_print("cannot become the user", -r);
-		return r;
-	}
-
-	return 0;
-}
-
-/* To user=, or else to the store's owner: who serves needs no more than that,
- * and what root leaves in a store its owner could not open. */
-static int
-privileges_drop(const FsLaunch *launch)
-{
-	const char *name = launch->options->user;
-	const struct passwd *user;
-	struct stat store;
-
-	if (name != NULL) {
-		user = getpwnam(name);
-		if (user != NULL)
-			return user_become(name, user->pw_uid, user->pw_gid);
-
-		fs_log_failed("user=%s: no such user", name);
-		return -ENOENT;
-	}
-
-	if (stat(launch->point->store, &store) < 0) {
-		error_print(launch->point->store, errno);
-		return -ENOENT;
-	}
-	if (store.st_uid == 0)
-		return 0;
-
-	user = getpwuid(store.st_uid);
-	return user != NULL
-	               ? user_become(user->pw_name, user->pw_uid, user->pw_gid)
-	               : user_become(NULL, store.st_uid, store.st_gid);
-}
-
 /* Memory holds mail: no core dumps, no debuggers. Many clients are many
  * descriptors. */
 static void
@@ -231,7 +178,7 @@ server_run(FsLaunch *launch, FsServe *serve, void *user_data)
 {
 	int status;
 
-	if (privileges_drop(launch) < 0)
+	if (fs_privileges_drop(launch->options->user, launch->point->store) < 0)
 		return 1;
 
 	/* After the change of user, which would undo it. */
@@ -485,6 +432,15 @@ launcher_wait(FsLaunch *launch, int signal_fd, int server_fd)
 	}
 }
 
+/* What a signal tells that nobody has sent. */
+static const char *
+signal_reason(int number)
+{
+	return number == SIGBUS ? "the database cannot be read: it is damaged "
+	                          "or was cut off, or the disk fails"
+	                        : g_strsignal(number);
+}
+
 static int
 launcher_end(FsLaunch *launch)
 {
@@ -497,7 +453,8 @@ launcher_end(FsLaunch *launch)
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 
-	fs_log(FS_EVENT_KILLED, FS_LOG_NUMBER("signal", WTERMSIG(status)));
+	fs_log(FS_EVENT_KILLED, FS_LOG_NUMBER("signal", WTERMSIG(status)),
+	       FS_LOG_TEXT("reason", signal_reason(WTERMSIG(status))));
 	return 1;
 }
 

@@ -38,7 +38,7 @@ static const EventInfo EVENTS[] = {
 	                      "It cannot start." },
 	[FS_EVENT_HUNG] = { "hung", LOG_ERR, false, "silent-s",
 	                    "The process that served hangs, and is killed." },
-	[FS_EVENT_KILLED] = { "killed", LOG_ERR, false, "signal",
+	[FS_EVENT_KILLED] = { "killed", LOG_ERR, false, "signal reason",
 	                      "The process that served was killed." },
 	[FS_EVENT_TROUBLE] = { "trouble", LOG_WARNING, false, "what reason",
 	                       "Something failed that it can do without." },

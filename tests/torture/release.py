@@ -73,7 +73,7 @@ def stages():
                     [HERE / "test_phases.py"], {**numbers, "POFS_CUTS": cuts})
     yield Stage("a kill before each call", [HERE / "test_kill.py"],
                 {"POFS_KILLS": "all"})
-    yield Stage("a bad disk", [HERE / "test_disk.py"],
+    yield Stage("a bad disk", [HERE / "test_disk.py", HERE / "test_unread.py"],
                 {"POFS_KILLS": "all", "POFS_CUTS": 2000})
     yield Stage("calls that fail", [HERE / "test_calls.py"],
                 {"POFS_KILLS": "all"})
