@@ -162,6 +162,22 @@ mount_point_check(const FsMountPoint *point, GError **error)
 	return true;
 }
 
+/* What somebody has put there in the place of a directory could lead anywhere;
+ * links on the way there are the administrator's. */
+static bool
+is_link(const char *path, GError **error)
+{
+	g_autofree char *name = g_canonicalize_filename(path, NULL);
+	struct stat found;
+
+	if (lstat(name, &found) < 0 || !S_ISLNK(found.st_mode))
+		return false;
+
+	error_set(error, ELOOP, path,
+	          "a symbolic link: name the directory itself");
+	return true;
+}
+
 bool
 fs_mount_point_open(const char *path, const char *store,
                     FsMountPoint **ret_point, GError **error)
@@ -170,6 +186,9 @@ fs_mount_point_open(const char *path, const char *store,
 	g_autofree char *device = NULL;
 
 	dead_unmount(path);
+	if (is_link(store, error))
+		return false;
+
 	point->store = realpath(store, NULL);
 	if (point->store == NULL) {
 		error_set(error, errno, store, g_strerror(errno));
@@ -178,6 +197,9 @@ fs_mount_point_open(const char *path, const char *store,
 
 	/* A mount that hangs must not even be looked at. */
 	device = mounted_device(path);
+	if (device == NULL && is_link(path, error))
+		return false;
+
 	point->path = device != NULL ? strdup(path) : realpath(path, NULL);
 	if (point->path == NULL) {
 		error_set(error, errno, path, g_strerror(errno));

@@ -24,6 +24,7 @@
 #include "store/headship.h"
 #include "store/kv.h"
 #include "store/kv_lmdb_env.h"
+#include "store/place.h"
 
 #define REAPER_PERIOD 64 /* commits between two searches for dead readers */
 
@@ -536,18 +537,22 @@ kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,
 	pid_t holder = 0;
 	int r;
 
+	*ret_reason = NULL;
 	lmdb->kv.engine = &lmdb_engine;
 	lmdb->dir = g_strdup(dir);
 	lmdb->writer_fd = -1;
 	lmdb->map_size = map_size;
 
-	r = lmdb_env_check_file(dir);
+	r = place_check(dir, writer, ret_reason);
+	if (r == 0)
+		r = lmdb_env_check_file(dir);
 	if (r == 0 && writer)
 		r = headship_take(dir, &lmdb->writer_fd, &holder);
 	if (r == 0)
 		r = open_env(lmdb, true, &fault);
 	if (r < 0) {
-		*ret_reason = open_reason(dir, r, holder, fault);
+		if (*ret_reason == NULL)
+			*ret_reason = open_reason(dir, r, holder, fault);
 		return r;
 	}
 	*ret_kv = g_steal_pointer(&kv);

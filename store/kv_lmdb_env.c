@@ -84,8 +84,6 @@ env_new(uint64_t map_size, MDB_env **ret_env)
 
 	code = mdb_env_create(&env);
 	if (code == MDB_SUCCESS)
-		code = mdb_env_set_assert(env, assertion_failed);
-	if (code == MDB_SUCCESS)
 		code = mdb_env_set_maxreaders(env, MAX_READERS);
 	if (code == MDB_SUCCESS && map_size > 0)
 		code = mdb_env_set_mapsize(env, map_size);
@@ -93,6 +91,7 @@ env_new(uint64_t map_size, MDB_env **ret_env)
 		lmdb_env_close(&env);
 		return lmdb_error(code);
 	}
+	(void)mdb_env_set_assert(env, assertion_failed);
 	*ret_env = env;
 	return 0;
 }
@@ -161,8 +160,6 @@ lmdb_env_check_file(const char *dir)
 
 	if (lstat(path, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EPROTO;
 	return st.st_size < 8192 ? -EUCLEAN : 0;
 }
 

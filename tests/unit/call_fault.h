@@ -12,6 +12,8 @@
 #define LMDB_CORRUPTED     (-30796)
 #define LMDB_PANIC         (-30795)
 #define LMDB_TXN_FULL      (-30788)
+#define LMDB_CURSOR_FULL   (-30787)
+#define LMDB_BAD_TXN       (-30782)
 #define LMDB_INVALID       (-30793)
 
 /** All calls succeed from now on. */

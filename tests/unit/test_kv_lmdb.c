@@ -116,6 +116,8 @@ a_commit_that_fails_says_how(void **state)
 		{ "mdb_put", EIO, KV_IO },
 		{ "mdb_put", LMDB_TXN_FULL, KV_NOSPACE },
 		{ "mdb_put", LMDB_PAGE_NOTFOUND, KV_IO },
+		{ "mdb_put", LMDB_CURSOR_FULL, KV_IO },
+		{ "mdb_put", LMDB_BAD_TXN, KV_IO },
 		{ "mdb_del", EIO, KV_IO },
 		{ "mdb_txn_commit", EIO, KV_IO },
 		{ "mdb_txn_commit", ENOSPC, KV_NOSPACE },
