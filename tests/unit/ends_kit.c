@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/store_kit.h"
+#include "tests/unit/undone_kit.h"
 
 #define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
 
@@ -320,21 +321,10 @@ ends_is_seen(Ends *ends, const char *name)
 	return test_has(ends->store->plain, STORE_ROOT, name);
 }
 
-static bool
-count_one(void *user_data, const StoreUndone *undone)
-{
-	++*(unsigned *)user_data;
-	return true;
-}
-
 unsigned
 ends_count_undone(Ends *ends)
 {
-	unsigned count = 0;
-
-	assert_int_equal(
-		store_quarantine_list(ends->mount.store, count_one, &count), 0);
-	return count;
+	return test_undone(ends->mount.store).count;
 }
 
 bool

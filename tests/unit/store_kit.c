@@ -76,8 +76,10 @@ test_child_begin(int (*run)(void *user_data), void *user_data)
 	pid_t child = fork();
 
 	assert_true(child >= 0);
-	if (child == 0)
+	if (child == 0) {
+		g_setenv("CMOCKA_TEST_ABORT", "1", TRUE);
 		_exit(run(user_data));
+	}
 	return child;
 }
 

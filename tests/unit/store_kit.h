@@ -24,8 +24,9 @@ void test_remove_files(const char *dir);
 
 /**
  * Runs @run in another process and returns what it returns (0 to 100), or -1
- * if it dies. A process may have an LMDB environment open only once, so a
- * reader beside the test's own store has to be one.
+ * if it dies, of an assertion for instance. A process may have an LMDB
+ * environment open only once, so a reader beside the test's own store has to be
+ * one.
  */
 int test_in_child(int (*run)(void *user_data), void *user_data);
 

@@ -19,6 +19,7 @@
 #include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
+#include "tests/unit/undone_kit.h"
 
 #define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
 
@@ -38,22 +39,6 @@ hold(TestTxn *b, Held *ret_held)
 	kv_fault_hold(b->disk, true);
 	store_sync(b->store, test_answered, &ret_held->answers[0]);
 	kv_fault_await_held(b->disk);
-}
-
-static bool
-count_one(void *user_data, const StoreUndone *undone)
-{
-	++*(guint *)user_data;
-	return true;
-}
-
-static guint
-count_undone(Store *store)
-{
-	guint count = 0;
-
-	assert_int_equal(store_quarantine_list(store, count_one, &count), 0);
-	return count;
 }
 
 static int
@@ -99,7 +84,7 @@ a_database_that_opens_but_cannot_be_read_stays_in_doubt(void **state)
 	assert_int_equal(commit_new_file(b, "f"), -EIO);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_true(test_has(b->plain, STORE_ROOT, "f"));
-	assert_int_equal(count_undone(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 }
 
 /* Opens another store on the disk of @b, as if it could, and writes twice. */
@@ -203,7 +188,7 @@ who_waits_when_the_disk_is_gone_is_kept(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "one"));
 	assert_false(test_has(b->plain, STORE_ROOT, "two"));
-	assert_int_equal(count_undone(b->store), 2);
+	assert_int_equal(test_undone(b->store).count, 2);
 }
 
 static void
@@ -228,7 +213,7 @@ a_checkpoint_in_doubt_leaves_the_first_error(void **state)
 	assert_int_equal(store_txn_commit_wait(&txn), -EFBIG);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "one"));
-	assert_int_equal(count_undone(b->store), 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 /* Two that want the same, in one batch that ends in doubt. */
@@ -328,7 +313,7 @@ a_full_disk_that_dies_commits_none_of_a_group(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "a"));
 	assert_false(test_has(b->plain, STORE_ROOT, "b"));
-	assert_int_equal(count_undone(b->store), 2);
+	assert_int_equal(test_undone(b->store).count, 2);
 	test_txn_free(b);
 }
 
@@ -348,7 +333,7 @@ a_full_disk_that_dies_is_not_tried_again(void **state)
 	assert_int_equal(store_txn_commit_wait(&txn), -EIO);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_assert_text(b->plain, file, "");
-	assert_int_equal(count_undone(b->store), 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 /* ---- what is left to be erased -------------------------------------------*/

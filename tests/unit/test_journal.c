@@ -19,8 +19,7 @@
 #include "store/journal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
-
-static const StoreCause killed = { "the client was killed", 1000 };
+#include "tests/unit/undone_kit.h"
 
 /* ---- what a test sees of the journal -------------------------------------*/
 
@@ -160,7 +159,7 @@ every_end_and_every_checkpoint_leaves_one(void **state)
 
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "three");
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	seen = list(b->store);
 	assert_int_equal(seen.count, 3);
 	assert_int_equal(seen.last.outcome, STORE_UNDONE);

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/ends_kit.h"
-#include "tests/unit/store_kit.h"
+#include "tests/unit/undone_kit.h"
 
 #define MAI "00000017.MAI"
 
@@ -30,13 +30,6 @@ be_smbd(FsSession *session, bool is_smbd)
 	          sizeof session->peer.command);
 }
 
-static bool
-see_reason(void *user_data, const StoreUndone *undone)
-{
-	g_strlcpy(user_data, undone->reason, 200);
-	return true;
-}
-
 /* ---- what is kept -------------------------------------------------------- */
 
 static void
@@ -44,22 +37,17 @@ the_reason_says_whose_it_was(void **state)
 {
 	Ends *ends = *state;
 	FsSession *session = &ends->sessions[0];
-	char reason[200] = "";
 
 	ends_stage(ends, session, MAI, 10);
 	fs_undo_session(&ends->mount, session, STOPPED);
-	assert_int_equal(
-		store_quarantine_list(ends->mount.store, see_reason, reason),
-		0);
-	assert_string_equal(reason, "the server ended");
+	assert_string_equal(test_undone(ends->mount.store).reason,
+	                    "the server ended");
 
 	be_smbd(session, false);
 	ends_stage(ends, session, MAI, 10);
 	fs_undo_stop(&ends->mount, STOPPED);
-	assert_int_equal(
-		store_quarantine_list(ends->mount.store, see_reason, reason),
-		0);
-	assert_string_equal(reason, "the server ended (mail\\n)");
+	assert_string_equal(test_undone(ends->mount.store).reason,
+	                    "the server ended (mail\\n)");
 	assert_int_equal(session->epoch, 2);
 	/* There is nothing more of it. */
 	fs_undo_session(&ends->mount, session, STOPPED);

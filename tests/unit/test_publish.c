@@ -18,25 +18,10 @@
 #include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
+#include "tests/unit/undone_kit.h"
 
 /* More than fits into a node's record. */
 #define LARGE 5000
-
-static bool
-count_one(void *user_data, const StoreUndone *undone)
-{
-	++*(guint *)user_data;
-	return true;
-}
-
-static guint
-count_undone(Store *store)
-{
-	guint count = 0;
-
-	assert_int_equal(store_quarantine_list(store, count_one, &count), 0);
-	return count;
-}
 
 /* ---- a disk that is full, or fails ---------------------------------------*/
 
@@ -91,7 +76,7 @@ a_full_store_publishes_no_content(void **state)
 	assert_false(test_has(b->plain, STORE_ROOT, "f"));
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(count_undone(b->store), 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 static void
@@ -109,7 +94,7 @@ a_failing_store_publishes_nothing(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "f"));
 	assert_true(test_has(b->plain, STORE_ROOT, "pending"));
-	assert_int_equal(count_undone(b->store), 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 static void
@@ -124,7 +109,7 @@ what_failed_once_is_not_published(void **state)
 		-EFBIG);
 	assert_int_equal(store_txn_publish(&txn), -EFBIG);
 	assert_false(test_has(b->plain, STORE_ROOT, "f"));
-	assert_int_equal(count_undone(b->store), 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 /* ---- beside a commit under way -------------------------------------------*/

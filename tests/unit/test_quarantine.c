@@ -16,46 +16,9 @@
 
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
-
-static const StoreCause killed = { "the client was killed", 1000 };
+#include "tests/unit/undone_kit.h"
 
 /* ---- what a test sees of the quarantine ----------------------------------*/
-
-typedef struct Seen {
-	guint count;
-	uint64_t id; /* of the last */
-	uint64_t files;
-	uint64_t bytes;
-	int64_t begun_ns;
-	char who[32];
-	char reason[128];
-} Seen;
-
-static bool
-see(void *user_data, const StoreUndone *undone)
-{
-	Seen *seen = user_data;
-
-	assert_true(undone->id > seen->id);
-	assert_true(undone->undone_ns > undone->begun_ns);
-	seen->count++;
-	seen->id = undone->id;
-	seen->files = undone->files;
-	seen->bytes = undone->bytes;
-	seen->begun_ns = undone->begun_ns;
-	g_strlcpy(seen->who, undone->who, sizeof(seen->who));
-	g_strlcpy(seen->reason, undone->reason, sizeof(seen->reason));
-	return true;
-}
-
-static Seen
-list(Store *store)
-{
-	Seen seen = { 0 };
-
-	assert_int_equal(store_quarantine_list(store, see, &seen), 0);
-	return seen;
-}
 
 static bool
 note_file(void *user_data, const StoreUndoneFile *file)
@@ -100,7 +63,7 @@ what_is_undone_is_kept(void **state)
 	StoreNode changed = test_add_file(b->store, box, "changed");
 	StoreNode created;
 	StoreTxn *txn;
-	Seen seen;
+	TestUndone seen;
 
 	test_add_file(b->store, box, "old");
 	test_write(b->plain, test_add_file(b->store, box, "removed"), "four");
@@ -115,12 +78,12 @@ what_is_undone_is_kept(void **state)
 	test_write(txn, created, "mail");
 	(void)test_stage_file(txn, box, "fleeting");
 	assert_int_equal(store_name_remove(txn, box, "fleeting", S_IFREG), 0);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	assert_null(txn);
 
 	test_assert_text(b->plain, changed, "before");
 	assert_false(test_has(b->plain, box, "created"));
-	seen = list(b->store);
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_string_equal(seen.who, "test");
 	assert_string_equal(seen.reason, "the client was killed");
@@ -142,9 +105,9 @@ nothing_staged_keeps_nothing(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	assert_null(txn);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 }
 
 static void
@@ -153,12 +116,12 @@ an_entry_is_there_after_a_restart(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
-	Seen seen;
+	TestUndone seen;
 
 	test_write(txn, file, "kept");
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	test_txn_reopen(b);
-	seen = list(b->store);
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_content(b->store, seen.id, file, "kept");
 }
@@ -181,11 +144,11 @@ what_was_not_written_is_read_as_it_is_now(void **state)
 
 	assert_int_equal(store_file_write(b->plain, file, 0, old, SIZE), 0);
 	assert_int_equal(store_file_write(txn, file, CHUNK + 1, "n", 1), 0);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	assert_int_equal(store_file_write(b->plain, file, 0, "x", 1), 0);
 	assert_int_equal(store_file_write(b->plain, file, CHUNK, "x", 1), 0);
 
-	id = list(b->store).id;
+	id = test_undone(b->store).id;
 	assert_int_equal(
 		store_quarantine_read(b->store, id, file, 0, buf, SIZE, &size),
 		0);
@@ -211,32 +174,21 @@ an_entry_that_is_discarded_leaves_nothing(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	StoreStat stat;
-	Seen seen;
+	TestUndone seen;
 
 	(void)test_stage_file(txn, STORE_ROOT, "f");
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
-	seen = list(b->store);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
+	seen = test_undone(b->store);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_stat(b->store, &stat), 0);
 	assert_int_equal(stat.undone, 1);
 	assert_int_equal(store_quarantine_discard(b->store, seen.id), 0);
 	assert_int_equal(store_quarantine_discard(b->store, seen.id), -ENOENT);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_stat(b->store, &stat), 0);
 	assert_int_equal(stat.undone, 0);
 	assert_int_equal(stat.undone_bytes, 0);
-}
-
-static void
-quarantine_a_kilobyte(TestTxn *b, const char *name)
-{
-	g_autofree char *block = g_strnfill(1000, 'x');
-	StoreTxn *txn = test_begin(b);
-	StoreNode file = test_stage_file(txn, STORE_ROOT, name);
-
-	test_write(txn, file, block);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
 }
 
 static void
@@ -245,16 +197,15 @@ the_oldest_entries_make_room_for_new_ones(void **state)
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 	TestTxn *b;
 	uint64_t first;
-	Seen seen;
+	TestUndone seen;
 
 	options.quarantine_max = 2500;
 	b = test_txn_new(&options);
-	quarantine_a_kilobyte(b, "one");
-	first = list(b->store).id;
-	quarantine_a_kilobyte(b, "two");
-	assert_int_equal(list(b->store).count, 2);
-	quarantine_a_kilobyte(b, "three");
-	seen = list(b->store);
+	first = test_undo_file(b, "one");
+	(void)test_undo_file(b, "two");
+	assert_int_equal(test_undone(b->store).count, 2);
+	(void)test_undo_file(b, "three");
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(store_quarantine_discard(b->store, first), -ENOENT);
 	assert_files(b->store, seen.id, "created /three 1000 1000\n");
@@ -269,12 +220,12 @@ a_commit_that_fails_is_kept(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	TestUndone seen;
 
 	test_write(txn, file, "mine");
 	test_write(b->plain, file, "theirs");
 	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
-	seen = list(b->store);
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_true(g_str_has_prefix(seen.reason, "the commit failed: "));
 	assert_content(b->store, seen.id, file, "mine");
@@ -283,7 +234,7 @@ a_commit_that_fails_is_kept(void **state)
 	test_write(txn, file, "mine again");
 	test_write(b->plain, file, "theirs again");
 	assert_int_equal(store_txn_publish(&txn), -ESTALE);
-	assert_int_equal(list(b->store).count, 2);
+	assert_int_equal(test_undone(b->store).count, 2);
 }
 
 static void
@@ -292,7 +243,7 @@ a_checkpoint_that_fails_is_kept_with_what_follows(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	TestUndone seen;
 
 	test_write(txn, file, "mine");
 	test_write(b->plain, file, "theirs");
@@ -300,7 +251,7 @@ a_checkpoint_that_fails_is_kept_with_what_follows(void **state)
 	test_assert_text(txn, file, "mine");
 	assert_int_equal(store_file_write(txn, file, 4, " too", 4), 0);
 	store_txn_abort(txn);
-	seen = list(b->store);
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_content(b->store, seen.id, file, "mine too");
 	test_assert_text(b->plain, file, "theirs");
@@ -325,7 +276,7 @@ a_checkpoint_that_fails_after_its_transaction_is_kept(void **state)
 	assert_int_equal(test_await(&a), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 static void
@@ -336,7 +287,7 @@ an_abort_keeps_nothing(void **state)
 
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	store_txn_abort(txn);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 }
 
 static void
@@ -350,35 +301,16 @@ an_entry_without_room_is_given_up(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
 	kv_fault_limit(b->disk, 20000);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	test_add_file(b->store, STORE_ROOT, "plain");
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	kv_fault_limit(b->disk, 0);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	assert_true(test_has(b->plain, STORE_ROOT, "plain"));
 }
 
 /* ---- drafts --------------------------------------------------------------*/
-
-/* A transaction with a draft on disk. */
-static StoreTxn *
-begin_draft(TestTxn *b, StoreNode *ret_file)
-{
-	StoreTxn *txn = test_begin(b);
-	StoreStat stat;
-
-	*ret_file = test_stage_file(txn, STORE_ROOT, "f");
-	test_write(txn, *ret_file, "first");
-	assert_int_equal(store_txn_save(txn, &killed), 0);
-	test_write(txn, *ret_file, "draft");
-	assert_int_equal(store_txn_save(txn, &killed), 0);
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(store_stat(b->store, &stat), 0);
-	assert_int_equal(stat.undone, 1);
-	assert_int_equal(list(b->store).count, 0);
-	return txn;
-}
 
 static void
 assert_no_entry(TestTxn *b)
@@ -389,7 +321,7 @@ assert_no_entry(TestTxn *b)
 	assert_int_equal(store_stat(b->store, &stat), 0);
 	assert_int_equal(stat.undone, 0);
 	test_txn_reopen(b);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 }
 
 static void
@@ -397,11 +329,11 @@ a_draft_is_an_entry_after_a_crash(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file;
-	StoreTxn *txn = begin_draft(b, &file);
-	Seen seen;
+	StoreTxn *txn = test_begin_draft(b, &file);
+	TestUndone seen;
 
 	test_txn_crash(b, &txn);
-	seen = list(b->store);
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_content(b->store, seen.id, file, "draft");
 	assert_false(test_has(b->plain, STORE_ROOT, "f"));
@@ -414,20 +346,20 @@ saving_again_writes_only_what_is_new(void **state)
 	g_autofree char *block = g_strnfill(100000, 'x');
 	StoreTxn *txn = test_begin(b);
 	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
-	Seen seen;
+	TestUndone seen;
 
 	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "again");
 	assert_int_equal(store_file_truncate(txn, file, 90000), 0);
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	kv_fault_limit(b->disk, 20000);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	kv_fault_limit(b->disk, 0);
 
 	test_txn_crash(b, &txn);
-	seen = list(b->store);
+	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.bytes, 90000);
 	assert_files(b->store, seen.id, "created /f 90000 90000\n");
@@ -438,13 +370,13 @@ a_draft_goes_with_its_commit(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file;
-	StoreTxn *txn = begin_draft(b, &file);
+	StoreTxn *txn = test_begin_draft(b, &file);
 	uint64_t commits = kv_fault_commits(b->disk);
 
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_int_equal(kv_fault_commits(b->disk), commits + 1);
 	test_txn_crash(b, &txn);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	test_assert_text(b->plain, file, "draft");
 }
 
@@ -453,11 +385,11 @@ a_draft_goes_with_a_checkpoint_or_publishing(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file;
-	StoreTxn *txn = begin_draft(b, &file);
+	StoreTxn *txn = test_begin_draft(b, &file);
 
 	assert_int_equal(test_checkpoint(txn), 0);
 	assert_int_equal(store_file_write(txn, file, 5, "!", 1), 0);
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	assert_int_equal(store_txn_publish(&txn), 0);
 	test_assert_text(b->plain, file, "draft!");
 	assert_no_entry(b);
@@ -468,7 +400,7 @@ a_draft_goes_with_an_abort(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file;
-	StoreTxn *txn = begin_draft(b, &file);
+	StoreTxn *txn = test_begin_draft(b, &file);
 
 	store_txn_abort(txn);
 	assert_no_entry(b);
@@ -479,15 +411,15 @@ a_draft_is_replaced_by_the_entry(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file;
-	StoreTxn *txn = begin_draft(b, &file);
+	StoreTxn *txn = test_begin_draft(b, &file);
 	StoreStat stat;
 
 	test_write(txn, file, "final");
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_stat(b->store, &stat), 0);
 	assert_int_equal(stat.undone, 1);
-	assert_content(b->store, list(b->store).id, file, "final");
+	assert_content(b->store, test_undone(b->store).id, file, "final");
 }
 
 static void
@@ -495,7 +427,7 @@ a_draft_of_a_failed_commit_is_replaced(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file;
-	StoreTxn *txn = begin_draft(b, &file);
+	StoreTxn *txn = test_begin_draft(b, &file);
 	StoreStat stat;
 
 	test_add_file(b->store, STORE_ROOT, "F");
@@ -503,7 +435,7 @@ a_draft_of_a_failed_commit_is_replaced(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_stat(b->store, &stat), 0);
 	assert_int_equal(stat.undone, 1);
-	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 /* ---- beside a daemon -----------------------------------------------------*/
@@ -514,11 +446,12 @@ read_beside(void *user_data)
 	g_autofree char *reason = NULL;
 	g_autoptr(Store) reader = NULL;
 	g_autoptr(GString) text = g_string_new(NULL);
-	Seen seen = { 0 };
+	TestUndone seen;
 
-	if (store_open(user_data, STORE_READ, NULL, &reader, &reason) < 0 ||
-	    store_quarantine_list(reader, see, &seen) < 0 ||
-	    store_quarantine_files(reader, seen.id, note_file, text) < 0)
+	if (store_open(user_data, STORE_READ, NULL, &reader, &reason) < 0)
+		return 99;
+	seen = test_undone(reader);
+	if (store_quarantine_files(reader, seen.id, note_file, text) < 0)
 		return 99;
 	return g_str_equal(text->str, "created /f 4 4\n") ? (int)seen.count
 	                                                  : 98;
@@ -534,9 +467,9 @@ another_process_reads_entries_but_not_drafts(void **state)
 	assert_int_equal(store_txn_begin(test->store, "test", &undone), 0);
 	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
 	test_write(undone, test_stage_file(undone, STORE_ROOT, "f"), "mail");
-	assert_int_equal(store_txn_quarantine(&undone, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&undone, &test_killed), 0);
 	test_write(txn, test_stage_file(txn, STORE_ROOT, "g"), "draft");
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	assert_int_equal(store_sync_wait(test->store), 0);
 	assert_int_equal(test_in_child(read_beside, test->dir), 1);
 	store_txn_abort(txn);

@@ -17,6 +17,7 @@
 #include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
+#include "tests/unit/undone_kit.h"
 
 /* Bytes: what is staged in memory, of how much in all. */
 #define LIMIT ((size_t)64 << 10)
@@ -211,35 +212,28 @@ a_crash_leaves_nothing_of_what_was_spilled(void **state)
 	assert_swept(b);
 }
 
-static bool
-keep_id(void *user_data, const StoreUndone *undone)
-{
-	*(uint64_t *)user_data = undone->id;
-	assert_int_equal(undone->bytes, LARGE);
-	return true;
-}
-
 /* The only entry of the quarantine has the large file; then it goes. */
 static void
 assert_kept(TestTxn *b, StoreNode file)
 {
 	g_autofree char *got = g_malloc(LARGE);
 	char want[BLOCK];
-	uint64_t id = 0;
+	TestUndone seen = test_undone(b->store);
 	uint64_t offset;
 	size_t size = 0;
 
-	assert_int_equal(store_quarantine_list(b->store, keep_id, &id), 0);
-	assert_int_equal(
-		store_quarantine_read(b->store, id, file, 0, got, LARGE, &size),
-		0);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.bytes, LARGE);
+	assert_int_equal(store_quarantine_read(b->store, seen.id, file, 0, got,
+	                                       LARGE, &size),
+	                 0);
 	assert_int_equal(size, LARGE);
 	for (offset = 0; offset < LARGE; offset += BLOCK) {
 		fill(want, offset);
 		assert_memory_equal(got + offset, want, BLOCK);
 	}
 	assert_int_equal(test_txn_count_records(b, 'o'), 0);
-	assert_int_equal(store_quarantine_discard(b->store, id), 0);
+	assert_int_equal(store_quarantine_discard(b->store, seen.id), 0);
 	assert_swept(b);
 	assert_int_equal(test_txn_count_records(b, 'q'), 0);
 }

@@ -20,64 +20,7 @@
 #include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
-
-static const StoreCause killed = { "the client was killed", 1000 };
-
-/* ---- what a test sees of the quarantine ----------------------------------*/
-
-typedef struct Seen {
-	guint count;
-	uint64_t id; /* of the last */
-} Seen;
-
-static bool
-see(void *user_data, const StoreUndone *undone)
-{
-	Seen *seen = user_data;
-
-	seen->count++;
-	seen->id = undone->id;
-	return true;
-}
-
-static Seen
-list(Store *store)
-{
-	Seen seen = { 0 };
-
-	assert_int_equal(store_quarantine_list(store, see, &seen), 0);
-	return seen;
-}
-
-/* Keeps a file of a kilobyte that was undone. */
-static int
-undo_file(TestTxn *b, const char *name)
-{
-	g_autofree char *block = g_strnfill(1000, 'x');
-	StoreTxn *txn = test_begin(b);
-	StoreCause cause = killed;
-	uint64_t id = 0;
-	int r;
-
-	cause.ret_id = &id;
-	test_write(txn, test_stage_file(txn, STORE_ROOT, name), block);
-	r = store_txn_quarantine(&txn, &cause);
-	if (r == 0)
-		assert_int_equal(list(b->store).id, id);
-	return r;
-}
-
-/* A transaction that has a new file, and its draft on disk. */
-static StoreTxn *
-begin_draft(TestTxn *b, const char *name)
-{
-	StoreTxn *txn = test_begin(b);
-
-	test_write(txn, test_stage_file(txn, STORE_ROOT, name), "draft");
-	assert_int_equal(store_txn_save(txn, &killed), 0);
-	assert_int_equal(store_sync_wait(b->store), 0);
-	return txn;
-}
+#include "tests/unit/undone_kit.h"
 
 /* ---- calls that fail -----------------------------------------------------*/
 
@@ -116,22 +59,20 @@ with_each_call_failing(const StoreOptions *options, Deed *deed)
 static bool
 discard_one(TestTxn *b, uint64_t at)
 {
-	uint64_t id;
+	uint64_t id = test_undo_file(b, "f");
 	bool was;
 	int r;
 
-	assert_int_equal(undo_file(b, "f"), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	id = list(b->store).id;
 	kv_fault_plan(b->disk, KV_FAULT_IO, at);
 	r = store_quarantine_discard(b->store, id);
 	was = was_met(b, at);
 	if (r < 0) {
 		assert_int_equal(r, -EIO);
-		assert_int_equal(list(b->store).count, 1);
+		assert_int_equal(test_undone(b->store).count, 1);
 		assert_int_equal(store_quarantine_discard(b->store, id), 0);
 	}
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	return was;
 }
 
@@ -144,7 +85,7 @@ a_discard_that_fails_can_be_repeated(void **state)
 static bool
 commit_draft(TestTxn *b, uint64_t at)
 {
-	StoreTxn *txn = begin_draft(b, "f");
+	StoreTxn *txn = test_begin_draft(b, NULL);
 	bool was;
 	int r;
 
@@ -154,7 +95,7 @@ commit_draft(TestTxn *b, uint64_t at)
 	assert_true(r == 0 || r == -EIO);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(test_has(b->plain, STORE_ROOT, "f"), r == 0);
-	assert_int_equal(list(b->store).count, r == 0 ? 0 : 1);
+	assert_int_equal(test_undone(b->store).count, r == 0 ? 0 : 1);
 	return was;
 }
 
@@ -169,17 +110,16 @@ static bool
 undo_second(TestTxn *b, uint64_t at)
 {
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	uint64_t first;
 	bool was;
 
 	(void)test_stage_file(txn, STORE_ROOT, "two");
-	assert_int_equal(undo_file(b, "one"), 0);
+	first = test_undo_file(b, "one");
 	assert_int_equal(store_sync_wait(b->store), 0);
-	seen = list(b->store);
 	kv_fault_plan(b->disk, KV_FAULT_IO, at);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	was = was_met(b, at);
-	assert_true(list(b->store).id > seen.id);
+	assert_true(test_undone(b->store).id > first);
 	return was;
 }
 
@@ -198,7 +138,7 @@ give_up(TestTxn *b, uint64_t at)
 {
 	bool was;
 
-	assert_int_equal(undo_file(b, "f"), 0);
+	(void)test_undo_file(b, "f");
 	kv_fault_limit(b->disk, 500);
 	kv_fault_plan(b->disk, KV_FAULT_IO, at);
 	(void)store_sync_wait(b->store);
@@ -206,7 +146,7 @@ give_up(TestTxn *b, uint64_t at)
 	assert_int_not_equal(store_sync_wait(b->store), -EIO);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_true(list(b->store).count <= 1);
+	assert_true(test_undone(b->store).count <= 1);
 	return was;
 }
 
@@ -229,10 +169,10 @@ a_draft_is_refused_while_the_disk_fails(void **state)
 	test_add_file(b->store, STORE_ROOT, "pending");
 	kv_fault_break(b->disk, true);
 	assert_int_equal(store_sync_wait(b->store), -EIO);
-	assert_int_equal(store_txn_save(txn, &killed), -EIO);
+	assert_int_equal(store_txn_save(txn, &test_killed), -EIO);
 	kv_fault_break(b->disk, false);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_true(test_has(b->plain, STORE_ROOT, "f"));
 }
@@ -250,15 +190,14 @@ the_newest_entry_and_drafts_are_beyond_the_limit(void **state)
 
 	options.quarantine_max = 1;
 	b = test_txn_new(&options);
-	txn = begin_draft(b, "draft");
+	txn = test_begin_draft(b, NULL);
 	assert_int_equal(store_vitals(b->store, &vitals), 0);
 	assert_int_equal(vitals.undone, 0);
 	assert_int_equal(vitals.undone_bytes, 0);
-	assert_int_equal(undo_file(b, "one"), 0);
-	first = list(b->store).id;
-	assert_int_equal(undo_file(b, "two"), 0);
-	assert_int_equal(list(b->store).count, 1);
-	assert_true(list(b->store).id > first);
+	first = test_undo_file(b, "one");
+	(void)test_undo_file(b, "two");
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_true(test_undone(b->store).id > first);
 	assert_int_equal(store_vitals(b->store, &vitals), 0);
 	assert_int_equal(vitals.undone, 1);
 	assert_int_equal(vitals.undone_bytes, 1000);
@@ -266,7 +205,7 @@ the_newest_entry_and_drafts_are_beyond_the_limit(void **state)
 	/* It was a draft all the time. */
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_txn_crash(b, &txn);
-	assert_int_equal(list(b->store).count, 2);
+	assert_int_equal(test_undone(b->store).count, 2);
 	test_txn_free(b);
 }
 
@@ -274,21 +213,21 @@ static void
 what_has_no_room_is_lost_and_the_journal_says_so(void **state)
 {
 	TestTxn *b = *state;
-	StoreTxn *txn = begin_draft(b, "draft");
+	StoreTxn *txn = test_begin_draft(b, NULL);
 	StoreTxn *other = test_begin(b);
 	int entries = test_txn_count_records(b, RECORD_JOURNAL);
 
-	(void)test_stage_file(other, STORE_ROOT, "f");
+	(void)test_stage_file(other, STORE_ROOT, "g");
 	kv_fault_leave_room(b->disk, 8192);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), -ENOSPC);
-	assert_int_equal(store_txn_quarantine(&other, &killed), -ENOSPC);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), -ENOSPC);
+	assert_int_equal(store_txn_quarantine(&other, &test_killed), -ENOSPC);
 	kv_fault_leave_room(b->disk, 0);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	/* A head and a file of each. */
 	assert_int_equal(test_txn_count_records(b, RECORD_JOURNAL),
 	                 entries + 4);
 	test_txn_reopen(b);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 }
 
 /* ---- drafts --------------------------------------------------------------*/
@@ -305,11 +244,11 @@ a_draft_has_what_was_done_last(void **state)
 	                 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_xattr_set(txn, file, "user.a", "2", 1, 0), 0);
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	records = test_txn_count_records(b, RECORD_UNDONE);
 	/* Instead of what was put. */
 	assert_int_equal(store_xattr_remove(txn, file, "user.a"), 0);
-	assert_int_equal(store_txn_save(txn, &killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records);
 	store_txn_abort(txn);
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
@@ -319,11 +258,11 @@ static void
 a_draft_is_nobodys_to_discard(void **state)
 {
 	TestTxn *b = *state;
-	StoreTxn *txn = begin_draft(b, "f");
+	StoreTxn *txn = test_begin_draft(b, NULL);
 	uint64_t id = txn->draft;
 
 	assert_int_equal(store_quarantine_discard(b->store, id), -ENOENT);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	assert_int_equal(store_quarantine_discard(b->store, id), 0);
 }
 
@@ -344,16 +283,16 @@ a_reader_sees_drafts_of_those_who_are_gone(void **state)
 {
 	TestTxn *b = *state;
 	g_autofree char *dir = g_dir_make_tmp("pofs-test-XXXXXX", NULL);
-	StoreTxn *txn = begin_draft(b, "f");
+	StoreTxn *txn = test_begin_draft(b, NULL);
 	Store *reader = open_reader(b, dir);
 	pid_t holder = 0;
 	int fd = -1;
 
-	assert_int_equal(list(reader).count, 1);
+	assert_int_equal(test_undone(reader).count, 1);
 	assert_int_equal(headship_take(dir, &fd, &holder), 0);
-	assert_int_equal(list(reader).count, 0);
+	assert_int_equal(test_undone(reader).count, 0);
 	assert_int_equal(close(fd), 0);
-	assert_int_equal(list(reader).count, 1);
+	assert_int_equal(test_undone(reader).count, 1);
 	assert_int_equal(store_close(reader), 0);
 	store_txn_abort(txn);
 	test_remove_files(dir);
@@ -382,7 +321,8 @@ a_change_of_what_is_gone_is_one(void **state)
 	                 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
-	assert_int_equal(store_quarantine_files(b->store, list(b->store).id,
+	assert_int_equal(store_quarantine_files(b->store,
+	                                        test_undone(b->store).id,
 	                                        see_what, &what),
 	                 0);
 	assert_int_equal(what, STORE_UNDONE_CHANGED);
@@ -412,14 +352,12 @@ static void
 malformed_records_go_with_their_entry(void **state)
 {
 	TestTxn *b = *state;
-	uint64_t id;
+	uint64_t id = test_undo_file(b, "f");
 
-	assert_int_equal(undo_file(b, "f"), 0);
-	id = list(b->store).id;
 	put_malformed(b, id);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_quarantine_discard(b->store, id), 0);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
 }
 
@@ -427,17 +365,25 @@ static void
 malformed_records_of_a_draft_do_not_stay_in_its_entry(void **state)
 {
 	TestTxn *b = *state;
-	StoreTxn *txn = begin_draft(b, "f");
+	StoreTxn *txn = test_begin_draft(b, NULL);
 	int records = test_txn_count_records(b, RECORD_UNDONE);
 
 	put_malformed(b, txn->draft);
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records + 3);
-	assert_int_equal(store_txn_quarantine(&txn, &killed), 0);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	/* What names content stays: it may. */
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records + 1);
-	assert_int_equal(store_quarantine_discard(b->store, list(b->store).id),
-	                 0);
+	assert_int_equal(
+		store_quarantine_discard(b->store, test_undone(b->store).id),
+		0);
 	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+}
+
+static bool
+see_none(void *user_data, const StoreUndone *undone)
+{
+	fail();
+	return false;
 }
 
 /* An entry without a head is none, for a check to find; one without even an id
@@ -447,26 +393,23 @@ an_entry_must_have_a_head(void **state)
 {
 	TestTxn *b = *state;
 	RecordKey key = record_key_part_id(77, RECORD_PART_FILE, 1);
-	Seen seen = { 0 };
 
 	put_record(b, &key, key.size);
-	assert_int_equal(store_quarantine_list(b->store, see, &seen), 0);
-	assert_int_equal(seen.count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 	assert_int_equal(store_quarantine_discard(b->store, 77), -ENOENT);
 	g_mutex_lock(&b->store->lock);
 	txn_delete(b->plain, record_slice(&key));
 	g_mutex_unlock(&b->store->lock);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 
 	key = record_key_undone(UINT64_C(1) << 56);
 	put_record(b, &key, key.size - 1);
-	assert_int_equal(store_quarantine_list(b->store, see, &seen), -EIO);
+	assert_int_equal(store_quarantine_list(b->store, see_none, NULL), -EIO);
 	key.size--;
 	g_mutex_lock(&b->store->lock);
 	txn_delete(b->plain, record_slice(&key));
 	g_mutex_unlock(&b->store->lock);
-	assert_int_equal(list(b->store).count, 0);
-	assert_int_equal(seen.count, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
 }
 
 int

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/unit/undone_kit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "tests/unit/store_kit.h"
+
+const StoreCause test_killed = { "the client was killed", 1000 };
+
+static bool
+see(void *user_data, const StoreUndone *undone)
+{
+	TestUndone *seen = user_data;
+
+	assert_true(undone->id > seen->id);
+	assert_true(undone->undone_ns > undone->begun_ns);
+	seen->count++;
+	seen->id = undone->id;
+	seen->files = undone->files;
+	seen->bytes = undone->bytes;
+	seen->begun_ns = undone->begun_ns;
+	g_strlcpy(seen->who, undone->who, sizeof(seen->who));
+	g_strlcpy(seen->reason, undone->reason, sizeof(seen->reason));
+	return true;
+}
+
+TestUndone
+test_undone(Store *store)
+{
+	TestUndone seen = { 0 };
+
+	assert_int_equal(store_quarantine_list(store, see, &seen), 0);
+	return seen;
+}
+
+uint64_t
+test_undo_file(TestTxn *b, const char *name)
+{
+	g_autofree char *block = g_strnfill(1000, 'x');
+	StoreTxn *txn = test_begin(b);
+	StoreCause cause = test_killed;
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	test_write(txn, test_stage_file(txn, STORE_ROOT, name), block);
+	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
+	assert_int_equal(test_undone(b->store).id, id);
+	return id;
+}
+
+StoreTxn *
+test_begin_draft(TestTxn *b, StoreNode *ret_file)
+{
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	StoreStat stat;
+
+	test_write(txn, file, "first");
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	test_write(txn, file, "draft");
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_stat(b->store, &stat), 0);
+	assert_int_equal(stat.undone, 1);
+	assert_int_equal(test_undone(b->store).count, 0);
+	if (ret_file != NULL)
+		*ret_file = file;
+	return txn;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include "tests/unit/txn_kit.h"
+
+/** Why the transactions of tests are undone. */
+extern const StoreCause test_killed;
+
+/** The quarantine: how many entries, and what the last of them says. */
+typedef struct TestUndone {
+	guint count;
+	uint64_t id; /* 0: there is none */
+	uint64_t files;
+	uint64_t bytes;
+	int64_t begun_ns;
+	char who[32];
+	char reason[128];
+} TestUndone;
+
+/** What is in the quarantine, oldest first, or the test fails. */
+TestUndone test_undone(Store *store);
+
+/** Undoes a transaction that has a new file of 1000 bytes; returns the number
+ * of its entry. */
+uint64_t test_undo_file(TestTxn *b, const char *name);
+
+/** A transaction that has a new file "f", its content "draft", and a draft of
+ * that on disk. @ret_file may be NULL. */
+StoreTxn *test_begin_draft(TestTxn *b, StoreNode *ret_file);
