@@ -23,24 +23,6 @@
 
 #define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
 
-#define ANSWERS 6
-
-/* A commit that is held, and those who come meanwhile. */
-typedef struct Held {
-	TestTxn *bench;
-	TestAnswer answers[ANSWERS]; /* the first: of the commit */
-} Held;
-
-static void
-hold(TestTxn *b, Held *ret_held)
-{
-	*ret_held = (Held){ .bench = b };
-	test_add_file(b->store, STORE_ROOT, "held");
-	kv_fault_hold(b->disk, true);
-	store_sync(b->store, test_answered, &ret_held->answers[0]);
-	kv_fault_await_held(b->disk);
-}
-
 static int
 commit_new_file(TestTxn *b, const char *name)
 {
@@ -150,17 +132,17 @@ what_follows_a_checkpoint_is_in_the_next_batch(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	uint64_t commits;
-	Held held;
+	TestAnswer answers[3] = { 0 };
 
-	hold(b, &held);
+	test_hold_sync(b, &answers[0]);
 	(void)test_stage_file(txn, STORE_ROOT, "one");
-	store_txn_checkpoint(txn, test_answered, &held.answers[1]);
+	store_txn_checkpoint(txn, test_answered, &answers[1]);
 	(void)test_stage_file(txn, STORE_ROOT, "two");
-	store_txn_commit(&txn, test_answered, &held.answers[2]);
+	store_txn_commit(&txn, test_answered, &answers[2]);
 	commits = kv_fault_commits(b->disk);
 	kv_fault_hold(b->disk, false);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(test_await(&held.answers[i]), 0);
+		assert_int_equal(test_await(&answers[i]), 0);
 	assert_int_equal(kv_fault_commits(b->disk), commits + 3);
 	assert_true(test_has(b->plain, STORE_ROOT, "one"));
 	assert_true(test_has(b->plain, STORE_ROOT, "two"));
@@ -173,18 +155,18 @@ who_waits_when_the_disk_is_gone_is_kept(void **state)
 	static const KvFaultKind ends[] = { KV_FAULT_IO };
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	Held held;
+	TestAnswer answers[3] = { 0 };
 
-	hold(b, &held);
+	test_hold_sync(b, &answers[0]);
 	(void)test_stage_file(txn, STORE_ROOT, "one");
-	store_txn_checkpoint(txn, test_answered, &held.answers[1]);
+	store_txn_checkpoint(txn, test_answered, &answers[1]);
 	(void)test_stage_file(txn, STORE_ROOT, "two");
-	store_txn_commit(&txn, test_answered, &held.answers[2]);
+	store_txn_commit(&txn, test_answered, &answers[2]);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	kv_fault_fail_reopens(b->disk, 2);
 	kv_fault_hold(b->disk, false);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(test_await(&held.answers[i]), -EIO);
+		assert_int_equal(test_await(&answers[i]), -EIO);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "one"));
 	assert_false(test_has(b->plain, STORE_ROOT, "two"));
@@ -198,18 +180,15 @@ a_checkpoint_in_doubt_leaves_the_first_error(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	StoreNode file = test_stage_file(txn, STORE_ROOT, "one");
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &a);
 	assert_int_equal(
 		store_file_write(txn, file, STORE_FILE_SIZE_MAX, "x", 1),
 		-EFBIG);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	kv_fault_fail_reopens(b->disk, 1);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), -EIO);
+	assert_int_equal(test_let_go(b, &a), -EIO);
 	assert_int_equal(store_txn_commit_wait(&txn), -EFBIG);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "one"));
@@ -226,20 +205,19 @@ who_was_stale_is_not_in_doubt(void **state)
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *stale = test_begin(b);
 	StoreTxn *good = test_begin(b);
-	Held held;
+	TestAnswer answers[3] = { 0 };
 
 	test_write(stale, file, "mine");
 	test_write(b->plain, file, "yours");
 	(void)test_stage_file(good, STORE_ROOT, "g");
-	hold(b, &held);
-	store_txn_commit(&stale, test_answered, &held.answers[1]);
-	store_txn_commit(&good, test_answered, &held.answers[2]);
+	test_hold_sync(b, &answers[0]);
+	store_txn_commit(&stale, test_answered, &answers[1]);
+	store_txn_commit(&good, test_answered, &answers[2]);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	kv_fault_fail_reopens(b->disk, 1);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&held.answers[0]), 0);
-	assert_int_equal(test_await(&held.answers[1]), -ESTALE);
-	assert_int_equal(test_await(&held.answers[2]), -EIO);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), -ESTALE);
+	assert_int_equal(test_await(&answers[2]), -EIO);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_assert_text(b->plain, file, "yours");
 	assert_true(test_has(b->plain, STORE_ROOT, "g"));
@@ -257,7 +235,7 @@ a_group_without_room_is_committed_one_by_one(void **state)
 	g_autofree char *block = g_strnfill(15000, 'x');
 	StoreTxn *stale = test_begin(b);
 	StoreTxn *large[2] = { test_begin(b), test_begin(b) };
-	Held held;
+	TestAnswer answers[5] = { 0 };
 
 	test_write(stale, file, "mine");
 	test_write(b->plain, file, "yours");
@@ -268,17 +246,16 @@ a_group_without_room_is_committed_one_by_one(void **state)
 		                                         i ? "b" : "a"),
 		                         0, block, 15000),
 			0);
-	hold(b, &held);
-	store_txn_commit(&stale, test_answered, &held.answers[1]);
-	store_txn_commit(&large[0], test_answered, &held.answers[2]);
-	store_txn_commit(&large[1], test_answered, &held.answers[3]);
-	store_sync(b->store, test_answered, &held.answers[4]);
+	test_hold_sync(b, &answers[0]);
+	store_txn_commit(&stale, test_answered, &answers[1]);
+	store_txn_commit(&large[0], test_answered, &answers[2]);
+	store_txn_commit(&large[1], test_answered, &answers[3]);
+	store_sync(b->store, test_answered, &answers[4]);
 	kv_fault_limit(b->disk, 20000);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&held.answers[1]), -ESTALE);
-	assert_int_equal(test_await(&held.answers[2]), 0);
-	assert_int_equal(test_await(&held.answers[3]), 0);
-	assert_int_equal(test_await(&held.answers[4]), 0);
+	assert_int_equal(test_let_go(b, &answers[1]), -ESTALE);
+	assert_int_equal(test_await(&answers[2]), 0);
+	assert_int_equal(test_await(&answers[3]), 0);
+	assert_int_equal(test_await(&answers[4]), 0);
 	kv_fault_limit(b->disk, 0);
 	assert_true(test_has(b->plain, STORE_ROOT, "a"));
 	assert_true(test_has(b->plain, STORE_ROOT, "b"));
@@ -293,7 +270,7 @@ a_full_disk_that_dies_commits_none_of_a_group(void **state)
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 	StoreTxn *txns[2];
 	TestTxn *b;
-	Held held;
+	TestAnswer answers[3] = { 0 };
 
 	options.journal_max = 0;
 	b = test_txn_new(&options);
@@ -301,15 +278,14 @@ a_full_disk_that_dies_commits_none_of_a_group(void **state)
 	txns[1] = test_begin(b);
 	(void)test_stage_file(txns[0], STORE_ROOT, "a");
 	(void)test_stage_file(txns[1], STORE_ROOT, "b");
-	hold(b, &held);
-	store_txn_commit(&txns[0], test_answered, &held.answers[1]);
-	store_txn_commit(&txns[1], test_answered, &held.answers[2]);
+	test_hold_sync(b, &answers[0]);
+	store_txn_commit(&txns[0], test_answered, &answers[1]);
+	store_txn_commit(&txns[1], test_answered, &answers[2]);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	kv_fault_fail_reopens(b->disk, 1);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&held.answers[0]), 0);
-	assert_int_equal(test_await(&held.answers[1]), -EIO);
-	assert_int_equal(test_await(&held.answers[2]), -EIO);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), -EIO);
+	assert_int_equal(test_await(&answers[2]), -EIO);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "a"));
 	assert_false(test_has(b->plain, STORE_ROOT, "b"));

@@ -97,16 +97,12 @@ static void
 commit_together(TestTxn *b, StoreTxn **first, int *ret_first, StoreTxn **second,
                 int *ret_second)
 {
-	TestAnswer answers[3] = { { .r = 1 }, { .r = 1 }, { .r = 1 } };
+	TestAnswer answers[3] = { 0 };
 
-	test_add_file(b->store, STORE_ROOT, "held");
-	kv_fault_hold(b->disk, true);
-	store_sync(b->store, test_answered, &answers[0]);
-	kv_fault_await_held(b->disk);
+	test_hold_sync(b, &answers[0]);
 	store_txn_commit(first, test_answered, &answers[1]);
 	store_txn_commit(second, test_answered, &answers[2]);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&answers[0]), 0);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
 	*ret_first = test_await(&answers[1]);
 	*ret_second = test_await(&answers[2]);
 }
@@ -155,16 +151,13 @@ nothing_is_published_over_a_commit_under_way(void **state)
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *first = test_begin(b);
 	StoreTxn *second = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	test_write(first, file, "one");
 	test_write(second, file, "two");
-	kv_fault_hold(b->disk, true);
-	store_txn_commit(&first, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_commit(b, &first, &a);
 	assert_int_equal(store_txn_publish(&second), -ESTALE);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	test_assert_text(b->plain, file, "one");
 }
 
@@ -174,16 +167,13 @@ a_directory_is_not_removed_under_a_commit(void **state)
 	TestTxn *b = *state;
 	StoreNode dir = test_add_dir(b->store, STORE_ROOT, "d");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	(void)test_stage_file(txn, dir, "f");
-	kv_fault_hold(b->disk, true);
-	store_txn_commit(&txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_commit(b, &txn, &a);
 	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "d", S_IFDIR),
 	                 -ENOTEMPTY);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	assert_true(test_has(b->plain, dir, "f"));
 }
 
@@ -214,19 +204,16 @@ a_plain_change_does_not_undo_a_commit_under_way(void **state)
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	Late late = { .bench = b, .file = file };
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 	GThread *thread;
 	StoreAttr attr;
 
 	test_write(txn, file, "longer than before");
-	kv_fault_hold(b->disk, true);
-	store_txn_commit(&txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_commit(b, &txn, &a);
 	thread = g_thread_new("late", change_mode, &late);
 	while (!g_atomic_int_get(&late.is_begun))
 		g_thread_yield();
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	assert_int_equal(GPOINTER_TO_INT(g_thread_join(thread)), 0);
 	assert_int_equal(store_attr_get(b->plain, file, &attr), 0);
 	assert_int_equal(attr.mode & 07777, 0600);

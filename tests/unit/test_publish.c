@@ -115,29 +115,20 @@ what_failed_once_is_not_published(void **state)
 /* ---- beside a commit under way -------------------------------------------*/
 
 static void
-begin_held_commit(TestTxn *b, StoreTxn **txn, TestAnswer *a)
-{
-	kv_fault_hold(b->disk, true);
-	store_txn_commit(txn, test_answered, a);
-	kv_fault_await_held(b->disk);
-}
-
-static void
 a_directory_that_gets_a_name_is_not_removed(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode dir = test_add_dir(b->store, STORE_ROOT, "d");
 	StoreTxn *first = test_begin(b);
 	StoreTxn *second = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	(void)test_stage_file(first, dir, "f");
 	assert_int_equal(store_name_remove(second, STORE_ROOT, "d", S_IFDIR),
 	                 0);
-	begin_held_commit(b, &first, &a);
+	test_hold_commit(b, &first, &a);
 	assert_int_equal(store_txn_publish(&second), -ESTALE);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	assert_true(test_has(b->plain, dir, "f"));
 }
 
@@ -148,14 +139,13 @@ a_directory_that_is_removed_gets_no_name(void **state)
 	StoreNode dir = test_add_dir(b->store, STORE_ROOT, "d");
 	StoreTxn *first = test_begin(b);
 	StoreTxn *second = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	assert_int_equal(store_name_remove(first, STORE_ROOT, "d", S_IFDIR), 0);
 	(void)test_stage_file(second, dir, "f");
-	begin_held_commit(b, &first, &a);
+	test_hold_commit(b, &first, &a);
 	assert_int_equal(store_txn_publish(&second), -ESTALE);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	assert_false(test_has(b->plain, STORE_ROOT, "d"));
 }
 
@@ -167,16 +157,15 @@ a_directory_that_is_changed_may_get_a_name(void **state)
 	StoreNode dir = test_add_dir(b->store, STORE_ROOT, "d");
 	StoreTxn *first = test_begin(b);
 	StoreTxn *second = test_begin(b);
-	TestAnswer a[2] = { { .r = 1 }, { .r = 1 } };
+	TestAnswer a[2] = { 0 };
 	StoreAttr attr = { .mode = 0700 };
 
 	assert_int_equal(
 		store_attr_set(first, dir, &attr, STORE_SET_MODE, &attr), 0);
 	(void)test_stage_file(second, dir, "f");
-	begin_held_commit(b, &first, &a[0]);
+	test_hold_commit(b, &first, &a[0]);
 	store_txn_commit(&second, test_answered, &a[1]);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a[0]), 0);
+	assert_int_equal(test_let_go(b, &a[0]), 0);
 	assert_int_equal(test_await(&a[1]), 0);
 	assert_int_equal(store_attr_get(b->plain, dir, &attr), 0);
 	assert_int_equal(attr.mode & 07777, 0700);

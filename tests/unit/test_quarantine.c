@@ -263,17 +263,14 @@ a_checkpoint_that_fails_after_its_transaction_is_kept(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "mine");
 	kv_fault_limit(b->disk, 1);
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &a);
 	store_txn_abort(txn);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), -ENOSPC);
+	assert_int_equal(test_let_go(b, &a), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(test_undone(b->store).count, 1);

@@ -46,19 +46,16 @@ a_transaction_sees_its_checkpoint_while_it_is_under_way(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	test_write(txn, file, "one");
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &a);
 	test_assert_text(b->plain, file, "");
 	test_assert_text(txn, file, "one");
 	assert_int_equal(store_file_write(txn, file, 3, "two", 3), 0);
 	test_assert_text(txn, file, "onetwo");
-	kv_fault_hold(b->disk, false);
 
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	test_assert_text(b->plain, file, "one");
 	test_assert_text(txn, file, "onetwo");
 	assert_int_equal(test_checkpoint(txn), 0);
@@ -84,17 +81,14 @@ a_failed_checkpoint_fails_what_follows(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "one");
 	kv_fault_limit(b->disk, 1);
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &a);
 	assert_int_equal(store_file_write(txn, file, 3, "two", 3), 0);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), -ENOSPC);
+	assert_int_equal(test_let_go(b, &a), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
 
 	assert_int_equal(test_checkpoint(txn), -ENOSPC);
@@ -108,17 +102,14 @@ a_commit_behind_a_checkpoint_is_in_order(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer first = { .r = 1 };
-	TestAnswer second = { .r = 1 };
+	TestAnswer first;
+	TestAnswer second = { 0 };
 
 	test_write(txn, file, "one");
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &first);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &first);
 	assert_int_equal(store_file_write(txn, file, 3, "two", 3), 0);
 	store_txn_commit(&txn, test_answered, &second);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&first), 0);
+	assert_int_equal(test_let_go(b, &first), 0);
 	assert_int_equal(test_await(&second), 0);
 	test_assert_text(b->plain, file, "onetwo");
 }
@@ -129,19 +120,16 @@ a_commit_behind_a_failed_checkpoint_fails(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer first = { .r = 1 };
-	TestAnswer second = { .r = 1 };
+	TestAnswer first;
+	TestAnswer second = { 0 };
 
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "one");
 	kv_fault_limit(b->disk, 1);
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &first);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &first);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
 	store_txn_commit(&txn, test_answered, &second);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&first), -ENOSPC);
+	assert_int_equal(test_let_go(b, &first), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(test_await(&second), -ENOSPC);
 	test_assert_text(b->plain, file, "");
@@ -154,16 +142,13 @@ an_abort_leaves_the_checkpoint_under_way_alone(void **state)
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	test_write(txn, file, "one");
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &a);
 	assert_int_equal(store_file_write(txn, file, 3, "two", 3), 0);
 	store_txn_abort(txn);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	test_assert_text(b->plain, file, "one");
 }
 
@@ -213,17 +198,14 @@ nothing_is_published_over_a_checkpoint_under_way(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	TestAnswer a = { .r = 1 };
+	TestAnswer a;
 
 	(void)test_stage_file(txn, STORE_ROOT, "f");
-	kv_fault_hold(b->disk, true);
-	store_txn_checkpoint(txn, test_answered, &a);
-	kv_fault_await_held(b->disk);
+	test_hold_checkpoint(b, txn, &a);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
 	assert_int_equal(store_txn_publish(&txn), -EBUSY);
 	assert_non_null(txn);
-	kv_fault_hold(b->disk, false);
-	assert_int_equal(test_await(&a), 0);
+	assert_int_equal(test_let_go(b, &a), 0);
 	assert_int_equal(store_txn_publish(&txn), 0);
 	assert_true(test_has(b->plain, STORE_ROOT, "g"));
 }

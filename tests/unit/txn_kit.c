@@ -114,6 +114,47 @@ test_await(TestAnswer *a)
 	return a->r;
 }
 
+static void
+begin_hold(TestTxn *b, TestAnswer *ret_answer)
+{
+	*ret_answer = (TestAnswer){ 0 };
+	kv_fault_hold(b->disk, true);
+}
+
+void
+test_hold_commit(TestTxn *b, StoreTxn **txn, TestAnswer *ret_answer)
+{
+	begin_hold(b, ret_answer);
+	store_txn_commit(txn, test_answered, ret_answer);
+	kv_fault_await_held(b->disk);
+}
+
+void
+test_hold_checkpoint(TestTxn *b, StoreTxn *txn, TestAnswer *ret_answer)
+{
+	begin_hold(b, ret_answer);
+	store_txn_checkpoint(txn, test_answered, ret_answer);
+	kv_fault_await_held(b->disk);
+}
+
+void
+test_hold_sync(TestTxn *b, TestAnswer *ret_answer)
+{
+	test_add_file(b->store, STORE_ROOT, "held");
+	begin_hold(b, ret_answer);
+	store_sync(b->store, test_answered, ret_answer);
+	kv_fault_await_held(b->disk);
+}
+
+int
+test_let_go(TestTxn *b, TestAnswer *a)
+{
+	kv_fault_hold(b->disk, false);
+	return test_await(a);
+}
+
+/* ---- transactions --------------------------------------------------------*/
+
 StoreTxn *
 test_begin(TestTxn *b)
 {
@@ -126,7 +167,7 @@ test_begin(TestTxn *b)
 int
 test_checkpoint(StoreTxn *txn)
 {
-	TestAnswer a = { .r = 1 };
+	TestAnswer a = { 0 };
 
 	store_txn_checkpoint(txn, test_answered, &a);
 	return test_await(&a);

@@ -46,6 +46,18 @@ void test_answered(void *user_data, int r);
 /** Waits for the answer, and returns it. */
 int test_await(TestAnswer *a);
 
+/**
+ * Has *@txn committed, or @txn's checkpoint, or a new file "held" synced, and
+ * returns when that is on its way, where the disk holds it until
+ * test_let_go(). @ret_answer stays where it is until then.
+ */
+void test_hold_commit(TestTxn *b, StoreTxn **txn, TestAnswer *ret_answer);
+void test_hold_checkpoint(TestTxn *b, StoreTxn *txn, TestAnswer *ret_answer);
+void test_hold_sync(TestTxn *b, TestAnswer *ret_answer);
+
+/** Has the disk hold nothing any more, and waits as test_await(). */
+int test_let_go(TestTxn *b, TestAnswer *a);
+
 /** Begins a transaction. */
 StoreTxn *test_begin(TestTxn *b);
 
