@@ -13,19 +13,33 @@
 #include "tests/unit/store_kit.h"
 
 static bool
-keep_last(void *user_data, const StoreJournalEntry *entry)
+see(void *user_data, const StoreJournalEntry *entry)
 {
-	*(uint64_t *)user_data = entry->id;
+	TestJournal *seen = user_data;
+
+	assert_true(entry->id > seen->last.id);
+	assert_true(entry->ended_ns >= entry->begun_ns);
+	seen->count++;
+	seen->last = *entry;
+	g_strlcpy(seen->who, entry->who, sizeof(seen->who));
+	g_strlcpy(seen->reason, entry->reason, sizeof(seen->reason));
+	g_strlcpy(seen->mailbags, entry->mailbags, sizeof(seen->mailbags));
 	return true;
+}
+
+TestJournal
+test_journal(Store *store)
+{
+	TestJournal seen = { 0 };
+
+	assert_int_equal(store_journal_list(store, 0, see, &seen), 0);
+	return seen;
 }
 
 uint64_t
 test_last_entry(Store *store)
 {
-	uint64_t id = 0;
-
-	assert_int_equal(store_journal_list(store, 0, keep_last, &id), 0);
-	return id;
+	return test_journal(store).last.id;
 }
 
 uint64_t

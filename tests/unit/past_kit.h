@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include "store/journal.h"
 #include "tests/unit/txn_kit.h"
 
-/** The number of the last entry of the journal; 0: there is none. */
+/** The journal: how many entries, and the last of them. */
+typedef struct TestJournal {
+	guint count;
+	StoreJournalEntry last; /* but for its texts, which are below */
+	char who[64];
+	char reason[128];
+	char mailbags[64];
+} TestJournal;
+
+/** What is in the journal, oldest first, or the test fails. */
+TestJournal test_journal(Store *store);
+
+/** The number of its last entry; 0: there is none. */
 uint64_t test_last_entry(Store *store);
 
 /** Commits @txn and returns the number of its entry. */

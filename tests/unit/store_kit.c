@@ -235,6 +235,12 @@ test_add_dir(Store *store, StoreNode dir, const char *name)
 }
 
 void
+test_remove(StoreTxn *txn, StoreNode dir, const char *name)
+{
+	assert_int_equal(store_name_remove(txn, dir, name, S_IFREG), 0);
+}
+
+void
 test_write(StoreTxn *txn, StoreNode node, const char *text)
 {
 	assert_int_equal(store_file_write(txn, node, 0, text, strlen(text)), 0);

@@ -56,6 +56,9 @@ int test_fault_open_with(KvFaultDisk *disk, const StoreOptions *options,
 StoreNode test_add_file(Store *store, StoreNode dir, const char *name);
 StoreNode test_add_dir(Store *store, StoreNode dir, const char *name);
 
+/** Removes a file. */
+void test_remove(StoreTxn *txn, StoreNode dir, const char *name);
+
 /** Writes @text at the beginning of @node. */
 void test_write(StoreTxn *txn, StoreNode node, const char *text);
 

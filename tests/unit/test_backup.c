@@ -40,7 +40,7 @@ fill(TestStore *test)
 	assert_int_equal(
 		store_file_write(plain, large, 12345, part, sizeof(part)), 0);
 	store_node_hold(test->store, removed);
-	assert_int_equal(store_name_remove(plain, dir, "removed", S_IFREG), 0);
+	test_remove(plain, dir, "removed");
 	assert_int_equal(store_txn_begin(test->store, "who", &txn), 0);
 	test_write(txn, small, "undone");
 	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);

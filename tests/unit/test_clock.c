@@ -93,9 +93,7 @@ count_entries(TestTxn *b)
 	for (i = 0; i < 3; i++) {
 		(void)test_add_file(b->store, STORE_ROOT, "plain");
 		assert_int_equal(store_sync_wait(b->store), 0);
-		assert_int_equal(store_name_remove(b->plain, STORE_ROOT,
-		                                   "plain", S_IFREG),
-		                 0);
+		test_remove(b->plain, STORE_ROOT, "plain");
 		assert_int_equal(store_sync_wait(b->store), 0);
 	}
 	assert_int_equal(store_journal_list(b->store, 0, count, &entries), 0);

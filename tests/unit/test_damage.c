@@ -246,8 +246,7 @@ change(TestTxn *b)
 	test_add_bytes(b, "removed", 'a', 9000);
 	test_write_bytes(txn, file, 'b', 9000);
 	(void)test_stage_file(txn, STORE_ROOT, "created");
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, "removed", S_IFREG),
-	                 0);
+	test_remove(txn, STORE_ROOT, "removed");
 	return test_commit(b, txn);
 }
 

@@ -12,6 +12,7 @@
 #include "store/edit.h"
 #include "store/edit_attr.h"
 #include "store/journal.h"
+#include "tests/unit/past_kit.h"
 #include "tests/unit/store_kit.h"
 
 static GBytes *
@@ -233,7 +234,7 @@ a_file_that_has_come_gone_or_been_replaced_is_left(void **state)
 
 	assert_int_equal(add(goes, test, STORE_EDIT_WRITE, "/A", "new"), 0);
 	assert_int_equal(add(replaced, test, STORE_EDIT_REMOVE, "/A", NULL), 0);
-	assert_int_equal(store_name_remove(plain, STORE_ROOT, "A", S_IFREG), 0);
+	test_remove(plain, STORE_ROOT, "A");
 	assert_int_equal(apply(test, goes), -ESTALE);
 	assert_false(has(test, "A"));
 	(void)test_add_file(test->store, STORE_ROOT, "A");
@@ -374,13 +375,6 @@ a_cut_list_is_no_list(void **state)
 	}
 }
 
-static bool
-keep_entry(void *user_data, const StoreJournalEntry *entry)
-{
-	*(uint64_t *)user_data = entry->id;
-	return true;
-}
-
 static int
 add_undo(StoreEdits *edits, TestStore *test, uint64_t id, const char *path)
 {
@@ -396,14 +390,13 @@ an_entry_of_the_journal_is_undone_once(void **state)
 	g_autoptr(StoreEdits) undo = store_edits_new();
 	StoreNode file = test_add_file(test->store, STORE_ROOT, "f");
 	StoreEntry entry;
-	uint64_t id = 0;
+	uint64_t id;
 
 	test_write(store_plain(test->store), file, "old");
 	assert_int_equal(add(change, test, STORE_EDIT_WRITE, "/f", "new"), 0);
 	assert_int_equal(add(change, test, STORE_EDIT_WRITE, "/g", "made"), 0);
 	assert_int_equal(apply(test, change), 0);
-	assert_int_equal(store_journal_list(test->store, 0, keep_entry, &id),
-	                 0);
+	id = test_last_entry(test->store);
 	assert_int_equal(add_undo(undo, test, id, "/f"), 0);
 	assert_int_equal(add_undo(undo, test, id, "/g"), 0);
 	assert_int_equal(apply(test, undo), 0);

@@ -442,9 +442,7 @@ what_room_there_is_may_be_unknown(void **state)
 	assert_int_equal(add(store_plain(store), "file"), 0);
 	assert_int_equal(store_sync_wait(store), 0);
 	kv_fault_hide_room(disk, true);
-	assert_int_equal(store_name_remove(store_plain(store), STORE_ROOT,
-	                                   "file", S_IFREG),
-	                 0);
+	test_remove(store_plain(store), STORE_ROOT, "file");
 	assert_int_equal(store_sync_wait(store), 0);
 	g_mutex_lock(&store->lock);
 	assert_false(g_queue_is_empty(&store->orphans));

@@ -17,43 +17,10 @@
 
 #include "store/internal.h"
 #include "store/journal.h"
+#include "tests/unit/past_kit.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
-
-/* ---- what a test sees of the journal -------------------------------------*/
-
-typedef struct Seen {
-	guint count;
-	StoreJournalEntry last; /* its texts are below */
-	char who[64];
-	char reason[128];
-	char mailbags[64];
-} Seen;
-
-static bool
-see(void *user_data, const StoreJournalEntry *entry)
-{
-	Seen *seen = user_data;
-
-	assert_true(entry->id > seen->last.id);
-	assert_true(entry->ended_ns >= entry->begun_ns);
-	seen->count++;
-	seen->last = *entry;
-	g_strlcpy(seen->who, entry->who, sizeof(seen->who));
-	g_strlcpy(seen->reason, entry->reason, sizeof(seen->reason));
-	g_strlcpy(seen->mailbags, entry->mailbags, sizeof(seen->mailbags));
-	return true;
-}
-
-static Seen
-list(Store *store)
-{
-	Seen seen = { 0 };
-
-	assert_int_equal(store_journal_list(store, 0, see, &seen), 0);
-	return seen;
-}
 
 static bool
 note_file(void *user_data, const StoreJournalFile *file)
@@ -77,53 +44,30 @@ assert_files(Store *store, uint64_t id, const char *want)
 	assert_string_equal(text->str, want);
 }
 
-static void
-write_bytes(StoreTxn *txn, StoreNode file, char fill, size_t size)
-{
-	g_autofree char *bytes = g_strnfill(size, fill);
-
-	assert_int_equal(store_file_write(txn, file, 0, bytes, size), 0);
-}
-
-static StoreNode
-add_bytes(TestTxn *b, const char *name, size_t size)
-{
-	StoreNode file = test_add_file(b->store, STORE_ROOT, name);
-
-	write_bytes(b->plain, file, 'x', size);
-	return file;
-}
-
-static void
-remove_in(StoreTxn *txn, const char *name)
-{
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, name, S_IFREG), 0);
-}
-
 /* ---- one entry for each transaction --------------------------------------*/
 
 static void
 a_commit_leaves_an_entry_of_what_it_did(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode changed = add_bytes(b, "changed", 6);
+	StoreNode changed = test_add_bytes(b, "changed", 'x', 6);
 	StoreTxn *txn;
-	Seen seen;
+	TestJournal seen;
 
-	add_bytes(b, "removed", 4);
-	add_bytes(b, "old", 3);
+	test_add_bytes(b, "removed", 'x', 4);
+	test_add_bytes(b, "old", 'x', 3);
 	txn = test_begin(b);
-	write_bytes(txn, changed, 'y', 9);
-	remove_in(txn, "removed");
+	test_write_bytes(txn, changed, 'y', 9);
+	test_remove(txn, STORE_ROOT, "removed");
 	assert_int_equal(store_name_move(txn, STORE_ROOT, "old", STORE_ROOT,
 	                                 "new", STORE_MOVE_NOREPLACE),
 	                 0);
 	test_write(txn, test_stage_file(txn, STORE_ROOT, "created"), "mail");
 	(void)test_stage_file(txn, STORE_ROOT, "fleeting");
-	remove_in(txn, "fleeting");
+	test_remove(txn, STORE_ROOT, "fleeting");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.last.outcome, STORE_COMMITTED);
 	assert_string_equal(seen.who, "test");
@@ -145,14 +89,14 @@ every_end_and_every_checkpoint_leaves_one(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	TestJournal seen;
 
 	(void)test_stage_file(txn, STORE_ROOT, "one");
 	assert_int_equal(test_checkpoint(txn), 0);
-	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(test_journal(b->store).count, 1);
 	(void)test_stage_file(txn, STORE_ROOT, "two");
 	assert_int_equal(store_txn_publish(&txn), 0);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(seen.last.outcome, STORE_PUBLISHED);
 	assert_true(seen.last.has_past);
@@ -160,7 +104,7 @@ every_end_and_every_checkpoint_leaves_one(void **state)
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "three");
 	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 3);
 	assert_int_equal(seen.last.outcome, STORE_UNDONE);
 	assert_string_equal(seen.reason, "the client was killed");
@@ -168,7 +112,7 @@ every_end_and_every_checkpoint_leaves_one(void **state)
 	assert_false(seen.last.has_past);
 	assert_files(b->store, seen.last.id, "created  0 -> /three 0\n");
 	test_txn_reopen(b);
-	assert_int_equal(list(b->store).count, 3);
+	assert_int_equal(test_journal(b->store).count, 3);
 }
 
 static void
@@ -180,12 +124,12 @@ a_transaction_of_nothing_leaves_none(void **state)
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "f");
-	remove_in(txn, "f");
+	test_remove(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	store_txn_abort(txn);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_journal(b->store).count, 0);
 	assert_int_equal(test_txn_count_records(b, 'n'), 1);
 }
 
@@ -193,14 +137,14 @@ static void
 a_commit_that_fails_leaves_one_that_says_so(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 1);
+	StoreNode file = test_add_bytes(b, "f", 'x', 1);
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	TestJournal seen;
 
 	test_write(txn, file, "mine");
 	test_write(b->plain, file, "theirs");
 	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.last.outcome, STORE_UNDONE);
 	assert_true(g_str_has_prefix(seen.reason, "the commit failed: "));
@@ -217,12 +161,12 @@ the_caller_gives_an_account(void **state)
 		                              .mailbags = "/KEY/INQUEUE3.KEY" };
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	TestJournal seen;
 
 	(void)test_stage_file(txn, STORE_ROOT, "one");
 	store_txn_account(txn, &account);
 	assert_int_equal(test_checkpoint(txn), 0);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.last.session, 7);
 	assert_int_equal(seen.last.begun_ns, 5);
 	assert_int_equal(seen.last.held_ns, 300);
@@ -233,7 +177,7 @@ the_caller_gives_an_account(void **state)
 	/* It was of that checkpoint alone. */
 	(void)test_stage_file(txn, STORE_ROOT, "two");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.last.session, 0);
 	assert_string_equal(seen.who, "test");
 }
@@ -253,9 +197,9 @@ an_entry_goes_with_its_transaction_through_a_crash(void **state)
 	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "lost");
 	assert_int_equal(store_txn_publish(&txn), 0);
-	assert_int_equal(list(b->store).count, 2);
+	assert_int_equal(test_journal(b->store).count, 2);
 	test_txn_crash(b, &txn);
-	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(test_journal(b->store).count, 1);
 	assert_true(test_has(b->plain, STORE_ROOT, "done"));
 	assert_false(test_has(b->plain, STORE_ROOT, "lost"));
 }
@@ -266,14 +210,14 @@ an_entry_goes_with_its_transaction_through_a_crash(void **state)
 static void
 cut_and_remove(TestTxn *b)
 {
-	StoreNode cut = add_bytes(b, "cut", 20000);
+	StoreNode cut = test_add_bytes(b, "cut", 'x', 20000);
 	StoreTxn *txn;
 
-	add_bytes(b, "removed", 20000);
+	test_add_bytes(b, "removed", 'x', 20000);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	txn = test_begin(b);
 	assert_int_equal(store_file_truncate(txn, cut, 0), 0);
-	remove_in(txn, "removed");
+	test_remove(txn, STORE_ROOT, "removed");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 }
 
@@ -285,7 +229,7 @@ content_that_is_let_go_is_kept(void **state)
 	cut_and_remove(b);
 	assert_int_equal(test_txn_count_records(b, 'c'), 10);
 	assert_int_equal(test_txn_count_records(b, 'o'), 0);
-	assert_in_range(list(b->store).last.bytes, 40000, 41000);
+	assert_in_range(test_journal(b->store).last.bytes, 40000, 41000);
 	test_txn_reopen(b);
 	assert_int_equal(test_txn_count_records(b, 'c'), 10);
 }
@@ -308,9 +252,9 @@ nothing_is_kept_where_nothing_shall_be(void **state)
 	cut_and_remove(b);
 	assert_int_equal(test_txn_count_records(b, 'c'), 0);
 	assert_int_equal(test_txn_count_records(b, 'o'), 0);
-	assert_int_equal(list(b->store).count, 1);
-	assert_false(list(b->store).last.has_past);
-	assert_int_equal(list(b->store).last.bytes, 0);
+	assert_int_equal(test_journal(b->store).count, 1);
+	assert_false(test_journal(b->store).last.has_past);
+	assert_int_equal(test_journal(b->store).last.bytes, 0);
 }
 
 static int
@@ -328,17 +272,17 @@ the_oldest_past_goes_first_and_its_line_stays(void **state)
 {
 	TestTxn *b = *state;
 	StoreStat stat;
-	Seen seen;
+	TestJournal seen;
 	StoreTxn *txn;
 
 	cut_and_remove(b);
-	add_bytes(b, "another", 20000);
+	test_add_bytes(b, "another", 'x', 20000);
 	txn = test_begin(b);
-	remove_in(txn, "another");
+	test_remove(txn, STORE_ROOT, "another");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_int_equal(test_txn_count_records(b, 'c'), 5);
 	assert_int_equal(test_txn_count_records(b, 'o'), 0);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_true(seen.last.has_past);
 	assert_int_equal(store_stat(b->store, &stat), 0);
@@ -365,10 +309,10 @@ what_is_too_old_goes_altogether(void **state)
 	cut_and_remove(b);
 	assert_int_equal(test_txn_count_records(b, 'c'), 10);
 	reopen_with(b, 1 << 30, 1);
-	while (list(b->store).count > 0) {
+	while (test_journal(b->store).count > 0) {
 		assert_true(g_get_monotonic_time() < deadline);
-		add_bytes(b, "plain", 1);
-		remove_in(b->plain, "plain");
+		test_add_bytes(b, "plain", 'x', 1);
+		test_remove(b->plain, STORE_ROOT, "plain");
 		assert_int_equal(store_sync_wait(b->store), 0);
 	}
 	assert_int_equal(test_txn_count_records(b, 'c'), 0);
@@ -381,17 +325,17 @@ static void
 a_held_file_is_read_though_its_entry_has_expired(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 20000);
+	StoreNode file = test_add_bytes(b, "f", 'x', 20000);
 	StoreTxn *txn = test_begin(b);
 	char byte = 0;
 	size_t size = 0;
 
 	store_node_hold(b->store, file);
-	remove_in(txn, "f");
+	test_remove(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_int_equal(test_txn_count_records(b, 'o'), 0);
 	b->store->options.journal_max = 1;
-	add_bytes(b, "plain", 1);
+	test_add_bytes(b, "plain", 'x', 1);
 	assert_int_equal(test_txn_count_records(b, 'o'), 1);
 	assert_int_equal(
 		store_file_read(b->plain, file, 19999, &byte, 1, &size), 0);
@@ -405,11 +349,11 @@ static void
 a_held_file_that_is_let_go_stays_with_its_entry(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 20000);
+	StoreNode file = test_add_bytes(b, "f", 'x', 20000);
 	StoreTxn *txn = test_begin(b);
 
 	store_node_hold(b->store, file);
-	remove_in(txn, "f");
+	test_remove(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	store_node_release(b->store, file);
 	assert_int_equal(test_txn_count_records(b, 'c'), 5);
@@ -423,11 +367,11 @@ static void
 a_commit_without_room_for_the_past_goes_without_it(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode file = add_bytes(b, "f", 100000);
-	StoreNode other = add_bytes(b, "g", 100000);
+	StoreNode file = test_add_bytes(b, "f", 'x', 100000);
+	StoreNode other = test_add_bytes(b, "g", 'x', 100000);
 	StoreTxn *published = test_begin(b);
 	StoreTxn *txn = test_begin(b);
-	Seen seen;
+	TestJournal seen;
 
 	assert_int_equal(store_sync_wait(b->store), 0);
 	kv_fault_limit(b->disk, 20000);
@@ -436,7 +380,7 @@ a_commit_without_room_for_the_past_goes_without_it(void **state)
 	assert_int_equal(store_file_truncate(txn, file, 10), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	kv_fault_limit(b->disk, 0);
-	seen = list(b->store);
+	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(seen.last.outcome, STORE_COMMITTED);
 	assert_false(seen.last.has_past);
@@ -448,16 +392,16 @@ static void
 a_removal_without_room_for_its_past_makes_room(void **state)
 {
 	TestTxn *b = *state;
-	StoreNode cut = add_bytes(b, "cut", 20000);
-	StoreNode trimmed = add_bytes(b, "trimmed", 100000);
+	StoreNode cut = test_add_bytes(b, "cut", 'x', 20000);
+	StoreNode trimmed = test_add_bytes(b, "trimmed", 'x', 100000);
 	StoreTxn *txn = test_begin(b);
 
-	add_bytes(b, "removed", 20000);
+	test_add_bytes(b, "removed", 'x', 20000);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	kv_fault_limit(b->disk, 20000);
 	assert_int_equal(store_file_truncate(txn, cut, 0), 0);
 	assert_int_equal(store_file_truncate(txn, trimmed, 1), 0);
-	remove_in(txn, "removed");
+	test_remove(txn, STORE_ROOT, "removed");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(test_txn_count_records(b, 'c'), 1);
@@ -484,7 +428,7 @@ commit_removal(Store *store, const char *name)
 	StoreTxn *txn = NULL;
 
 	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, name, S_IFREG), 0);
+	test_remove(txn, STORE_ROOT, name);
 	return store_txn_commit_wait(&txn);
 }
 
@@ -505,7 +449,7 @@ the_past_gives_way_to_mail(void **state)
 		assert_true(room.free > 4 << 20);
 		assert_int_equal(commit_removal(test->store, "mail"), 0);
 	}
-	assert_true(list(test->store).count == 64);
+	assert_true(test_journal(test->store).count == 64);
 	test_store_reopen(test);
 	test_store_check(test);
 	test_store_free(test);

@@ -15,14 +15,8 @@
 
 #include "store/internal.h"
 #include "store/journal.h"
+#include "tests/unit/past_kit.h"
 #include "tests/unit/store_kit.h"
-
-static bool
-keep_id(void *user_data, const StoreJournalEntry *entry)
-{
-	*(uint64_t *)user_data = entry->id;
-	return true;
-}
 
 static bool
 keep_first(void *user_data, const StoreJournalEntry *entry)
@@ -49,7 +43,6 @@ cut_and_remove(Store *store)
 {
 	StoreNode cut = add_large(store, "cut");
 	StoreTxn *txn = NULL;
-	uint64_t id = 0;
 
 	(void)add_large(store, "removed");
 	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
@@ -57,11 +50,9 @@ cut_and_remove(Store *store)
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	assert_int_equal(store_file_truncate(txn, cut, 0), 0);
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, "removed", S_IFREG),
-	                 0);
+	test_remove(txn, STORE_ROOT, "removed");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(store_journal_list(store, 0, keep_id, &id), 0);
-	return id;
+	return test_last_entry(store);
 }
 
 static void

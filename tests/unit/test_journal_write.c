@@ -17,44 +17,11 @@
 
 #include "store/internal.h"
 #include "store/journal.h"
+#include "tests/unit/past_kit.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
 
 #define LARGE ((size_t)60 << 10)
-
-typedef struct Seen {
-	guint count;
-	bool has_past; /* of the last */
-	uint64_t bytes;
-	uint64_t files;
-} Seen;
-
-static bool
-see(void *user_data, const StoreJournalEntry *entry)
-{
-	Seen *seen = user_data;
-
-	*seen = (Seen){ seen->count + 1, entry->has_past, entry->bytes,
-		        entry->files };
-	return true;
-}
-
-static Seen
-list(Store *store)
-{
-	Seen seen = { 0 };
-
-	assert_int_equal(store_journal_list(store, 0, see, &seen), 0);
-	return seen;
-}
-
-static void
-write_large(StoreTxn *txn, StoreNode file, char fill)
-{
-	g_autofree char *bytes = g_strnfill(LARGE, fill);
-
-	assert_int_equal(store_file_write(txn, file, 0, bytes, LARGE), 0);
-}
 
 static void
 a_file_without_a_name_leaves_none(void **state)
@@ -64,12 +31,11 @@ a_file_without_a_name_leaves_none(void **state)
 	StoreTxn *txn = test_begin(b);
 
 	store_node_hold(b->store, file);
-	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "f", S_IFREG),
-	                 0);
+	test_remove(b->plain, STORE_ROOT, "f");
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "to nobody");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(list(b->store).count, 0);
+	assert_int_equal(test_journal(b->store).count, 0);
 	test_assert_text(b->plain, file, "to nobody");
 	store_node_release(b->store, file);
 }
@@ -83,12 +49,12 @@ content_that_came_and_went_is_not_kept(void **state)
 	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
 	int chunks = test_txn_count_records(b, RECORD_CHUNK);
 
-	write_large(txn, file, 'x');
+	test_write_bytes(txn, file, 'x', LARGE);
 	assert_int_equal(store_file_truncate(txn, file, 0), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(list(b->store).files, 1);
-	assert_true(list(b->store).has_past);
-	assert_true(list(b->store).bytes < LARGE);
+	assert_int_equal(test_journal(b->store).last.files, 1);
+	assert_true(test_journal(b->store).last.has_past);
+	assert_true(test_journal(b->store).last.bytes < LARGE);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(test_txn_count_records(b, RECORD_CHUNK), chunks);
 }
@@ -100,18 +66,18 @@ a_past_that_is_too_large_is_not_kept(void **state)
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 	StoreTxn *txn = test_begin(b);
 
-	write_large(b->plain, file, 'x');
+	test_write_bytes(b->plain, file, 'x', LARGE);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	write_large(txn, file, 'y');
+	test_write_bytes(txn, file, 'y', LARGE);
 	/* What a transaction may have in memory, its past may. */
 	g_mutex_lock(&b->store->lock);
 	b->store->options.staged_max = LARGE;
 	g_mutex_unlock(&b->store->lock);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(list(b->store).count, 1);
-	assert_int_equal(list(b->store).files, 1);
-	assert_false(list(b->store).has_past);
-	assert_int_equal(list(b->store).bytes, 0);
+	assert_int_equal(test_journal(b->store).count, 1);
+	assert_int_equal(test_journal(b->store).last.files, 1);
+	assert_false(test_journal(b->store).last.has_past);
+	assert_int_equal(test_journal(b->store).last.bytes, 0);
 	/* So nothing before it can be looked at. */
 	assert_true(b->store->journal.since.id > 0);
 }
@@ -148,7 +114,7 @@ each_entry_says_that_its_past_had_no_room(void **state)
 		                       : store_txn_commit_wait(&txn),
 		                 0);
 	}
-	assert_int_equal(list(b->store).count, 3);
+	assert_int_equal(test_journal(b->store).count, 3);
 	assert_int_equal(store_journal_list(b->store, 0, count_past, &count),
 	                 0);
 	assert_int_equal(count, 0);
@@ -189,14 +155,14 @@ an_entry_that_expires_is_gone_though_there_was_no_room(void **state)
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
 
 	assert_int_equal(commit_text(b, file, "one"), 0);
-	assert_int_equal(list(b->store).count, 1);
+	assert_int_equal(test_journal(b->store).count, 1);
 	g_mutex_lock(&b->store->lock);
 	b->store->options.journal_age_s = 0;
 	g_mutex_unlock(&b->store->lock);
 	kv_fault_end_commits(b->disk, ends, 1);
 	assert_int_equal(commit_text(b, file, "two"), 0);
 	test_assert_text(b->plain, file, "two");
-	assert_true(list(b->store).count <= 1);
+	assert_true(test_journal(b->store).count <= 1);
 }
 
 /* ---- damage --------------------------------------------------------------*/
@@ -209,30 +175,22 @@ put_garbage(TestTxn *b, RecordKey key)
 	g_mutex_unlock(&b->store->lock);
 }
 
-static bool
-keep_ids(void *user_data, const StoreJournalEntry *entry)
-{
-	uint64_t *ids = user_data;
-
-	ids[ids[0] == 0 ? 0 : 1] = entry->id;
-	return true;
-}
-
 static void
 an_entry_whose_head_is_damaged_is_given_up_alone(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
-	uint64_t ids[2] = { 0, 0 };
+	uint64_t ids[2];
 
 	assert_int_equal(commit_text(b, file, "one"), 0);
+	ids[0] = test_last_entry(b->store);
 	assert_int_equal(commit_text(b, file, "two"), 0);
-	assert_int_equal(store_journal_list(b->store, 0, keep_ids, ids), 0);
+	ids[1] = test_last_entry(b->store);
 	/* With what is behind it, and with nothing there. */
 	for (int i = 0; i < 2; i++) {
 		put_garbage(b, journal_key(JOURNAL_HEAD, ids[i]));
 		test_txn_reopen(b);
-		assert_int_equal(list(b->store).count, 1 - i);
+		assert_int_equal(test_journal(b->store).count, 1 - i);
 		assert_int_equal(b->store->journal.since.id, ids[i]);
 	}
 	test_assert_text(b->plain, file, "two");
@@ -243,13 +201,13 @@ where_nobody_knows_since_when_there_is_a_past_it_begins_anew(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
-	uint64_t ids[2] = { 0, 0 };
+	uint64_t id;
 
 	assert_int_equal(commit_text(b, file, "one"), 0);
-	assert_int_equal(store_journal_list(b->store, 0, keep_ids, ids), 0);
+	id = test_last_entry(b->store);
 	put_garbage(b, journal_key_since());
 	test_txn_reopen(b);
-	assert_true(b->store->journal.since.id >= ids[0]);
+	assert_true(b->store->journal.since.id >= id);
 	test_assert_text(b->plain, file, "one");
 }
 

@@ -22,6 +22,7 @@
 
 #include "store/journal.h"
 #include "tests/unit/model.h"
+#include "tests/unit/past_kit.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/undone_kit.h"
 
@@ -283,23 +284,6 @@ quarantine(Walk *w)
 	assert_int_equal(store_quarantine_discard(store, id), 0);
 }
 
-static bool
-keep_entry(void *user_data, const StoreJournalEntry *entry)
-{
-	*(StoreJournalEntry *)user_data = *entry;
-	return true;
-}
-
-static StoreJournalEntry
-last_entry(Walk *w)
-{
-	StoreJournalEntry entry = { .id = 0 };
-
-	assert_int_equal(
-		store_journal_list(w->test->store, 0, keep_entry, &entry), 0);
-	return entry;
-}
-
 /* Before entry @id everything was as it still is outside; and so it is again
  * after the contrary of it. Where little is kept, that may be gone already. */
 static void
@@ -391,7 +375,7 @@ step_end(Walk *w, int want)
 {
 	static const StoreCause draft = { "a draft", 1 };
 	int choice = g_rand_int_range(w->rand, 0, want < 0 ? 3 : 5);
-	uint64_t before = last_entry(w).id;
+	uint64_t before = test_last_entry(w->test->store);
 	StoreJournalEntry entry;
 
 	if (g_rand_boolean(w->rand))
@@ -404,7 +388,7 @@ step_end(Walk *w, int want)
 		assert_int_equal(store_txn_publish(&w->txn), want);
 	else if (choice == 3)
 		quarantine(w);
-	entry = last_entry(w);
+	entry = test_journal(w->test->store).last;
 	if (entry.id > before && entry.outcome != STORE_UNDONE) {
 		look_back(w, entry.id);
 		if (w->is_strict)

@@ -179,9 +179,7 @@ a_gap_in_a_message_that_was_removed_is_none(void **state)
 	                 0);
 	/* It is open still, or it would be gone by now. */
 	store_node_hold(ends->mount.store, node);
-	assert_int_equal(
-		store_name_remove(transaction->txn, STORE_ROOT, MAI, S_IFREG),
-		0);
+	test_remove(transaction->txn, STORE_ROOT, MAI);
 	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
 	store_node_release(ends->mount.store, node);
 	assert_int_equal(ends_count_undone(ends), 0);

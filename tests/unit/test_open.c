@@ -60,9 +60,7 @@ a_full_map_fails_the_write_and_harms_nothing(void **state)
 		assert_int_equal(store_attr_get(plain, file, &attr), 0);
 		assert_int_equal(attr.size, size);
 		assert_int_equal(store_sync_wait(test->store), 0);
-		assert_int_equal(
-			store_name_remove(plain, STORE_ROOT, "big", S_IFREG),
-			0);
+		test_remove(plain, STORE_ROOT, "big");
 	}
 	file = test_add_file(test->store, STORE_ROOT, "small");
 	test_write(plain, file, "room again");
@@ -103,8 +101,7 @@ a_full_map_of_small_files_can_be_emptied(void **state)
 		g_autofree char *name =
 			g_strdup_printf("%06d", i * 7919 % 1000000);
 
-		assert_int_equal(
-			store_name_remove(plain, STORE_ROOT, name, S_IFREG), 0);
+		test_remove(plain, STORE_ROOT, name);
 		if (i % 100 == 0)
 			assert_int_equal(store_sync_wait(test->store), 0);
 	}

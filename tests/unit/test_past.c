@@ -32,12 +32,6 @@ find(StoreTxn *txn, const char *name)
 }
 
 static void
-remove_in(StoreTxn *txn, const char *name)
-{
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, name, S_IFREG), 0);
-}
-
-static void
 move_in(StoreTxn *txn, const char *from, const char *to, StoreMove how)
 {
 	assert_int_equal(
@@ -83,7 +77,7 @@ each_transaction_has_a_before(void **state)
 	test_write_bytes(txn, file, 'c', 30000);
 	ids[1] = test_commit(b, txn);
 	txn = test_begin(b);
-	remove_in(txn, "f");
+	test_remove(txn, STORE_ROOT, "f");
 	ids[2] = test_commit(b, txn);
 	test_txn_reopen(b);
 
@@ -245,7 +239,7 @@ what_was_changed_without_a_transaction_is_not_made_up(void **state)
 	id = test_commit(b, txn);
 	test_write_bytes(b->plain, file, 'c', 9000);
 	test_write_bytes(b->plain, between, 'c', 9000);
-	remove_in(b->plain, "g");
+	test_remove(b->plain, STORE_ROOT, "g");
 	assert_int_equal(store_sync_wait(b->store), 0);
 	txn = test_begin(b);
 	test_write_bytes(txn, between, 'd', 10);
@@ -318,7 +312,7 @@ all_that_was_done_is_undone_and_done_again(void **state)
 	txn = test_begin(b);
 	assert_int_equal(store_file_truncate(txn, changed, 0), 0);
 	test_write_bytes(txn, changed, 'b', 30000);
-	remove_in(txn, "removed");
+	test_remove(txn, STORE_ROOT, "removed");
 	move_in(txn, "old", "new", STORE_MOVE_NOREPLACE);
 	test_write_bytes(txn, test_stage_file(txn, STORE_ROOT, "created"), 'c',
 	                 10);
@@ -386,7 +380,7 @@ directories_come_and_go_with_what_is_in_them(void **state)
 	test_write_bytes(b->plain, test_add_file(b->store, sub, "f"), 'x',
 	                 5000);
 	txn = test_begin(b);
-	assert_int_equal(store_name_remove(txn, sub, "f", S_IFREG), 0);
+	test_remove(txn, sub, "f");
 	assert_int_equal(store_name_remove(txn, dir, "sub", S_IFDIR), 0);
 	assert_int_equal(store_name_remove(txn, STORE_ROOT, "d", S_IFDIR), 0);
 	assert_int_equal(store_name_add(txn, STORE_ROOT, "n", &made, &made), 0);
@@ -417,7 +411,7 @@ what_later_entries_depend_on_stays(void **state)
 	test_write_bytes(txn, file, 'c', 10);
 	second = test_commit(b, txn);
 	txn = test_begin(b);
-	remove_in(txn, "g");
+	test_remove(txn, STORE_ROOT, "g");
 	third = test_commit(b, txn);
 	word = g_strdup_printf("entry %" G_GUINT64_FORMAT " has changed /f",
 	                       second);
@@ -431,7 +425,7 @@ what_later_entries_depend_on_stays(void **state)
 	word = g_strdup_printf("entry %" G_GUINT64_FORMAT " has changed /g",
 	                       second);
 	test_assert_refused(b, third, -EBUSY, word);
-	remove_in(b->plain, "g");
+	test_remove(b->plain, STORE_ROOT, "g");
 	(void)test_undo(b, third);
 	test_assert_bytes(b->plain, find(b->plain, "g"), 'g', 10);
 }

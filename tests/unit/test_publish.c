@@ -45,8 +45,7 @@ a_full_store_publishes_what_has_no_content(void **state)
 	StoreEntry entry;
 
 	test_add_file(b->store, STORE_ROOT, "gone");
-	assert_int_equal(
-		store_name_remove(remover, STORE_ROOT, "gone", S_IFREG), 0);
+	test_remove(remover, STORE_ROOT, "gone");
 	assert_int_equal(
 		store_name_move(mover, STORE_ROOT, "old", STORE_ROOT, "new", 0),
 		0);

@@ -73,11 +73,11 @@ what_is_undone_is_kept(void **state)
 	assert_int_equal(store_name_move(txn, box, "old", box, "new",
 	                                 STORE_MOVE_NOREPLACE),
 	                 0);
-	assert_int_equal(store_name_remove(txn, box, "removed", S_IFREG), 0);
+	test_remove(txn, box, "removed");
 	created = test_stage_file(txn, box, "created");
 	test_write(txn, created, "mail");
 	(void)test_stage_file(txn, box, "fleeting");
-	assert_int_equal(store_name_remove(txn, box, "fleeting", S_IFREG), 0);
+	test_remove(txn, box, "fleeting");
 	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	assert_null(txn);
 
@@ -157,8 +157,7 @@ what_was_not_written_is_read_as_it_is_now(void **state)
 	assert_memory_equal(buf + CHUNK, "ono", 3);
 	assert_memory_equal(buf + SIZE - 1, "o", 1);
 
-	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "f", S_IFREG),
-	                 0);
+	test_remove(b->plain, STORE_ROOT, "f");
 	test_txn_reopen(b);
 	assert_int_equal(
 		store_quarantine_read(b->store, id, file, 0, buf, SIZE, &size),

@@ -184,8 +184,7 @@ what_was_spilled_is_erased_when_it_is_cut_or_removed(void **state)
 
 	assert_int_equal(store_file_truncate(txn, file, 0), 0);
 	write_blocks(txn, file, 0, LARGE);
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, "large", S_IFREG),
-	                 0);
+	test_remove(txn, STORE_ROOT, "large");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_swept(b);
 }
@@ -409,8 +408,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_blocks(b->plain, file, LARGE);
 	assert_int_equal(test_txn_count_records(b, 'q'), 0);
-	assert_int_equal(
-		store_name_remove(b->plain, STORE_ROOT, "large", S_IFREG), 0);
+	test_remove(b->plain, STORE_ROOT, "large");
 
 	txn = begin_large(b, &file);
 	assert_int_equal(store_txn_save(txn, &cause), 0);

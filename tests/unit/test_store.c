@@ -69,7 +69,7 @@ an_abort_leaves_no_trace(void **state)
 	assert_int_equal(store_txn_begin(test->store, "test", &txn), 0);
 	test_write(txn, file, "new");
 	assert_int_equal(store_name_add(txn, STORE_ROOT, "g", &attr, &attr), 0);
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, "f", S_IFREG), 0);
+	test_remove(txn, STORE_ROOT, "f");
 	store_txn_abort(txn);
 
 	test_assert_text(plain, file, "old");
@@ -317,7 +317,7 @@ a_held_file_outlives_its_name(void **state)
 
 	test_write(plain, file, "still here");
 	store_node_hold(test->store, file);
-	assert_int_equal(store_name_remove(plain, STORE_ROOT, "f", S_IFREG), 0);
+	test_remove(plain, STORE_ROOT, "f");
 	assert_int_equal(store_sync_wait(test->store), 0);
 	test_assert_text(plain, file, "still here");
 	assert_int_equal(store_attr_get(plain, file, &attr), 0);
@@ -337,7 +337,7 @@ a_removed_node_is_stale_before_it_is_erased(void **state)
 	StoreNode file = test_add_file(test->store, STORE_ROOT, "f");
 	StoreAttr attr;
 
-	assert_int_equal(store_name_remove(plain, STORE_ROOT, "f", S_IFREG), 0);
+	test_remove(plain, STORE_ROOT, "f");
 	assert_int_equal(store_attr_get(plain, file, &attr), -ESTALE);
 	assert_int_equal(store_file_write(plain, file, 0, "lost", 4), -ESTALE);
 }
@@ -351,7 +351,7 @@ an_orphan_is_swept_when_the_store_opens(void **state)
 	StoreStat stat;
 
 	store_node_hold(test->store, file);
-	assert_int_equal(store_name_remove(plain, STORE_ROOT, "f", S_IFREG), 0);
+	test_remove(plain, STORE_ROOT, "f");
 	test_store_reopen(test); /* as after a crash: nothing was released */
 	assert_int_equal(store_sync_wait(test->store), 0);
 	assert_int_equal(store_stat(test->store, &stat), 0);
@@ -376,7 +376,7 @@ a_large_file_is_erased_in_steps(void **state)
 		                                  1 << 20),
 		                 0);
 	assert_int_equal(store_sync_wait(test->store), 0);
-	assert_int_equal(store_name_remove(plain, STORE_ROOT, "f", S_IFREG), 0);
+	test_remove(plain, STORE_ROOT, "f");
 	/* Closing goes on until all of it is erased. */
 	test_store_reopen(test);
 	test_store_check(test);

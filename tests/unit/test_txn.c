@@ -218,7 +218,7 @@ what_a_published_removal_leaves_is_erased(void **state)
 	StoreTxn *txn = test_begin(b);
 	StoreStat stat;
 
-	assert_int_equal(store_name_remove(txn, STORE_ROOT, "f", S_IFREG), 0);
+	test_remove(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_publish(&txn), 0);
 	assert_int_equal(store_file_write(b->plain, file, 0, "x", 1), -ESTALE);
 	assert_int_equal(store_sync_wait(b->store), 0);

@@ -317,8 +317,7 @@ a_change_of_what_is_gone_is_one(void **state)
 
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "late");
-	assert_int_equal(store_name_remove(b->plain, STORE_ROOT, "f", S_IFREG),
-	                 0);
+	test_remove(b->plain, STORE_ROOT, "f");
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
 	assert_int_equal(store_quarantine_files(b->store,
