@@ -26,6 +26,12 @@ open_store(TestStore *test)
 		fail_msg("%s", reason);
 }
 
+gint64
+test_deadline(void)
+{
+	return g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+}
+
 TestStore *
 test_store_new_with(const StoreOptions *options)
 {
@@ -119,17 +125,17 @@ print_finding(void *user_data, const char *sentence)
 }
 
 void
-test_store_check(TestStore *test)
+test_store_check(Store *store)
 {
 	uint64_t count = 1;
 
-	assert_int_equal(
-		store_check(test->store, print_finding, NULL, NULL, &count), 0);
+	assert_int_equal(store_check(store, print_finding, NULL, NULL, &count),
+	                 0);
 	assert_int_equal(count, 0);
 }
 
 int
-test_count_records(TestStore *test, char table)
+test_count_records(Store *store, char table)
 {
 	g_autoptr(KvSnapshot) snapshot = NULL;
 	g_autoptr(KvIter) iter = NULL;
@@ -137,12 +143,34 @@ test_count_records(TestStore *test, char table)
 	KvSlice value;
 	int count = 0;
 
-	assert_int_equal(kv_snapshot(test->store->kv, &snapshot), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(kv_snapshot(store->kv, &snapshot), 0);
 	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
 	while (kv_iter_next(iter, &key, &value) == 0 &&
 	       *(const char *)key.data == table)
 		count++;
 	return count;
+}
+
+void
+test_put_record(Kv *kv, KvSlice key, KvSlice value)
+{
+	KvChange change = { key, value };
+	KvBatch batch = { .changes = &change, .count = 1 };
+	KvResult result = KV_UNKNOWN;
+
+	kv_commit(kv, &batch, test_keep_result, &result);
+	assert_int_equal(result, KV_COMMITTED);
+}
+
+void
+test_put_record_in(const char *dir, KvSlice key, KvSlice value)
+{
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) kv = NULL;
+
+	assert_int_equal(kv_lmdb_open(dir, true, 0, &kv, &reason), 0);
+	test_put_record(kv, key, value);
 }
 
 /* The records of an empty store, keys and values by turns. To create one takes
@@ -183,16 +211,13 @@ test_fault_format(KvFaultDisk *disk)
 	guint i;
 
 	for (i = 0; i < records->len; i += 2) {
-		KvChange change;
-		KvBatch batch = { .changes = &change, .count = 1 };
-		KvResult result;
+		KvSlice key;
+		KvSlice value;
 
-		change.key.data =
-			g_bytes_get_data(records->pdata[i], &change.key.size);
-		change.value.data = g_bytes_get_data(records->pdata[i + 1],
-		                                     &change.value.size);
-		kv_commit(to, &batch, test_keep_result, &result);
-		assert_int_equal(result, KV_COMMITTED);
+		key.data = g_bytes_get_data(records->pdata[i], &key.size);
+		value.data =
+			g_bytes_get_data(records->pdata[i + 1], &value.size);
+		test_put_record(to, key, value);
 	}
 }
 

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <glib.h>
+
 #include "store/kv.h"
 #include "store/store.h"
 #include "tests/unit/kv_fault.h"
@@ -13,6 +15,10 @@ typedef struct TestStore {
 	Store *store;
 	StoreOptions options;
 } TestStore;
+
+/** Until when a test waits for what must happen: half a minute from now, on
+ * g_get_monotonic_time()'s clock. */
+gint64 test_deadline(void);
 
 /** Creates and opens a store; on any failure the test fails. */
 TestStore *test_store_new(void);
@@ -41,10 +47,17 @@ void test_keep_result(void *user_data, KvResult result);
 void test_store_reopen(TestStore *test);
 
 /** Fails the test unless every invariant holds of what is committed. */
-void test_store_check(TestStore *test);
+void test_store_check(Store *store);
 
-/** Counts the records of a table (record.h) in the database. */
-int test_count_records(TestStore *test, char table);
+/** Counts the records of a table (record.h), once all is on disk. */
+int test_count_records(Store *store, char table);
+
+/** Puts one record into the database, past the store. A value without data
+ * deletes it. */
+void test_put_record(Kv *kv, KvSlice key, KvSlice value);
+
+/** The same in the closed store in @dir. */
+void test_put_record_in(const char *dir, KvSlice key, KvSlice value);
 
 /** Puts the first records of an empty store onto @disk; opens it. */
 void test_fault_format(KvFaultDisk *disk);

@@ -45,7 +45,7 @@ fill(TestStore *test)
 	test_write(txn, small, "undone");
 	assert_int_equal(store_txn_quarantine(&txn, &cause), 0);
 	assert_int_equal(store_sync_wait(test->store), 0);
-	assert_int_equal(test_count_records(test, RECORD_ORPHAN), 1);
+	assert_int_equal(test_count_records(test->store, RECORD_ORPHAN), 1);
 }
 
 /* All records of @store, but its uuid, one line each. */
@@ -144,7 +144,7 @@ a_restored_store_is_never_put_over_another(void **state)
 		test_restore(bytes, test->dir, STORE_IDENTITY_NEW, &reason),
 		-EEXIST);
 	test_store_reopen(test);
-	test_store_check(test);
+	test_store_check(test->store);
 }
 
 static void

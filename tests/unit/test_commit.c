@@ -21,8 +21,6 @@
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
 
-#define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
-
 static int
 commit_new_file(TestTxn *b, const char *name)
 {
@@ -322,7 +320,7 @@ a_long_entry_of_the_journal_is_erased_in_steps(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	gint64 deadline = g_get_monotonic_time() + DEADLINE_US;
+	gint64 deadline = test_deadline();
 
 	for (int i = 0; i < MANY; i++) {
 		char name[16];
@@ -331,12 +329,12 @@ a_long_entry_of_the_journal_is_erased_in_steps(void **state)
 		(void)test_stage_file(txn, STORE_ROOT, name);
 	}
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_true(test_txn_count_records(b, RECORD_JOURNAL) > MANY);
+	assert_true(test_count_records(b->store, RECORD_JOURNAL) > MANY);
 	g_mutex_lock(&b->store->lock);
 	b->store->options.journal_age_s = 0;
 	g_mutex_unlock(&b->store->lock);
 	/* Unasked but for the first round; what stays says since when. */
-	while (test_txn_count_records(b, RECORD_JOURNAL) > 1)
+	while (test_count_records(b->store, RECORD_JOURNAL) > 1)
 		assert_true(g_get_monotonic_time() < deadline);
 }
 
@@ -374,7 +372,7 @@ close_store(void *user_data)
 static void
 await_stop(Store *store)
 {
-	gint64 deadline = g_get_monotonic_time() + DEADLINE_US;
+	gint64 deadline = test_deadline();
 	bool is_stopping = false;
 
 	while (!is_stopping) {

@@ -49,7 +49,7 @@ the_largest_file_is_sparse_and_reads_as_zeros(void **state)
 	                 0);
 	assert_int_equal(at, 5);
 	test_store_reopen(test);
-	test_store_check(test);
+	test_store_check(test->store);
 }
 
 static void

@@ -134,13 +134,8 @@ a_part_of_a_damaged_chunk_cannot_be_replaced(void **state)
 static void
 put_raw(TestTxn *b, KvSlice key, KvSlice value)
 {
-	KvChange change = { key, value };
-	KvBatch batch = { .changes = &change, .count = 1 };
-	KvResult result = KV_UNKNOWN;
-
 	test_txn_reopen(b);
-	kv_commit(b->store->kv, &batch, test_keep_result, &result);
-	assert_int_equal(result, KV_COMMITTED);
+	test_put_record(b->store->kv, key, value);
 	test_txn_reopen(b);
 }
 

@@ -130,7 +130,7 @@ a_transaction_of_nothing_leaves_none(void **state)
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	store_txn_abort(txn);
 	assert_int_equal(test_journal(b->store).count, 0);
-	assert_int_equal(test_txn_count_records(b, 'n'), 1);
+	assert_int_equal(test_count_records(b->store, 'n'), 1);
 }
 
 static void
@@ -227,11 +227,11 @@ content_that_is_let_go_is_kept(void **state)
 	TestTxn *b = *state;
 
 	cut_and_remove(b);
-	assert_int_equal(test_txn_count_records(b, 'c'), 10);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 10);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	assert_in_range(test_journal(b->store).last.bytes, 40000, 41000);
 	test_txn_reopen(b);
-	assert_int_equal(test_txn_count_records(b, 'c'), 10);
+	assert_int_equal(test_count_records(b->store, 'c'), 10);
 }
 
 static int
@@ -250,8 +250,8 @@ nothing_is_kept_where_nothing_shall_be(void **state)
 	TestTxn *b = *state;
 
 	cut_and_remove(b);
-	assert_int_equal(test_txn_count_records(b, 'c'), 0);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	assert_int_equal(test_journal(b->store).count, 1);
 	assert_false(test_journal(b->store).last.has_past);
 	assert_int_equal(test_journal(b->store).last.bytes, 0);
@@ -280,8 +280,8 @@ the_oldest_past_goes_first_and_its_line_stays(void **state)
 	txn = test_begin(b);
 	test_remove(txn, STORE_ROOT, "another");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(test_txn_count_records(b, 'c'), 5);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 5);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	seen = test_journal(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_true(seen.last.has_past);
@@ -304,10 +304,10 @@ static void
 what_is_too_old_goes_altogether(void **state)
 {
 	TestTxn *b = *state;
-	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+	gint64 deadline = test_deadline();
 
 	cut_and_remove(b);
-	assert_int_equal(test_txn_count_records(b, 'c'), 10);
+	assert_int_equal(test_count_records(b->store, 'c'), 10);
 	reopen_with(b, 1 << 30, 1);
 	while (test_journal(b->store).count > 0) {
 		assert_true(g_get_monotonic_time() < deadline);
@@ -315,10 +315,10 @@ what_is_too_old_goes_altogether(void **state)
 		test_remove(b->plain, STORE_ROOT, "plain");
 		assert_int_equal(store_sync_wait(b->store), 0);
 	}
-	assert_int_equal(test_txn_count_records(b, 'c'), 0);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	/* Since when there is a journal is all that is left. */
-	assert_int_equal(test_txn_count_records(b, 'j'), 1);
+	assert_int_equal(test_count_records(b->store, 'j'), 1);
 }
 
 static void
@@ -333,16 +333,16 @@ a_held_file_is_read_though_its_entry_has_expired(void **state)
 	store_node_hold(b->store, file);
 	test_remove(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	b->store->options.journal_max = 1;
 	test_add_bytes(b, "plain", 'x', 1);
-	assert_int_equal(test_txn_count_records(b, 'o'), 1);
+	assert_int_equal(test_count_records(b->store, 'o'), 1);
 	assert_int_equal(
 		store_file_read(b->plain, file, 19999, &byte, 1, &size), 0);
 	assert_int_equal(byte, 'x');
 	store_node_release(b->store, file);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
-	assert_int_equal(test_txn_count_records(b, 'c'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 0);
 }
 
 static void
@@ -356,9 +356,9 @@ a_held_file_that_is_let_go_stays_with_its_entry(void **state)
 	test_remove(txn, STORE_ROOT, "f");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	store_node_release(b->store, file);
-	assert_int_equal(test_txn_count_records(b, 'c'), 5);
+	assert_int_equal(test_count_records(b->store, 'c'), 5);
 	reopen_with(b, 1, 1000);
-	assert_int_equal(test_txn_count_records(b, 'c'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 0);
 }
 
 /* ---- no room -------------------------------------------------------------*/
@@ -384,7 +384,7 @@ a_commit_without_room_for_the_past_goes_without_it(void **state)
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(seen.last.outcome, STORE_COMMITTED);
 	assert_false(seen.last.has_past);
-	assert_int_equal(test_txn_count_records(b, 'c'), 2);
+	assert_int_equal(test_count_records(b->store, 'c'), 2);
 	assert_int_equal(b->store->journal.bytes, 0);
 }
 
@@ -404,8 +404,8 @@ a_removal_without_room_for_its_past_makes_room(void **state)
 	test_remove(txn, STORE_ROOT, "removed");
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	kv_fault_limit(b->disk, 0);
-	assert_int_equal(test_txn_count_records(b, 'c'), 1);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 1);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 }
 
 static int
@@ -451,7 +451,7 @@ the_past_gives_way_to_mail(void **state)
 	}
 	assert_true(test_journal(test->store).count == 64);
 	test_store_reopen(test);
-	test_store_check(test);
+	test_store_check(test->store);
 	test_store_free(test);
 }
 

@@ -89,18 +89,13 @@ count_findings(const char *dir)
 static void
 put_raw(const char *dir, GBytes *key, GBytes *value)
 {
-	g_autofree char *reason = NULL;
-	g_autoptr(Kv) kv = NULL;
-	KvChange change = { { NULL, 0 }, { NULL, 0 } };
-	KvBatch batch = { .changes = &change, .count = 1 };
-	KvResult result = KV_UNKNOWN;
+	KvSlice k;
+	KvSlice v = { NULL, 0 };
 
-	change.key.data = g_bytes_get_data(key, &change.key.size);
+	k.data = g_bytes_get_data(key, &k.size);
 	if (value != NULL)
-		change.value.data = g_bytes_get_data(value, &change.value.size);
-	assert_int_equal(kv_lmdb_open(dir, true, 0, &kv, &reason), 0);
-	kv_commit(kv, &batch, test_keep_result, &result);
-	assert_int_equal(result, KV_COMMITTED);
+		v.data = g_bytes_get_data(value, &v.size);
+	test_put_record_in(dir, k, v);
 }
 
 /* The records of entry @id, keys and values by turns. */

@@ -47,7 +47,7 @@ content_that_came_and_went_is_not_kept(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
-	int chunks = test_txn_count_records(b, RECORD_CHUNK);
+	int chunks = test_count_records(b->store, RECORD_CHUNK);
 
 	test_write_bytes(txn, file, 'x', LARGE);
 	assert_int_equal(store_file_truncate(txn, file, 0), 0);
@@ -56,7 +56,7 @@ content_that_came_and_went_is_not_kept(void **state)
 	assert_true(test_journal(b->store).last.has_past);
 	assert_true(test_journal(b->store).last.bytes < LARGE);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(test_txn_count_records(b, RECORD_CHUNK), chunks);
+	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), chunks);
 }
 
 static void

@@ -366,7 +366,7 @@ go_back(Walk *w)
 		assert_int_equal(store_txn_commit_wait(&txn), 0);
 		model_compare_names(state->model, store_plain(store));
 	}
-	test_store_check(w->test);
+	test_store_check(w->test->store);
 }
 
 /* A checkpoint, or an end; @want is how it ends unless it is an abort. */
@@ -453,7 +453,7 @@ step_reopen(Walk *w)
 		settle(w, false);
 	test_store_reopen(w->test);
 	model_compare(w->model, store_plain(w->test->store));
-	test_store_check(w->test);
+	test_store_check(w->test->store);
 }
 
 /* ---- the walk ------------------------------------------------------------*/

@@ -66,7 +66,7 @@ a_full_map_fails_the_write_and_harms_nothing(void **state)
 	test_write(plain, file, "room again");
 	test_store_reopen(test);
 	test_assert_text(store_plain(test->store), file, "room again");
-	test_store_check(test);
+	test_store_check(test->store);
 	test_store_free(test);
 }
 
@@ -106,7 +106,7 @@ a_full_map_of_small_files_can_be_emptied(void **state)
 			assert_int_equal(store_sync_wait(test->store), 0);
 	}
 	test_store_reopen(test);
-	test_store_check(test);
+	test_store_check(test->store);
 	test_add_file(test->store, STORE_ROOT, "room again");
 	test_store_free(test);
 }
@@ -163,22 +163,6 @@ what_is_no_store_is_refused_with_words(void **state)
 	test_remove_files(dir);
 }
 
-/* Puts a record into a closed store. */
-/* Puts @value of @key, or with NULL deletes it. */
-static void
-put_raw(const char *dir, const RecordKey *key, KvSlice value)
-{
-	g_autofree char *reason = NULL;
-	g_autoptr(Kv) kv = NULL;
-	KvChange change = { record_slice(key), value };
-	KvBatch batch = { .changes = &change, .count = 1 };
-	KvResult result = KV_UNKNOWN;
-
-	assert_int_equal(kv_lmdb_open(dir, true, 0, &kv, &reason), 0);
-	kv_commit(kv, &batch, test_keep_result, &result);
-	assert_int_equal(result, KV_COMMITTED);
-}
-
 static void
 put_record(const char *dir, const RecordKey *key, uint64_t number)
 {
@@ -186,7 +170,8 @@ put_record(const char *dir, const RecordKey *key, uint64_t number)
 
 	record_u64_encode(number, value);
 	record_seal(record_slice(key), value, 8);
-	put_raw(dir, key, (KvSlice){ value, sizeof(value) });
+	test_put_record_in(dir, record_slice(key),
+	                   (KvSlice){ value, sizeof(value) });
 }
 
 static void
@@ -273,7 +258,8 @@ a_key_with_an_id_that_was_not_given_out_is_not_written_behind(void **state)
 		                            &test->store, &reason),
 		                 -EUCLEAN);
 		assert_non_null(strstr(reason, "nothing was changed"));
-		put_raw(test->dir, &keys[i], (KvSlice){ NULL, 0 });
+		test_put_record_in(test->dir, record_slice(&keys[i]),
+		                   (KvSlice){ NULL, 0 });
 		g_clear_pointer(&reason, g_free);
 		assert_int_equal(store_open(test->dir, STORE_WRITE, NULL,
 		                            &test->store, &reason),
@@ -381,7 +367,7 @@ an_orphan_without_an_id_is_not_erased(void **state)
 
 	put_bytes(b, key, 1);
 	test_txn_reopen(b);
-	assert_int_equal(test_txn_count_records(b, RECORD_ORPHAN), 1);
+	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 1);
 	put_bytes(b, key, 0);
 }
 

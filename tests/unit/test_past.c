@@ -195,7 +195,7 @@ what_failed_does_not_hide_what_was_given_away(void **state)
 {
 	TestTxn *b = *state;
 	StoreNode file = test_add_bytes(b, "f", 'a', 10);
-	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+	gint64 deadline = test_deadline();
 	int64_t at_ns = store_now_ns();
 	StoreTxn *txn = test_begin(b);
 	StoreTxn *none = NULL;

@@ -106,8 +106,8 @@ begin_large(TestTxn *b, StoreNode *ret_file)
 static void
 assert_swept(TestTxn *b)
 {
-	assert_int_equal(test_txn_count_records(b, 'c'), 0);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 }
 
 static void
@@ -117,12 +117,12 @@ a_large_file_is_one_transaction(void **state)
 	StoreNode file;
 	StoreTxn *txn = begin_large(b, &file);
 
-	assert_true(test_txn_count_records(b, 'c') > 100);
-	assert_int_equal(test_txn_count_records(b, 'o'), 1);
+	assert_true(test_count_records(b->store, 'c') > 100);
+	assert_int_equal(test_count_records(b->store, 'o'), 1);
 	assert_blocks(txn, file, LARGE);
 	assert_false(test_has(b->plain, STORE_ROOT, "large"));
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	assert_blocks(b->plain, file, LARGE);
 	test_txn_reopen(b);
 	assert_blocks(b->plain, file, LARGE);
@@ -137,7 +137,7 @@ a_large_file_is_published(void **state)
 
 	assert_int_equal(store_txn_publish(&txn), 0);
 	assert_blocks(b->plain, file, LARGE);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 }
 
 static void
@@ -153,7 +153,7 @@ a_large_file_goes_on_after_a_checkpoint(void **state)
 	assert_blocks(txn, file, LARGE + 4 * BLOCK);
 	store_txn_abort(txn);
 	assert_blocks(b->plain, file, LARGE);
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 }
 
 static void
@@ -206,7 +206,7 @@ a_crash_leaves_nothing_of_what_was_spilled(void **state)
 	StoreNode file;
 	StoreTxn *txn = begin_large(b, &file);
 
-	assert_true(test_txn_count_records(b, 'c') > 100);
+	assert_true(test_count_records(b->store, 'c') > 100);
 	test_txn_crash(b, &txn);
 	assert_swept(b);
 }
@@ -231,10 +231,10 @@ assert_kept(TestTxn *b, StoreNode file)
 		fill(want, offset);
 		assert_memory_equal(got + offset, want, BLOCK);
 	}
-	assert_int_equal(test_txn_count_records(b, 'o'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
 	assert_int_equal(store_quarantine_discard(b->store, seen.id), 0);
 	assert_swept(b);
-	assert_int_equal(test_txn_count_records(b, 'q'), 0);
+	assert_int_equal(test_count_records(b->store, 'q'), 0);
 }
 
 static void
@@ -407,7 +407,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_blocks(b->plain, file, LARGE);
-	assert_int_equal(test_txn_count_records(b, 'q'), 0);
+	assert_int_equal(test_count_records(b->store, 'q'), 0);
 	test_remove(b->plain, STORE_ROOT, "large");
 
 	txn = begin_large(b, &file);
@@ -415,7 +415,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	store_txn_abort(txn);
 	assert_swept(b);
-	assert_int_equal(test_txn_count_records(b, 'q'), 0);
+	assert_int_equal(test_count_records(b->store, 'q'), 0);
 }
 
 static void

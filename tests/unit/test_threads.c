@@ -215,7 +215,7 @@ readers_see_one_state_while_commits_pass(void **state)
 	close(stage.pipe[0]);
 	assert_int_equal(stage.faults, 0);
 	test_store_reopen(stage.test);
-	test_store_check(stage.test);
+	test_store_check(stage.test->store);
 }
 
 int

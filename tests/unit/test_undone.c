@@ -215,7 +215,7 @@ what_has_no_room_is_lost_and_the_journal_says_so(void **state)
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin_draft(b, NULL);
 	StoreTxn *other = test_begin(b);
-	int entries = test_txn_count_records(b, RECORD_JOURNAL);
+	int entries = test_count_records(b->store, RECORD_JOURNAL);
 
 	(void)test_stage_file(other, STORE_ROOT, "g");
 	kv_fault_leave_room(b->disk, 8192);
@@ -224,7 +224,7 @@ what_has_no_room_is_lost_and_the_journal_says_so(void **state)
 	kv_fault_leave_room(b->disk, 0);
 	assert_int_equal(test_undone(b->store).count, 0);
 	/* A head and a file of each. */
-	assert_int_equal(test_txn_count_records(b, RECORD_JOURNAL),
+	assert_int_equal(test_count_records(b->store, RECORD_JOURNAL),
 	                 entries + 4);
 	test_txn_reopen(b);
 	assert_int_equal(test_undone(b->store).count, 0);
@@ -245,13 +245,13 @@ a_draft_has_what_was_done_last(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_xattr_set(txn, file, "user.a", "2", 1, 0), 0);
 	assert_int_equal(store_txn_save(txn, &test_killed), 0);
-	records = test_txn_count_records(b, RECORD_UNDONE);
+	records = test_count_records(b->store, RECORD_UNDONE);
 	/* Instead of what was put. */
 	assert_int_equal(store_xattr_remove(txn, file, "user.a"), 0);
 	assert_int_equal(store_txn_save(txn, &test_killed), 0);
-	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), records);
 	store_txn_abort(txn);
-	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), 0);
 }
 
 static void
@@ -357,7 +357,7 @@ malformed_records_go_with_their_entry(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_quarantine_discard(b->store, id), 0);
 	assert_int_equal(test_undone(b->store).count, 0);
-	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), 0);
 }
 
 static void
@@ -365,17 +365,19 @@ malformed_records_of_a_draft_do_not_stay_in_its_entry(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin_draft(b, NULL);
-	int records = test_txn_count_records(b, RECORD_UNDONE);
+	int records = test_count_records(b->store, RECORD_UNDONE);
 
 	put_malformed(b, txn->draft);
-	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records + 3);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE),
+	                 records + 3);
 	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	/* What names content stays: it may. */
-	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), records + 1);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE),
+	                 records + 1);
 	assert_int_equal(
 		store_quarantine_discard(b->store, test_undone(b->store).id),
 		0);
-	assert_int_equal(test_txn_count_records(b, RECORD_UNDONE), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), 0);
 }
 
 static bool

@@ -34,21 +34,11 @@ test_txn_new(const StoreOptions *options)
 	return b;
 }
 
-static void
-print_finding(void *user_data, const char *sentence)
-{
-	print_error("check: %s\n", sentence);
-}
-
 void
 test_txn_free(TestTxn *b)
 {
-	uint64_t count = 1;
-
 	test_txn_reopen(b);
-	assert_int_equal(
-		store_check(b->store, print_finding, NULL, NULL, &count), 0);
-	assert_int_equal(count, 0);
+	test_store_check(b->store);
 	store_close(b->store);
 	kv_fault_disk_free(b->disk);
 	g_free(b);
@@ -105,7 +95,7 @@ test_answered(void *user_data, int r)
 int
 test_await(TestAnswer *a)
 {
-	gint64 deadline = g_get_monotonic_time() + INT64_C(30) * G_USEC_PER_SEC;
+	gint64 deadline = test_deadline();
 
 	g_mutex_lock(&a->lock);
 	while (!a->is_there)
@@ -190,22 +180,4 @@ test_has(StoreTxn *txn, StoreNode dir, const char *name)
 
 	assert_true(r == 0 || r == -ENOENT);
 	return r == 0;
-}
-
-int
-test_txn_count_records(TestTxn *b, char table)
-{
-	g_autoptr(KvSnapshot) snapshot = NULL;
-	g_autoptr(KvIter) iter = NULL;
-	KvSlice key = { &table, 1 };
-	KvSlice value;
-	int count = 0;
-
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(kv_snapshot(b->store->kv, &snapshot), 0);
-	assert_int_equal(kv_iter(snapshot, key, &iter), 0);
-	while (kv_iter_next(iter, &key, &value) == 0 &&
-	       *(const char *)key.data == table)
-		count++;
-	return count;
 }

@@ -70,8 +70,5 @@ StoreNode test_stage_file(StoreTxn *txn, StoreNode dir, const char *name);
 /** Whether @txn sees @name. */
 bool test_has(StoreTxn *txn, StoreNode dir, const char *name);
 
-/** How many records of the table @table are on disk. */
-int test_txn_count_records(TestTxn *b, char table);
-
 #define TXN_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, test_txn_setup, test_txn_teardown)
