@@ -14,121 +14,7 @@
 
 #define DEADLINE_US (INT64_C(30) * G_USEC_PER_SEC)
 
-static Ends *current;
-
-/* ---- sessions ------------------------------------------------------------ */
-
-FsSession *
-fs_session_ref(FsSession *session)
-{
-	session->refs++;
-	return session;
-}
-
-void
-fs_session_unref(FsSession *session)
-{
-	session->refs--;
-}
-
-uint64_t
-fs_session_serial(const FsSession *session)
-{
-	return session->serial;
-}
-
-pid_t
-fs_session_pid(const FsSession *session)
-{
-	return session->pid;
-}
-
-unsigned
-fs_session_epoch(const FsSession *session)
-{
-	return session->epoch;
-}
-
-void
-fs_session_next_epoch(FsSession *session)
-{
-	session->epoch++;
-}
-
-bool
-fs_session_is_untold(const FsSession *session)
-{
-	return session->is_untold;
-}
-
-void
-fs_session_set_untold(FsSession *session, bool is_untold)
-{
-	session->is_untold = is_untold;
-}
-
-bool
-fs_session_peer(FsSession *session, FsPeer *ret_peer)
-{
-	if (session->has_peer)
-		*ret_peer = session->peer;
-	return session->has_peer;
-}
-
-char *
-fs_session_client(FsSession *session)
-{
-	return session->has_peer ? g_strdup(session->peer.command) : NULL;
-}
-
-int
-fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end)
-{
-	if (session->end_r == 0)
-		*ret_end = session->end;
-	return session->end_r;
-}
-
-/* By its serial, as an administrator has it. */
-FsSession *
-fs_session_named(FsSessionTable *table, const char *text, char **ret_error)
-{
-	uint64_t serial = g_ascii_strtoull(text, NULL, 10);
-
-	if (serial >= 1 && serial <= ENDS_SESSIONS)
-		return fs_session_ref(&current->sessions[serial - 1]);
-	*ret_error = g_strdup("nobody");
-	return NULL;
-}
-
-/* ---- processes ----------------------------------------------------------- */
-
-static const FsSession *
-of_pid(pid_t pid)
-{
-	int i = 0;
-
-	while (i < ENDS_SESSIONS - 1 && current->sessions[i].pid != pid)
-		i++;
-	assert_int_equal(current->sessions[i].pid, pid);
-	return &current->sessions[i];
-}
-
-int
-fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
-{
-	return fs_session_read_end(of_pid(tid), ret_end);
-}
-
-int
-fs_thread_group_read_parent(pid_t pid, pid_t *ret_parent)
-{
-	const FsSession *session = of_pid(pid);
-
-	if (session->parent_r == 0)
-		*ret_parent = session->parent;
-	return session->parent_r;
-}
+/* ---- requests and answers ------------------------------------------------ */
 
 /* All requests are of the first one. */
 const struct fuse_ctx *
@@ -136,11 +22,9 @@ fuse_req_ctx(fuse_req_t req)
 {
 	static struct fuse_ctx context;
 
-	context.pid = current->sessions[0].pid;
+	context.pid = test_sessions[0].pid;
 	return &context;
 }
-
-/* ---- answers ------------------------------------------------------------- */
 
 FsCall *
 fs_call_keep(const FsCall *call)
@@ -208,7 +92,6 @@ ends_setup(void **state)
 	Store *store;
 
 	jobs = g_async_queue_new_full(g_free);
-	current = ends;
 	ends->store = test_txn_new(&STORE_OPTIONS_DEFAULT);
 	store = ends->store->store;
 	ends->config = fs_config_default();
@@ -227,9 +110,7 @@ ends_setup(void **state)
 		fs_mailbag_lock_new(DEADLINE_US, ends->mount.metrics);
 	ends->mount.transactions =
 		fs_transaction_table_new(ends->mount.mailbags);
-	for (int i = 0; i < ENDS_SESSIONS; i++)
-		ends->sessions[i] = (FsSession){ .serial = (uint64_t)i + 1,
-			                         .pid = 1000 + i };
+	test_sessions_reset();
 	*state = ends;
 	return 0;
 }
@@ -238,10 +119,9 @@ int
 ends_teardown(void **state)
 {
 	Ends *ends = *state;
-	bool is_kept = g_async_queue_length(jobs) != 0;
+	bool is_kept =
+		g_async_queue_length(jobs) != 0 || test_sessions_are_kept();
 
-	for (int i = 0; i < ENDS_SESSIONS; i++)
-		is_kept |= ends->sessions[i].refs != 0;
 	fs_transaction_table_free(ends->mount.transactions);
 	fs_handle_table_free(ends->mount.handles);
 	test_txn_free(ends->store);
@@ -262,6 +142,13 @@ ends_call(Ends *ends, EndsCall *call, uid_t uid)
 		                      .mount = &ends->mount,
 		                      .op = "test",
 		                      .caller = { .uid = uid } } };
+}
+
+void
+ends_assert_answered(const EndsCall *call, int r)
+{
+	assert_int_equal(call->answers, 1);
+	assert_int_equal(call->r, r);
 }
 
 FsTransaction *
@@ -315,6 +202,18 @@ ends_age(Ends *ends, FsSession *session, int64_t seconds)
 	transaction->begun_us -= seconds * G_USEC_PER_SEC;
 }
 
+void
+ends_finish(Ends *ends, FsTransaction *transaction, const char *key)
+{
+	FsSession *session = transaction->session;
+
+	fs_transaction_let_go(transaction, key);
+	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
+	assert_true(ends_is_free(ends, key));
+}
+
+/* ---- what was done ------------------------------------------------------- */
+
 bool
 ends_is_seen(Ends *ends, const char *name)
 {
@@ -332,4 +231,57 @@ ends_is_free(Ends *ends, const char *key)
 {
 	return !fs_mailbag_lock_is_elsewhere(ends->mount.mailbags, 1000, key,
 	                                     g_get_monotonic_time());
+}
+
+/* ---- dominoes ------------------------------------------------------------ */
+
+/* Who waits for their locks. */
+#define WAITER 99
+
+static const char *const keys[] = { ENDS_KEY, ENDS_OTHER };
+
+/* What is undone with the one that ends. */
+typedef struct Domino {
+	Ends *ends;
+	FsSession *next;
+} Domino;
+
+static Domino dominoes[2];
+
+static void
+topple_next(void *user_data, int r)
+{
+	static const FsReason toppled = { FS_UNDONE_BREAK, "toppled" };
+	const Domino *domino = user_data;
+
+	assert_int_equal(r, 0);
+	fs_undo_session(&domino->ends->mount, domino->next, toppled);
+}
+
+void
+ends_stand_dominoes(Ends *ends)
+{
+	for (int i = 0; i < 2; i++) {
+		FsSession *session = &test_sessions[i];
+		FsMailbagAsk ask = { .session = WAITER, .key = keys[i] };
+		FsMailbagWait wait;
+
+		dominoes[i] = (Domino){ ends, &test_sessions[1 - i] };
+		(void)ends_take(ends, session, keys[i], FS_LOCK_UPDATE);
+		ends_stage(ends, session, i == 0 ? "A.MAI" : "B.MAI", 1);
+		ask.now_us = g_get_monotonic_time();
+		assert_int_equal(fs_mailbag_lock_wait(ends->mount.mailbags,
+		                                      &ask, topple_next,
+		                                      &dominoes[i], &wait),
+		                 0);
+	}
+}
+
+void
+ends_assert_toppled(Ends *ends)
+{
+	assert_int_equal(ends_count_undone(ends), 2);
+	for (int i = 0; i < 2; i++)
+		fs_mailbag_lock_drop(ends->mount.mailbags, WAITER, keys[i],
+		                     g_get_monotonic_time());
 }

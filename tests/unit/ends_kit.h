@@ -2,31 +2,14 @@
 #pragma once
 
 #include "fs/ops.h"
+#include "tests/unit/session_kit.h"
 #include "tests/unit/txn_kit.h"
 
 /**
  * How transactions of clients end (op_commit.c, op_undo.c) without clients: the
  * store, the locks and the book of transactions are the daemon's, over a disk
- * that does as told; sessions, requests and processes are what a test says.
+ * that does as told; sessions (session_kit.h) and requests are what a test says.
  */
-
-/** A session. Its fields may be changed at any time. */
-struct FsSession {
-	uint64_t serial;
-	int refs;
-	pid_t pid; /* 0: of callers that cannot be told apart */
-	unsigned epoch;
-	bool is_untold;
-	bool has_peer; /* it is known who it is */
-	FsPeer peer;
-	int end_r; /* what is found of how its process ended */
-	FsThreadEnd end;
-	int parent_r; /* and of its parent's */
-	pid_t parent;
-};
-
-/** Sessions number 1 and so on. */
-#define ENDS_SESSIONS 3
 
 typedef struct Ends {
 	TestTxn *store;
@@ -35,7 +18,6 @@ typedef struct Ends {
 	GMutex turn;
 	uint64_t names_serial;
 	FsMount mount;
-	FsSession sessions[ENDS_SESSIONS];
 } Ends;
 
 /** A request, and how it was answered. */
@@ -52,10 +34,14 @@ int ends_teardown(void **state);
 /** Makes @call a request of user @uid. It stays where it is. */
 void ends_call(Ends *ends, EndsCall *call, uid_t uid);
 
-/** The keys of two mailbags, of the inqueue, and of a message file. */
+/** Fails the test unless @call was answered with @r, and once. */
+void ends_assert_answered(const EndsCall *call, int r);
+
+/** The keys of two mailbags and of the inqueue; a message file. */
 #define ENDS_KEY   "U:2:A"
 #define ENDS_OTHER "U:2:B"
 #define ENDS_QUEUE "Q:2"
+#define ENDS_MAI   "00000017.MAI"
 
 /** Takes @key in one form; the transaction. */
 FsTransaction *ends_take(Ends *ends, FsSession *session, const char *key,
@@ -68,6 +54,10 @@ StoreNode ends_stage(Ends *ends, FsSession *session, const char *name,
 /** As if what @session has staged had been begun so many seconds earlier. */
 void ends_age(Ends *ends, FsSession *session, int64_t seconds);
 
+/** Lets go of @key, the last that keeps @transaction: then it must end well, and
+ * the lock be free. */
+void ends_finish(Ends *ends, FsTransaction *transaction, const char *key);
+
 /** Waits for what was posted to the main thread, and does it. */
 void ends_run_later(Ends *ends);
 
@@ -79,6 +69,13 @@ unsigned ends_count_undone(Ends *ends);
 
 /** Whether another session could have @key. */
 bool ends_is_free(Ends *ends, const char *key);
+
+/** Has the first two sessions each stage a message under a lock, for which
+ * somebody waits who will undo what the other has staged. */
+void ends_stand_dominoes(Ends *ends);
+
+/** Fails the test unless both are undone. */
+void ends_assert_toppled(Ends *ends);
 
 #define ENDS_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, ends_setup, ends_teardown)

@@ -16,9 +16,14 @@
 #include "tests/unit/ends_kit.h"
 #include "tests/unit/store_kit.h"
 
-#define MAI "00000017.MAI"
-
 static const FsReason BROKEN = { FS_UNDONE_BREAK, "broken" };
+
+static void
+let_go(Ends *ends, FsSession *session, EndsCall *call)
+{
+	ends_call(ends, call, 1000);
+	fs_commit_reply(&call->call, session, 0);
+}
 
 /* A message under @session's lock on a mailbag, let go of; its batch is on its
  * way when this returns, and is held there. */
@@ -28,11 +33,10 @@ begin_flight(Ends *ends, FsSession *session, EndsCall *call)
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	fs_transaction_let_go(transaction, ENDS_KEY);
 	kv_fault_hold(ends->store->disk, true);
-	ends_call(ends, call, 1000);
-	fs_commit_reply(&call->call, session, 0);
+	let_go(ends, session, call);
 	kv_fault_await_held(ends->store->disk);
 	assert_int_equal(call->answers, 0);
 	return transaction;
@@ -51,20 +55,17 @@ static void
 who_lets_go_is_answered_when_it_is_on_disk(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	EndsCall calls[2];
 
 	begin_flight(ends, session, &calls[0]);
 	/* So is who does meanwhile. */
-	ends_call(ends, &calls[1], 1000);
-	fs_commit_reply(&calls[1].call, session, 0);
-	assert_false(ends_is_seen(ends, MAI));
+	let_go(ends, session, &calls[1]);
+	assert_false(ends_is_seen(ends, ENDS_MAI));
 	end_flight(ends);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(calls[i].answers, 1);
-		assert_int_equal(calls[i].r, 0);
-	}
-	assert_true(ends_is_seen(ends, MAI));
+	for (int i = 0; i < 2; i++)
+		ends_assert_answered(&calls[i], 0);
+	assert_true(ends_is_seen(ends, ENDS_MAI));
 	assert_true(ends_is_free(ends, ENDS_KEY));
 	assert_int_equal(ends->names_serial, 1);
 }
@@ -73,22 +74,19 @@ static void
 what_is_on_its_way_arrives_though_its_session_is_broken(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	EndsCall calls[2];
 
 	begin_flight(ends, session, &calls[0]);
-	ends_call(ends, &calls[1], 1000);
-	fs_commit_reply(&calls[1].call, session, 0);
+	let_go(ends, session, &calls[1]);
 	fs_undo_session(&ends->mount, session, BROKEN);
 	assert_int_equal(calls[0].answers + calls[1].answers, 0);
 	/* Until it has arrived nobody may have what it changes. */
 	assert_false(ends_is_free(ends, ENDS_KEY));
 	end_flight(ends);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(calls[i].answers, 1);
-		assert_int_equal(calls[i].r, 0);
-	}
-	assert_true(ends_is_seen(ends, MAI));
+	for (int i = 0; i < 2; i++)
+		ends_assert_answered(&calls[i], 0);
+	assert_true(ends_is_seen(ends, ENDS_MAI));
 	assert_true(ends_is_free(ends, ENDS_KEY));
 	assert_int_equal(fs_undo_tell(session), -EIO);
 	assert_int_equal(fs_undo_tell(session), 0);
@@ -99,20 +97,18 @@ static void
 what_follows_is_undone_by_itself(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	EndsCall calls[2];
 
 	begin_flight(ends, session, &calls[0]);
 	ends_stage(ends, session, "NEXT.MAI", 10);
-	ends_call(ends, &calls[1], 1000);
-	fs_commit_reply(&calls[1].call, session, 0);
+	let_go(ends, session, &calls[1]);
 	fs_undo_session(&ends->mount, session, BROKEN);
-	assert_int_equal(calls[1].answers, 1);
-	assert_int_equal(calls[1].r, -EIO);
+	ends_assert_answered(&calls[1], -EIO);
 	assert_int_equal(fs_undo_tell(session), 0);
 	end_flight(ends);
 	assert_int_equal(calls[0].r, 0);
-	assert_true(ends_is_seen(ends, MAI));
+	assert_true(ends_is_seen(ends, ENDS_MAI));
 	assert_false(ends_is_seen(ends, "NEXT.MAI"));
 	assert_int_equal(ends_count_undone(ends), 1);
 }
@@ -122,17 +118,16 @@ what_follows_a_failed_batch_fails_with_it(void **state)
 {
 	static const KvFaultKind ends_of[] = { KV_FAULT_IO };
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	EndsCall call;
 
 	begin_flight(ends, session, &call);
 	ends_stage(ends, session, "NEXT.MAI", 10);
 	kv_fault_end_commits(ends->store->disk, ends_of, 1);
 	end_flight(ends);
-	assert_int_equal(call.answers, 1);
-	assert_int_equal(call.r, -EIO);
+	ends_assert_answered(&call, -EIO);
 	assert_int_equal(store_sync_wait(ends->mount.store), 0);
-	assert_false(ends_is_seen(ends, MAI));
+	assert_false(ends_is_seen(ends, ENDS_MAI));
 	assert_false(ends_is_seen(ends, "NEXT.MAI"));
 	assert_int_equal(ends_count_undone(ends), 1);
 	assert_true(ends_is_free(ends, ENDS_KEY));
@@ -146,15 +141,13 @@ static void
 a_message_that_cannot_be_published_is_undone(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	EndsCall call;
 
-	ends_stage(ends, session, MAI, 10);
-	test_add_file(ends->mount.store, STORE_ROOT, MAI);
-	ends_call(ends, &call, 1000);
-	fs_commit_reply(&call.call, session, 0);
-	assert_int_equal(call.answers, 1);
-	assert_int_equal(call.r, -EIO);
+	ends_stage(ends, session, ENDS_MAI, 10);
+	test_add_file(ends->mount.store, STORE_ROOT, ENDS_MAI);
+	let_go(ends, session, &call);
+	ends_assert_answered(&call, -EIO);
 	assert_int_equal(ends_count_undone(ends), 1);
 	assert_int_equal(session->epoch, 1);
 
@@ -170,8 +163,8 @@ static void
 a_gap_in_a_message_that_was_removed_is_none(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
-	StoreNode node = ends_stage(ends, session, MAI, 0);
+	FsSession *session = &test_sessions[0];
+	StoreNode node = ends_stage(ends, session, ENDS_MAI, 0);
 	FsTransaction *transaction =
 		fs_transaction_find(ends->mount.transactions, session);
 
@@ -179,7 +172,7 @@ a_gap_in_a_message_that_was_removed_is_none(void **state)
 	                 0);
 	/* It is open still, or it would be gone by now. */
 	store_node_hold(ends->mount.store, node);
-	test_remove(transaction->txn, STORE_ROOT, MAI);
+	test_remove(transaction->txn, STORE_ROOT, ENDS_MAI);
 	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
 	store_node_release(ends->mount.store, node);
 	assert_int_equal(ends_count_undone(ends), 0);
@@ -191,10 +184,10 @@ static void
 a_torn_message_is_not_committed_under_pressure(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
-	StoreNode node = ends_stage(ends, session, MAI, 0);
+	StoreNode node = ends_stage(ends, session, ENDS_MAI, 0);
 
 	(void)ends_take(ends, session, ENDS_QUEUE, FS_LOCK_INQUEUE);
 	fs_transaction_let_go(transaction, ENDS_KEY);
@@ -231,7 +224,7 @@ static void
 a_mailbag_with_a_range_is_not_idle(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 	FsTransactionLock lock = { .key = (char *)(uintptr_t)ENDS_KEY,
@@ -250,9 +243,7 @@ a_mailbag_with_a_range_is_not_idle(void **state)
 	assert_false(fs_commit_is_idle(&ends->mount, session, &lock));
 	fs_handle_close(handle);
 
-	fs_transaction_let_go(transaction, ENDS_KEY);
-	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
-	assert_true(ends_is_free(ends, ENDS_KEY));
+	ends_finish(ends, transaction, ENDS_KEY);
 }
 
 /* ---- time ---------------------------------------------------------------- */
@@ -264,26 +255,16 @@ stage_safely(Ends *ends, FsSession *session)
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_QUEUE, FS_LOCK_INQUEUE);
 
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	transaction->is_last_index = true;
 	return transaction;
-}
-
-static void
-finish(Ends *ends, FsTransaction *transaction, const char *key)
-{
-	FsSession *session = transaction->session;
-
-	fs_transaction_let_go(transaction, key);
-	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
-	assert_true(ends_is_free(ends, key));
 }
 
 static void
 what_is_old_is_committed_with_the_next_step(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction = stage_safely(ends, session);
 
 	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
@@ -292,8 +273,8 @@ what_is_old_is_committed_with_the_next_step(void **state)
 	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
 	assert_true(transaction->is_flying);
 	ends_run_later(ends);
-	assert_true(ends_is_seen(ends, MAI));
-	finish(ends, transaction, ENDS_QUEUE);
+	assert_true(ends_is_seen(ends, ENDS_MAI));
+	ends_finish(ends, transaction, ENDS_QUEUE);
 }
 
 /* Though nothing is done, and though it is older than it may be. */
@@ -301,7 +282,7 @@ static void
 what_is_old_is_committed_when_its_time_has_come(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction = stage_safely(ends, session);
 
 	assert_true(fs_commit_due_us(&ends->mount) < INT64_MAX);
@@ -316,20 +297,20 @@ what_is_old_is_committed_when_its_time_has_come(void **state)
 	fs_commit_expire(&ends->mount);
 	assert_true(fs_transaction_is_staged(transaction));
 	ends_run_later(ends);
-	assert_true(ends_is_seen(ends, MAI));
+	assert_true(ends_is_seen(ends, ENDS_MAI));
 	assert_int_equal(ends_count_undone(ends), 0);
 	transaction->is_last_index = true;
 	fs_commit_expire(&ends->mount);
 	ends_run_later(ends);
 	assert_true(ends_is_seen(ends, "NEXT.MAI"));
-	finish(ends, transaction, ENDS_QUEUE);
+	ends_finish(ends, transaction, ENDS_QUEUE);
 }
 
 static void
 what_is_half_done_has_until_the_limit(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction = stage_safely(ends, session);
 
 	transaction->is_last_index = false;
@@ -340,7 +321,7 @@ what_is_half_done_has_until_the_limit(void **state)
 	ends_age(ends, session, ends->config.transaction_limit_s);
 	fs_commit_expire(&ends->mount);
 	assert_int_equal(ends_count_undone(ends), 1);
-	assert_false(ends_is_seen(ends, MAI));
+	assert_false(ends_is_seen(ends, ENDS_MAI));
 	assert_true(ends_is_free(ends, ENDS_QUEUE));
 	assert_int_equal(fs_undo_tell(session), -EIO);
 }
@@ -349,7 +330,7 @@ static void
 without_limits_nothing_is_due(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction;
 
 	ends->config.commit_age_s = 0;
@@ -364,52 +345,20 @@ without_limits_nothing_is_due(void **state)
 	fs_transaction_let_go(transaction, ENDS_QUEUE);
 	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
 	ends_run_later(ends);
-	assert_true(ends_is_seen(ends, MAI));
-}
-
-/* Each of two waits for the other's lock, by a third that undoes it then. */
-typedef struct Domino {
-	Ends *ends;
-	FsSession *next;
-} Domino;
-
-static void
-undo_next(void *user_data, int r)
-{
-	Domino *domino = user_data;
-
-	assert_int_equal(r, 0);
-	fs_undo_session(&domino->ends->mount, domino->next, BROKEN);
+	assert_true(ends_is_seen(ends, ENDS_MAI));
 }
 
 static void
 one_that_expires_may_end_others(void **state)
 {
 	Ends *ends = *state;
-	static const char *const keys[] = { ENDS_KEY, ENDS_OTHER };
-	Domino dominoes[] = { { ends, &ends->sessions[1] },
-		              { ends, &ends->sessions[0] } };
 
-	for (int i = 0; i < 2; i++) {
-		FsMailbagAsk ask = { .session = 3, .key = keys[i] };
-		FsMailbagWait wait;
-
-		(void)ends_take(ends, &ends->sessions[i], keys[i],
-		                FS_LOCK_UPDATE);
-		ends_stage(ends, &ends->sessions[i], i ? "B.MAI" : "A.MAI", 1);
-		ends_age(ends, &ends->sessions[i],
-		         ends->config.transaction_limit_s + 1);
-		ask.now_us = g_get_monotonic_time();
-		assert_int_equal(fs_mailbag_lock_wait(ends->mount.mailbags,
-		                                      &ask, undo_next,
-		                                      &dominoes[i], &wait),
-		                 0);
-	}
-	fs_commit_expire(&ends->mount);
-	assert_int_equal(ends_count_undone(ends), 2);
+	ends_stand_dominoes(ends);
 	for (int i = 0; i < 2; i++)
-		fs_mailbag_lock_drop(ends->mount.mailbags, 3, keys[i],
-		                     g_get_monotonic_time());
+		ends_age(ends, &test_sessions[i],
+		         ends->config.transaction_limit_s + 1);
+	fs_commit_expire(&ends->mount);
+	ends_assert_toppled(ends);
 }
 
 int

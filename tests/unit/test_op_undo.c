@@ -16,8 +16,6 @@
 #include "tests/unit/ends_kit.h"
 #include "tests/unit/undone_kit.h"
 
-#define MAI "00000017.MAI"
-
 static const FsReason STOPPED = { FS_UNDONE_STOP, "the server ended" };
 
 /* Who a session's process is. */
@@ -36,15 +34,15 @@ static void
 the_reason_says_whose_it_was(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	fs_undo_session(&ends->mount, session, STOPPED);
 	assert_string_equal(test_undone(ends->mount.store).reason,
 	                    "the server ended");
 
 	be_smbd(session, false);
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	fs_undo_stop(&ends->mount, STOPPED);
 	assert_string_equal(test_undone(ends->mount.store).reason,
 	                    "the server ended (mail\\n)");
@@ -58,7 +56,7 @@ static void
 what_cannot_be_kept_is_undone_all_the_same(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 	FsHandle *handle =
@@ -67,7 +65,7 @@ what_cannot_be_kept_is_undone_all_the_same(void **state)
 		fs_handle_open(ends->mount.handles, session, STORE_ROOT);
 
 	handle->has_range = true;
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	fs_transaction_let_go(transaction, ENDS_KEY);
 	kv_fault_leave_room(ends->store->disk, 4096);
 	fs_undo_session(&ends->mount, session, STOPPED);
@@ -89,14 +87,14 @@ look(Ends *ends, uid_t uid)
 	EndsCall call;
 
 	ends_call(ends, &call, uid);
-	return fs_undo_look(&call.call, &ends->sessions[0]).why;
+	return fs_undo_look(&call.call, &test_sessions[0]).why;
 }
 
 static void
 who_closes_as_root_has_lost_its_client_unless_it_is_local(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 
 	assert_int_equal(look(ends, 1000), FS_UNDONE_NOT);
 	assert_int_equal(look(ends, 0), FS_UNDONE_DISCONNECT);
@@ -111,7 +109,7 @@ static void
 who_ends_in_order_has_closed_unless_it_is_smbd(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 
 	session->end = FS_THREAD_EXITS;
 	assert_int_equal(look(ends, 1000), FS_UNDONE_DEATH);
@@ -134,7 +132,7 @@ static void
 how_it_closes_matters_if_there_is_something_to_undo(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction;
 	EndsCall call;
 
@@ -142,12 +140,12 @@ how_it_closes_matters_if_there_is_something_to_undo(void **state)
 	assert_false(fs_undo_is_due(&call.call, session));
 	transaction = ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 	assert_false(fs_undo_is_due(&call.call, session));
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	assert_true(fs_undo_is_due(&call.call, session));
 	/* Of callers that cannot be told apart nobody is looked at. */
 	session->pid = 0;
 	assert_false(fs_undo_is_due(&call.call, session));
-	assert_false(fs_undo_is_user(&call.call, session, &ends->sessions[1]));
+	assert_false(fs_undo_is_user(&call.call, session, &test_sessions[1]));
 	fs_transaction_let_go(transaction, ENDS_KEY);
 	fs_undo_session(&ends->mount, session, STOPPED);
 }
@@ -157,12 +155,12 @@ static void
 an_unlock_of_who_has_lost_its_client_undoes(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	EndsCall call;
 
 	ends_call(ends, &call, 0);
 	assert_false(fs_undo_lost(&call.call, session));
-	ends_stage(ends, session, MAI, 10);
+	ends_stage(ends, session, ENDS_MAI, 10);
 	call.call.caller.uid = 1000;
 	assert_false(fs_undo_lost(&call.call, session));
 	assert_int_equal(ends_count_undone(ends), 0);
@@ -189,9 +187,8 @@ look_user(FsSession *user, const FsSession *closes_of, bool want_over)
 static void
 a_user_that_was_killed_undoes_and_one_that_exits_is_over(void **state)
 {
-	Ends *ends = *state;
-	const FsSession *opener = &ends->sessions[0];
-	FsSession *user = &ends->sessions[1];
+	const FsSession *opener = &test_sessions[0];
+	FsSession *user = &test_sessions[1];
 
 	assert_int_equal(look_user(user, NULL, false), FS_UNDONE_NOT);
 	user->end = FS_THREAD_EXITS;
@@ -206,9 +203,8 @@ a_user_that_was_killed_undoes_and_one_that_exits_is_over(void **state)
 static void
 a_child_that_closes_is_over(void **state)
 {
-	Ends *ends = *state;
-	const FsSession *opener = &ends->sessions[0];
-	FsSession *user = &ends->sessions[1];
+	const FsSession *opener = &test_sessions[0];
+	FsSession *user = &test_sessions[1];
 
 	user->parent = opener->pid;
 	assert_int_equal(look_user(user, opener, true), FS_UNDONE_NOT);
@@ -221,9 +217,8 @@ a_child_that_closes_is_over(void **state)
 static void
 a_user_that_cannot_be_looked_at_undoes_unless_it_executes(void **state)
 {
-	Ends *ends = *state;
-	const FsSession *opener = &ends->sessions[0];
-	FsSession *user = &ends->sessions[1];
+	const FsSession *opener = &test_sessions[0];
+	FsSession *user = &test_sessions[1];
 
 	user->end_r = -ETIMEDOUT;
 	assert_int_equal(look_user(user, opener, false), FS_UNDONE_NOT);
@@ -236,8 +231,8 @@ static void
 the_death_of_a_user_undoes_what_it_used(void **state)
 {
 	Ends *ends = *state;
-	FsSession *opener = &ends->sessions[0];
-	FsSession *user = &ends->sessions[1];
+	FsSession *opener = &test_sessions[0];
+	FsSession *user = &test_sessions[1];
 	FsTransaction *transaction =
 		ends_take(ends, opener, ENDS_KEY, FS_LOCK_UPDATE);
 	EndsCall call;
@@ -245,7 +240,7 @@ the_death_of_a_user_undoes_what_it_used(void **state)
 	ends_call(ends, &call, 1000);
 	user->end = FS_THREAD_IS_KILLED;
 	/* Of what it did not use it is nobody's business. */
-	ends_stage(ends, opener, MAI, 10);
+	ends_stage(ends, opener, ENDS_MAI, 10);
 	assert_false(fs_undo_is_user(&call.call, opener, user));
 	fs_undo_user_ended(&ends->mount, user);
 	assert_int_equal(ends_count_undone(ends), 0);
@@ -262,8 +257,8 @@ static void
 the_death_of_a_user_is_nothing_where_nothing_is_staged(void **state)
 {
 	Ends *ends = *state;
-	FsSession *opener = &ends->sessions[0];
-	FsSession *user = &ends->sessions[1];
+	FsSession *opener = &test_sessions[0];
+	FsSession *user = &test_sessions[1];
 	FsTransaction *transaction =
 		ends_take(ends, opener, ENDS_KEY, FS_LOCK_UPDATE);
 
@@ -272,57 +267,26 @@ the_death_of_a_user_is_nothing_where_nothing_is_staged(void **state)
 	fs_undo_user_ended(&ends->mount, user);
 	assert_int_equal(user->refs, 0);
 	assert_int_equal(opener->epoch, 0);
-	fs_transaction_let_go(transaction, ENDS_KEY);
-	assert_int_equal(fs_commit_settle(&ends->mount, opener), 0);
-	assert_true(ends_is_free(ends, ENDS_KEY));
+	ends_finish(ends, transaction, ENDS_KEY);
 }
 
-/* Who waits for a lock of the one is told to end the other, and the other way
- * round: so one of them is gone when it is looked at. */
-typedef struct Domino {
-	Ends *ends;
-	FsSession *next;
-} Domino;
-
-static void
-undo_next(void *user_data, int r)
-{
-	Domino *domino = user_data;
-
-	assert_int_equal(r, 0);
-	fs_undo_session(&domino->ends->mount, domino->next, STOPPED);
-}
-
+/* So one of them is gone when it is looked at. */
 static void
 the_death_of_a_user_may_end_others(void **state)
 {
-	static const char *const keys[] = { ENDS_KEY, ENDS_OTHER };
 	Ends *ends = *state;
-	FsSession *user = &ends->sessions[2];
-	Domino dominoes[] = { { ends, &ends->sessions[1] },
-		              { ends, &ends->sessions[0] } };
+	FsSession *user = &test_sessions[2];
 
 	user->end = FS_THREAD_IS_KILLED;
-	for (int i = 0; i < 2; i++) {
-		FsMailbagAsk ask = { .session = 99, .key = keys[i] };
-		FsMailbagWait wait;
-
-		fs_transaction_add_user(ends_take(ends, &ends->sessions[i],
-		                                  keys[i], FS_LOCK_UPDATE),
-		                        user);
-		ends_stage(ends, &ends->sessions[i], i ? "B.MAI" : "A.MAI", 1);
-		ask.now_us = g_get_monotonic_time();
-		assert_int_equal(fs_mailbag_lock_wait(ends->mount.mailbags,
-		                                      &ask, undo_next,
-		                                      &dominoes[i], &wait),
-		                 0);
-	}
+	ends_stand_dominoes(ends);
+	for (int i = 0; i < 2; i++)
+		fs_transaction_add_user(
+			fs_transaction_find(ends->mount.transactions,
+		                            &test_sessions[i]),
+			user);
 	fs_undo_user_ended(&ends->mount, user);
 	assert_int_equal(user->refs, 0);
-	assert_int_equal(ends_count_undone(ends), 2);
-	for (int i = 0; i < 2; i++)
-		fs_mailbag_lock_drop(ends->mount.mailbags, 99, keys[i],
-		                     g_get_monotonic_time());
+	ends_assert_toppled(ends);
 }
 
 /* ---- by the administrator ------------------------------------------------ */
@@ -359,7 +323,7 @@ static void
 a_lock_without_a_transaction_is_broken(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 	g_autofree char *error = NULL;
 	g_autofree char *answer = NULL;
 
@@ -378,7 +342,7 @@ static void
 what_is_broken_is_said_to_be_kept_if_it_is(void **state)
 {
 	Ends *ends = *state;
-	FsSession *session = &ends->sessions[0];
+	FsSession *session = &test_sessions[0];
 
 	for (int i = 0; i < 2; i++) {
 		bool is_broken = i == 1;
@@ -387,7 +351,7 @@ what_is_broken_is_said_to_be_kept_if_it_is(void **state)
 		FsTransaction *transaction =
 			ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 
-		ends_stage(ends, session, MAI, 10);
+		ends_stage(ends, session, ENDS_MAI, 10);
 		ends_stage(ends, session, "B.MAI", 10);
 		fs_transaction_let_go(transaction, ENDS_KEY);
 		kv_fault_break(ends->store->disk, is_broken);

@@ -9,39 +9,7 @@
 #include <glib.h>
 
 #include "fs/transaction.h"
-
-/* ---- sessions ------------------------------------------------------------ */
-
-/* A session is its serial here, and how often it is referred to. */
-struct FsSession {
-	uint64_t serial;
-	int refs;
-};
-
-FsSession *
-fs_session_ref(FsSession *session)
-{
-	session->refs++;
-	return session;
-}
-
-void
-fs_session_unref(FsSession *session)
-{
-	session->refs--;
-}
-
-uint64_t
-fs_session_serial(const FsSession *session)
-{
-	return session->serial;
-}
-
-pid_t
-fs_session_pid(const FsSession *session)
-{
-	return (pid_t)(1000 + session->serial);
-}
+#include "tests/unit/session_kit.h"
 
 /* ---- what the tests share ------------------------------------------------ */
 
@@ -69,8 +37,8 @@ static const StorePlace MAI_PLACE = {
 typedef struct World {
 	FsMailbagLock *locks;
 	FsTransactionTable *table;
-	FsSession one;
-	FsSession two;
+	FsSession *one;
+	FsSession *two;
 } World;
 
 static int
@@ -80,8 +48,9 @@ setup(void **state)
 
 	world->locks = fs_mailbag_lock_new(G_MAXINT64 / 2, NULL);
 	world->table = fs_transaction_table_new(world->locks);
-	world->one = (FsSession){ .serial = 1 };
-	world->two = (FsSession){ .serial = 2 };
+	test_sessions_reset();
+	world->one = &test_sessions[0];
+	world->two = &test_sessions[1];
 	*state = world;
 	return 0;
 }
@@ -90,7 +59,7 @@ static int
 teardown(void **state)
 {
 	World *world = *state;
-	bool is_kept = world->one.refs != 0 || world->two.refs != 0;
+	bool is_kept = test_sessions_are_kept();
 
 	fs_transaction_table_free(world->table);
 	fs_mailbag_lock_free(world->locks);
@@ -132,27 +101,27 @@ one_with_nothing_left_ends(void **state)
 {
 	World *world = *state;
 	FsTransaction *transaction =
-		fs_transaction_obtain(world->table, &world->one);
+		fs_transaction_obtain(world->table, world->one);
 
-	assert_ptr_equal(fs_transaction_obtain(world->table, &world->one),
+	assert_ptr_equal(fs_transaction_obtain(world->table, world->one),
 	                 transaction);
 	assert_ptr_equal(fs_transaction_of_serial(world->table, 1),
 	                 transaction);
-	assert_null(fs_transaction_find(world->table, &world->two));
-	assert_int_equal(world->one.refs, 1);
+	assert_null(fs_transaction_find(world->table, world->two));
+	assert_int_equal(world->one->refs, 1);
 
 	fs_transaction_tidy(transaction);
-	assert_null(fs_transaction_find(world->table, &world->one));
+	assert_null(fs_transaction_find(world->table, world->one));
 	assert_null(fs_transaction_any(world->table));
-	assert_int_equal(world->one.refs, 0);
+	assert_int_equal(world->one->refs, 0);
 }
 
 static void
 a_lock_keeps_out_other_sessions(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
-	FsTransaction *two = fs_transaction_obtain(world->table, &world->two);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
+	FsTransaction *two = fs_transaction_obtain(world->table, world->two);
 
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
@@ -172,21 +141,21 @@ static void
 a_lock_that_is_let_go_is_kept_until_its_batch_has_ended(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	assert_int_equal(take(one, QUEUE, FS_LOCK_INQUEUE), 0);
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
 	fs_transaction_note(one, 10, &KEY_PLACE, false);
 	fs_transaction_let_go(one, KEY);
 	assert_true(fs_transaction_has(one, KEY));
-	assert_false(is_free_for(world, &world->two, KEY));
+	assert_false(is_free_for(world, world->two, KEY));
 
 	fs_transaction_fly(one);
 	fs_transaction_tidy(one);
 	fs_transaction_landed(one);
 	fs_transaction_release(one, one->batch - 1);
-	assert_true(is_free_for(world, &world->two, KEY));
-	assert_false(is_free_for(world, &world->two, QUEUE));
+	assert_true(is_free_for(world, world->two, KEY));
+	assert_false(is_free_for(world, world->two, QUEUE));
 	fs_transaction_let_go(one, QUEUE);
 	end(one);
 }
@@ -195,7 +164,7 @@ static void
 what_the_next_batch_needs_is_kept_by_it(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
 	fs_transaction_note(one, 10, &KEY_PLACE, false);
@@ -208,16 +177,16 @@ what_the_next_batch_needs_is_kept_by_it(void **state)
 	fs_transaction_let_go(one, KEY);
 	fs_transaction_landed(one);
 	fs_transaction_release(one, one->batch - 1);
-	assert_false(is_free_for(world, &world->two, KEY));
+	assert_false(is_free_for(world, world->two, KEY));
 	end(one);
-	assert_true(is_free_for(world, &world->two, KEY));
+	assert_true(is_free_for(world, world->two, KEY));
 }
 
 static void
 only_mailbags_make_it_durable(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	assert_int_equal(take(one, MAI, FS_LOCK_FILE), 0);
 	assert_true(fs_transaction_is_over(one));
@@ -240,7 +209,7 @@ static void
 a_writer_holds_up_the_end(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	one->writers++;
 	assert_false(fs_transaction_is_over(one));
@@ -253,7 +222,7 @@ static void
 a_batch_knows_what_it_has_changed(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 	FsTransactionFile *file;
 
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
@@ -290,7 +259,7 @@ static void
 only_what_is_merely_kept_presses(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
 	assert_int_equal(take(one, QUEUE, FS_LOCK_INQUEUE), 0);
@@ -310,37 +279,37 @@ static void
 one_that_is_undone_has_no_locks(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
 	fs_transaction_note(one, 10, &KEY_PLACE, false);
 	fs_transaction_detach(one);
-	assert_null(fs_transaction_find(world->table, &world->one));
-	assert_true(is_free_for(world, &world->two, KEY));
-	assert_int_equal(world->one.refs, 0);
+	assert_null(fs_transaction_find(world->table, world->one));
+	assert_true(is_free_for(world, world->two, KEY));
+	assert_int_equal(world->one->refs, 0);
 }
 
 static void
 but_while_it_flies_it_keeps_them(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 	FsTransaction *next;
 
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), 0);
 	fs_transaction_note(one, 10, &KEY_PLACE, false);
 	fs_transaction_fly(one);
 	fs_transaction_detach(one);
-	assert_false(is_free_for(world, &world->two, KEY));
+	assert_false(is_free_for(world, world->two, KEY));
 
 	/* Its session begins anew meanwhile. */
-	next = fs_transaction_obtain(world->table, &world->one);
+	next = fs_transaction_obtain(world->table, world->one);
 	assert_ptr_not_equal(next, one);
 	fs_transaction_landed(one);
 	fs_transaction_release(one, UINT64_MAX);
 	fs_transaction_tidy(one);
-	assert_true(is_free_for(world, &world->two, KEY));
-	assert_ptr_equal(fs_transaction_find(world->table, &world->one), next);
+	assert_true(is_free_for(world, world->two, KEY));
+	assert_ptr_equal(fs_transaction_find(world->table, world->one), next);
 	fs_transaction_tidy(next);
 }
 
@@ -348,7 +317,7 @@ static void
 two_waits_that_are_granted_are_one_lock(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(fs_mailbag_lock_try(world->locks, 1, KEY, 0),
@@ -360,7 +329,7 @@ two_waits_that_are_granted_are_one_lock(void **state)
 	assert_false(fs_transaction_is_over(one));
 	fs_transaction_let_go(one, KEY);
 	end(one);
-	assert_true(is_free_for(world, &world->two, KEY));
+	assert_true(is_free_for(world, world->two, KEY));
 }
 
 /* Who is granted a lock may look after the one that gives it, at once. */
@@ -382,7 +351,7 @@ static void
 one_that_lets_go_is_there_until_it_has(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 	Waiter waiter = { .giver = one, .r = 1 };
 	FsMailbagAsk ask = { .session = 2, .key = KEY };
 	FsMailbagWait wait;
@@ -394,9 +363,9 @@ one_that_lets_go_is_there_until_it_has(void **state)
 	fs_transaction_let_go(one, KEY);
 	fs_transaction_release(one, UINT64_MAX);
 	assert_int_equal(waiter.r, 0);
-	assert_ptr_equal(fs_transaction_find(world->table, &world->one), one);
+	assert_ptr_equal(fs_transaction_find(world->table, world->one), one);
 	fs_transaction_tidy(one);
-	assert_null(fs_transaction_find(world->table, &world->one));
+	assert_null(fs_transaction_find(world->table, world->one));
 	fs_mailbag_lock_drop(world->locks, 2, KEY, 0);
 }
 
@@ -404,27 +373,27 @@ static void
 one_that_is_to_answer_is_there_until_it_has(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	g_queue_push_tail(&one->ends, world);
 	fs_transaction_tidy(one);
-	assert_ptr_equal(fs_transaction_find(world->table, &world->one), one);
+	assert_ptr_equal(fs_transaction_find(world->table, world->one), one);
 	g_queue_clear(&one->ends);
 	end(one);
-	assert_null(fs_transaction_find(world->table, &world->one));
+	assert_null(fs_transaction_find(world->table, world->one));
 }
 
 static void
 a_user_is_known_once(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
-	fs_transaction_add_user(one, &world->two);
-	fs_transaction_add_user(one, &world->two);
-	assert_int_equal(world->two.refs, 1);
-	fs_transaction_remove_user(one, &world->two);
-	assert_int_equal(world->two.refs, 0);
+	fs_transaction_add_user(one, world->two);
+	fs_transaction_add_user(one, world->two);
+	assert_int_equal(world->two->refs, 1);
+	fs_transaction_remove_user(one, world->two);
+	assert_int_equal(world->two->refs, 0);
 	end(one);
 }
 
@@ -438,7 +407,7 @@ static void
 locks_have_a_limit(void **state)
 {
 	World *world = *state;
-	FsTransaction *one = fs_transaction_obtain(world->table, &world->one);
+	FsTransaction *one = fs_transaction_obtain(world->table, world->one);
 
 	/* To take so many takes seconds. */
 	assert_int_equal(take(one, OTHER, FS_LOCK_UPDATE), 0);
@@ -449,7 +418,7 @@ locks_have_a_limit(void **state)
 		g_hash_table_insert(one->locks, lock->key, lock);
 	}
 	assert_int_equal(take(one, KEY, FS_LOCK_UPDATE), -ENOSPC);
-	assert_true(is_free_for(world, &world->two, KEY));
+	assert_true(is_free_for(world, world->two, KEY));
 	/* What it has it may take again. */
 	assert_int_equal(take(one, OTHER, FS_LOCK_UPDATE), 0);
 	fs_transaction_let_go(one, OTHER);
