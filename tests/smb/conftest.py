@@ -77,6 +77,14 @@ def office(place):
 
 
 @pytest.fixture
+def mail(office):
+    """The postoffice, with mailbags in it."""
+    for mailbag in ("A", "B", "INQUEUE", "INQUEUE3"):
+        office.add_mailbag(mailbag)
+    return office
+
+
+@pytest.fixture
 def hub(place, office):
     """A postoffice with mailbags, for mail programs."""
     return Hub(place, office, History())

@@ -124,11 +124,19 @@ class Office:
     _count = itertools.count(1)
 
     def __init__(self, place):
+        self._place = place
         self.name = f"T{next(self._count)}"
         self.path = place.path / self.name
         for directory in ["", *OFFICE_DIRECTORIES]:
             (self.path / directory).mkdir()
             place.own(self.path / directory)
+
+    def add_mailbag(self, name):
+        """An empty one, made beside the server."""
+        for path, content in ((f"KEY/{name}.KEY", bytes(560)),
+                              (f"MBG/{name}.MBG", b"")):
+            (self.path / path).write_bytes(content)
+            self._place.own(self.path / path)
 
     def smb(self, *names):
         """The name by which a client knows "KEY", "A.KEY"."""

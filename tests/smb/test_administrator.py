@@ -67,12 +67,9 @@ def desk(place, office):
 @pytest.fixture
 def mailbag(office):
     """The names of the KEY and the MBG of the inqueue."""
-    names = []
-    for directory, content in (("KEY", bytes(560)), ("MBG", b"")):
-        path = office.path / directory / f"INQUEUE3.{directory}"
-        path.write_bytes(content)
-        names.append(office.smb(directory, path.name))
-    return names
+    office.add_mailbag("INQUEUE3")
+    return [office.smb(suffix, f"INQUEUE3.{suffix}")
+            for suffix in ("KEY", "MBG")]
 
 
 def stage(client, mailbag):

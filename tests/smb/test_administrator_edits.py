@@ -234,10 +234,8 @@ def queued(store, office):
 
 
 def test_who_looks_sees_whole_deliveries(machines, office, desk, tmp_path):
-    for name, content in (("KEY/INQUEUE3.KEY", bytes(560)),
-                          ("MBG/INQUEUE3.MBG", b""),
-                          ("GLB/CONTROL.GLB", struct.pack("<II", 16, 9999))):
-        (office.path / name).write_bytes(content)
+    office.add_mailbag("INQUEUE3")
+    (office.path / "GLB/CONTROL.GLB").write_bytes(struct.pack("<II", 16, 9999))
     store = desk.store.path
     with Depositor(machines, office) as depositor:
         for turn in range(3):

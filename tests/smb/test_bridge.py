@@ -51,15 +51,6 @@ def name(office, local):
     return office.smb("GLB", local.name)
 
 
-@pytest.fixture
-def mail(office):
-    """The postoffice, with a mailbag in it."""
-    for path in (office.path / "KEY" / "A.KEY", office.path / "MBG" / "A.MBG"):
-        path.write_bytes(bytes(560))
-        path.chmod(0o777)
-    return office
-
-
 @contextlib.contextmanager
 def opened(path, flags):
     """A local program has it open."""
@@ -209,7 +200,7 @@ def test_what_a_lost_client_had_staged_is_undone(client, other, mail):
             return other.open(mail.smb("MBG", "A.MBG"))
 
     with wait_until(taken, "the mailbag is free") as mbg:
-        assert mbg.read(0, 6) == bytes(6)
+        assert mbg.read(0, 6) == b""
 
 
 # ---- what the administrator sees --------------------------------------------

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from delivery import deliver, is_delivered
 from harness import wait_until
 from place import ONLY_POFS
 from smb1 import Disconnected, Error, SmbError
@@ -20,34 +21,12 @@ LOST = (SmbError, Disconnected)
 
 
 @pytest.fixture(name="mail")
-def fixture_mail(office):
-    """A postoffice with two mailbags and an inqueue, on the disk."""
-    for mailbag in ("A", "B", "INQUEUE"):
-        for path in (office.path / "KEY" / f"{mailbag}.KEY",
-                     office.path / "MBG" / f"{mailbag}.MBG"):
-            with path.open("wb") as file:
-                file.write(bytes(560) if path.suffix == ".KEY" else b"")
-                file.flush()
-                os.fsync(file.fileno())
-    return office
-
-
-def deliver(client, mail, mailbag="A"):
-    """A message and its header; returns the open KEY."""
-    key = client.open(mail.smb("KEY", f"{mailbag}.KEY"))
-    client.write_file(mail.smb("MAI", "MA7", f"{mailbag}.MAI"), b"message")
-    with client.open(mail.smb("MBG", f"{mailbag}.MBG")) as mbg:
-        mbg.write(0, b"header")
-    key.write(0, b"\1")
-    return key
-
-
-def is_delivered(client, mail, mailbag="A"):
-    """Whether a client sees all of it; None if it sees a part."""
-    seen = {client.read_file(mail.smb("KEY", f"{mailbag}.KEY"))[:1] == b"\1",
-            client.read_file(mail.smb("MBG", f"{mailbag}.MBG")) == b"header",
-            bool(client.search(mail.smb("MAI", "MA7", f"{mailbag}.MAI")))}
-    return seen.pop() if len(seen) == 1 else None
+def fixture_mail(mail):
+    """Its mailbags are on the disk."""
+    for path in mail.path.glob("[KM]*/*.[KM]*"):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    return mail
 
 
 @contextlib.contextmanager

@@ -6,12 +6,12 @@ a lock and lose mail over it; so each form has its own error, and no other:
 32 for opening and deleting, 80 for creating anew, 33 for a byte range.
 """
 
-import contextlib
 import os
 import struct
 
 import pytest
 
+from delivery import deliver, is_delivered
 from harness import wait_until
 from place import ONLY_POFS
 from smb1 import Access, Command, Deny, Error, Mode, SmbError
@@ -25,15 +25,6 @@ DELETE_ON_CLOSE = 0x1000
 DELETE_ACCESS = 0x00010000
 
 INQUEUE = [("KEY", "INQUEUE.KEY"), ("MBG", "INQUEUE3.MBG")]
-
-
-@pytest.fixture
-def mail(office):
-    """The postoffice, with mailbags in it."""
-    for mailbag in ("A", "INQUEUE", "INQUEUE3"):
-        (office.path / "KEY" / f"{mailbag}.KEY").write_bytes(bytes(560))
-        (office.path / "MBG" / f"{mailbag}.MBG").write_bytes(b"")
-    return office
 
 
 def names_in_p1(client, office):
@@ -257,27 +248,8 @@ def test_a_range_locker_may_wait(machines, client, mail):
 # ---- a lock is a transaction ------------------------------------------------
 
 
-@contextlib.contextmanager
-def delivering(client, mail):
-    """A message and its header, with the KEY open."""
-    with client.open(mail.smb("KEY", "A.KEY")) as key:
-        client.write_file(mail.smb("MAI", "MA7", "00000017.MAI"), b"message")
-        with client.open(mail.smb("MBG", "A.MBG")) as mbg:
-            mbg.write(0, b"header")
-        key.write(0, b"\1")
-        yield
-
-
-def is_delivered(client, mail):
-    """Whether a client sees all of it; None if it sees a part."""
-    seen = {client.read_file(mail.smb("KEY", "A.KEY"))[:1] == b"\1",
-            client.read_file(mail.smb("MBG", "A.MBG")) == b"header",
-            bool(client.search(mail.smb("MAI", "MA7", "*.MAI")))}
-    return seen.pop() if len(seen) == 1 else None
-
-
 def test_the_last_close_publishes_it_all(any_client, other, mail):
-    with delivering(any_client, mail):
+    with deliver(any_client, mail):
         assert is_delivered(any_client, mail)
         assert is_delivered(other, mail) is False
     assert is_delivered(other, mail)
@@ -286,8 +258,7 @@ def test_the_last_close_publishes_it_all(any_client, other, mail):
 def test_so_does_deleting_the_lock_file(any_client, other, mail):
     lock = mail.smb("P1", "INQUEUE.0LK")
     any_client.create_new(lock).close()
-    with delivering(any_client, mail):
-        pass
+    deliver(any_client, mail).close()
     assert is_delivered(other, mail) is False
     any_client.delete(lock)
     assert is_delivered(other, mail)

@@ -22,6 +22,7 @@ import pytest
 
 import network
 import smbd
+from delivery import begin_delivery, is_delivered
 from harness import tally, wait_until
 from history import History
 from hub import Crew, Hub
@@ -87,101 +88,69 @@ def fixture_wire(lan, server):
 # ---- one client
 
 
-@pytest.fixture(name="mailbags")
-def fixture_mailbags(place, office):
-    """Two of them."""
-    for mailbag in "AB":
-        (office.path / f"KEY/{mailbag}.KEY").write_bytes(bytes(560))
-        (office.path / f"MBG/{mailbag}.MBG").write_bytes(b"")
-        place.own(office.path / f"KEY/{mailbag}.KEY")
-        place.own(office.path / f"MBG/{mailbag}.MBG")
-    return office
-
-
-def begin(client, office, mailbag):
-    """All of a delivery but its end, which returns the open KEY."""
-    key = client.open(office.smb("KEY", f"{mailbag}.KEY"))
-    client.write_file(office.smb("MAI", f"MA{mailbag}", f"{mailbag}.MAI"),
-                      b"message")
-    with client.open(office.smb("MBG", f"{mailbag}.MBG")) as mbg:
-        mbg.write(0, b"header")
-    return key
-
-
 def end(key):
     key.write(0, b"\1")
     key.close()
 
 
-def is_delivered(client, office, mailbag):
-    """Whether a client sees all of it; None if it sees a part."""
-    seen = {client.read_file(office.smb("KEY", f"{mailbag}.KEY"))[:1]
-            == b"\1",
-            client.read_file(office.smb("MBG", f"{mailbag}.MBG"))
-            == b"header",
-            bool(client.search(office.smb("MAI", f"MA{mailbag}", "*.MAI")))}
-    return seen.pop() if len(seen) == 1 else None
-
-
-def test_who_is_cut_off_is_undone_and_refused_when_he_comes_back(
-        wire, place, mailbags):
+def test_who_is_cut_off_is_undone_and_refused_when_he_comes_back(wire, place,
+                                                                 mail):
     """On a plain directory half of it is there for good."""
     victims = dict(zip(network.CUTS, "AB"))
     wired, keys = {}, {}
     other = wire().client
     for how, mailbag in victims.items():
         wired[how] = wire()
-        keys[how] = begin(wired[how].client, mailbags, mailbag)
+        keys[how] = begin_delivery(wired[how].client, mail, mailbag)
         wired[how].machine.cut(how)
     for mailbag in victims.values():
         # It waits as long as it takes smbd to notice.
-        other.open(mailbags.smb("KEY", f"{mailbag}.KEY")).close()
+        other.open(mail.smb("KEY", f"{mailbag}.KEY")).close()
     for how, mailbag in victims.items():
         wired[how].machine.mend()
         if place.is_pofs:
             with pytest.raises(LOST):
                 end(keys[how])
-        assert is_delivered(other, mailbags, mailbag) is (
+        assert is_delivered(other, mail, mailbag) is (
             False if place.is_pofs else None)
     if place.is_pofs:
         reasons = wait_until(
             lambda: [reason for reason, files in place.undone()
-                     if any(path.startswith(f"/{mailbags.name}/")
+                     if any(path.startswith(f"/{mail.name}/")
                             for path in files)], "the quarantine is written")
         assert reasons and all("disconnected" in one for one in reasons)
 
 
-def test_who_comes_back_in_time_goes_on(wire, mailbags):
+def test_who_comes_back_in_time_goes_on(wire, mail):
     """Nobody has noticed anything, and all of it is there."""
     other = wire().client
     for how, mailbag in zip(network.CUTS, "AB"):
         wired = wire()
-        key = begin(wired.client, mailbags, mailbag)
+        key = begin_delivery(wired.client, mail, mailbag)
         wired.machine.cut(how)
         wired.client.send(*wired.client.echo_request())
         wired.machine.mend()
         wired.client.receive()
         end(key)
-        assert is_delivered(other, mailbags, mailbag) is True
+        assert is_delivered(other, mail, mailbag) is True
 
 
 @ONLY_POFS
 def test_a_machine_that_is_switched_on_again_finds_all_undone(wire, lan,
-                                                              server,
-                                                              mailbags):
+                                                              server, mail):
     """And at once, for its new connection ends the old one."""
     wired = wire()
-    key = begin(wired.client, mailbags, "A")
-    lock = wired.client.open(mailbags.smb("P1", "B.0LK"), deny=Deny.ALL,
+    key = begin_delivery(wired.client, mail)
+    lock = wired.client.open(mail.smb("P1", "B.0LK"), deny=Deny.ALL,
                              mode=Mode.CREATE)
     wired.machine.cut("carrier")
     wired.machine.mend()
     with wired.machine:
         again = Client(server.port, smbd.SHARE, host=lan.host)
     with again:
-        again.open(mailbags.smb("KEY", "A.KEY")).close()
-        again.create_new(mailbags.smb("P1", "B.0LK")).close()
-        assert is_delivered(again, mailbags, "A") is False
+        again.open(mail.smb("KEY", "A.KEY")).close()
+        again.create_new(mail.smb("P1", "B.0LK")).close()
+        assert is_delivered(again, mail) is False
     for file in (key, lock):
         with pytest.raises(LOST):
             file.close()
