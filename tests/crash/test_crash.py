@@ -21,7 +21,8 @@ import time
 
 import pytest
 
-from harness import (DEADLINE_S, HarnessError, Mount, Store, end_with_parent)
+from harness import (DEADLINE_S, HarnessError, Mount, Store, end_with_parent,
+                     tally)
 from history import judge
 
 CYCLES = int(os.environ.get("POFS_CRASH_CYCLES", "240"))
@@ -76,6 +77,7 @@ class Torture:
         self._mount = Mount(store, *options)
         self._number = 0
         self.survivors = {}  # directory below the mount -> content
+        self.crashes = 0
         self.changes = 0
         self.syncs = 0
 
@@ -130,6 +132,7 @@ class Torture:
             self.survivors[name] = found
             self.changes += len(history.done)
             self.syncs += len(history.syncs)
+        self.crashes += 1
         return wrong
 
     def check_survivors(self):
@@ -163,6 +166,7 @@ def test_nothing_acknowledged_is_lost_and_the_order_is_kept(store, seed):
         # A run in which nobody did anything would prove nothing.
         assert torture.changes > 20 * CYCLES
         assert torture.syncs > 2 * CYCLES
+        tally("crashes", torture.crashes)
     finally:
         torture.close()
     store.check()
@@ -175,6 +179,7 @@ def test_an_end_in_order_loses_nothing(store, seed):
             wrong = torture.crash(in_order=True)
             assert not wrong, "\n".join(wrong)
         torture.check_survivors()
+        tally("ends in order", torture.crashes)
     finally:
         torture.close()
 

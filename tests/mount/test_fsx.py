@@ -14,7 +14,7 @@ import time
 import pytest
 
 import syscalls
-from harness import Mount, Store
+from harness import Mount, Store, tally
 
 OPERATIONS = int(os.environ.get("POFS_FSX_OPS", "100000"))
 SIZE_MAX = 300_000
@@ -250,6 +250,7 @@ def test_random_operations_agree_with_a_model(tmp_path, kind, share):
                     run.fd = os.open(run.path, os.O_RDWR)
                     run.check_all()
             run.check_all()
+            tally("operations", number)
             os.close(run.fd)
         finally:
             mount.close()

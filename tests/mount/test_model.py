@@ -17,7 +17,7 @@ from hypothesis.stateful import (RuleBasedStateMachine, invariant,
                                  precondition, rule, run_state_machine_as_test)
 
 from actor import Actor
-from harness import HarnessError, Mount, Store, poctl, wait_until
+from harness import HarnessError, Mount, Store, poctl, tally, wait_until
 from model import MESSAGES, Model, lock_of
 from postoffice import HEADER, KEY, Office
 
@@ -49,6 +49,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        self.operations = 0
         self.office = Office(self.mount.path / f"PO{time.monotonic_ns()}")
         self.paths = {name: self.path(name) for name in [*MAILBAGS, *MAIL]}
         self.model = Model("ab", {
@@ -59,6 +60,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self):
         for actor in self.actors.values():
             actor.kill()
+        tally("operations", self.operations)
 
     def path(self, name):
         """Where a file is."""
@@ -89,6 +91,7 @@ class Machine(RuleBasedStateMachine):
     def is_as_it_must_be(self):
         """Everybody sees what he must; perhaps not before what is on its way
         has arrived, if it is nobody's who waits for it."""
+        self.operations += 1
         for who in "abc":
             try:
                 self._await(lambda who=who: not self.difference(who),

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import syscalls
-from harness import run, tool, unmount_lazily
+from harness import run, tally, tool, unmount_lazily
 
 OPERATIONS = int(os.environ.get("POFS_TWIN_OPS", "40000"))
 NAMES = ("a", "b", "c", "d")
@@ -229,6 +229,7 @@ def test_random_calls_answer_as_on_tmpfs(shared_mount, place, reference):
             assert found == wanted, "\n  ".join(
                 [f"seed {seed}, call {number}; the last of:", *log])
         assert tree(place) == tree(reference)
+        tally("operations", number + 1)
         # Were nearly all of them the same error, little would be shown.
         assert len(seen) > 50 or OPERATIONS < 10_000
     finally:

@@ -133,6 +133,7 @@ def work_and_die(hub, server, seed, messages, ways, rounds):
     victims = sum(count * (len(PROGRAMS) if how in ENDS else 1)
                   for how, count in deaths.items())
     assert messages - victims <= done
+    tally("messages", done)
     print(f"seed {seed}: {messages} messages, {done} acknowledged, "
           f"killed: {deaths}")
     return deaths, done

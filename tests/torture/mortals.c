@@ -36,6 +36,7 @@
 
 /* What all of them share. */
 typedef struct Tally {
+	atomic_uint_fast64_t killed;
 	atomic_uint_fast64_t acknowledged; /* the highest number */
 	atomic_uint_fast64_t locked;       /* looks */
 	atomic_uint_fast64_t unlocked;
@@ -217,10 +218,12 @@ mortals_kill(Tally *tally, const Mailbag *mailbag, int kills)
 		writers[i] = mortal_start(tally, mailbag, true, rand());
 	for (int i = 0; i < kills; i++) {
 		int victim = rand() % WRITERS;
+		int status;
 
 		usleep((useconds_t)(rand() % LIFE_US));
 		kill(writers[victim], SIGKILL);
-		waitpid(writers[victim], NULL, 0);
+		waitpid(writers[victim], &status, 0);
+		tally->killed += WIFSIGNALED(status);
 		writers[victim] = mortal_start(tally, mailbag, true, rand());
 	}
 	tally->is_over = true;
@@ -245,10 +248,12 @@ main(int argc, char **argv)
 	srand((unsigned)atoi(argv[3]));
 	mailbag_make(&mailbag);
 	mortals_kill(tally, &mailbag, atoi(argv[2]));
-	printf("{\"acknowledged\": %ju, \"locked\": %ju, \"unlocked\": %ju, "
-	       "\"torn\": %ju, \"lost\": %ju, \"failed\": %ju}\n",
-	       (uintmax_t)tally->acknowledged, (uintmax_t)tally->locked,
-	       (uintmax_t)tally->unlocked, (uintmax_t)tally->torn,
-	       (uintmax_t)tally->lost, (uintmax_t)tally->failed);
+	printf("{\"killed\": %ju, \"acknowledged\": %ju, \"locked\": %ju, "
+	       "\"unlocked\": %ju, \"torn\": %ju, \"lost\": %ju, "
+	       "\"failed\": %ju}\n",
+	       (uintmax_t)tally->killed, (uintmax_t)tally->acknowledged,
+	       (uintmax_t)tally->locked, (uintmax_t)tally->unlocked,
+	       (uintmax_t)tally->torn, (uintmax_t)tally->lost,
+	       (uintmax_t)tally->failed);
 	return 0;
 }

@@ -19,7 +19,7 @@ import shutil
 import struct
 import tempfile
 
-from harness import end_with_parent, program, run, tally
+from harness import end_with_parent, program, run
 
 MEMORY = "/dev/shm"
 _RECORD = struct.Struct("<IIQQQQ")
@@ -175,7 +175,6 @@ class Disk:
         if done.returncode not in (0, 1) or not lines:
             raise AssertionError(f"replay: {done.stdout}{done.stderr}")
         summary = json.loads(lines[-1])
-        tally("power cuts", summary["states"])
         return summary, lines[:-1]
 
     def _promised(self, picked):

@@ -12,7 +12,8 @@ import sys
 import tempfile
 
 import load
-from harness import Mount, end_with_parent, is_mounted, poctl, program
+from harness import (Mount, end_with_parent, is_mounted, poctl, program,
+                     tally)
 from powercut import MEMORY
 
 SUBJECTS = ("PO", "P2")
@@ -102,6 +103,7 @@ def must_be_right(outcome):
     assert summary["states"] > 0
     assert summary["right"] == summary["states"], "\n".join(
         [str(summary), *faults[:20]])
+    tally("power cuts", summary["states"])
 
 
 def must_be_wrong(disk, faults, seed, *arguments):

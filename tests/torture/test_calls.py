@@ -17,8 +17,8 @@ import shutil
 import pytest
 
 import load
-from harness import HarnessError, poctl, program, run, wait_until
-from powercut import Disk, tally
+from harness import HarnessError, poctl, program, run, tally, wait_until
+from powercut import Disk
 from scene import StoreAt, make_store, mounted
 from test_disk import attempt, goes_on, is_well
 

@@ -12,8 +12,8 @@ import shutil
 import pytest
 
 import load
-from harness import poctl, run, tool, unmount_lazily, wait_until
-from powercut import Disk, Log, tally
+from harness import poctl, run, tally, tool, unmount_lazily, wait_until
+from powercut import Disk, Log
 from scene import (StoreAt, make_plain, make_store, mounted, must_be_right,
                    sync)
 

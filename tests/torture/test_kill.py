@@ -14,8 +14,8 @@ import signal
 import pytest
 
 import load
-from harness import poctl
-from powercut import Disk, tally
+from harness import poctl, tally
+from powercut import Disk
 from scene import StoreAt, make_plain, make_store, mounted, start, sync
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"

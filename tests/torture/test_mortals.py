@@ -38,8 +38,10 @@ def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed, form):
     # A run in which nobody did anything would prove nothing.
     assert told["acknowledged"] > DEATHS / 20
     assert told["locked"] > DEATHS / 5 and told["unlocked"] > DEATHS
-    tally("deaths of local programs", DEATHS)
+    assert told["killed"] > 0.9 * DEATHS  # nobody else had ended it
+    tally("deaths", told["killed"])
     tally("looks", told["locked"] + told["unlocked"])
+    tally("of these with the lock", told["locked"])
 
 
 @EACH_FORM

@@ -11,9 +11,8 @@ import random
 import pytest
 
 import mutants
-from harness import Mount, poctl, run, program
+from harness import Mount, poctl, program, run, tally
 from mailtree import LONG_AGO, MailTree
-from powercut import tally
 from scene import StoreAt, sync
 
 ROUNDS = max(int(os.environ.get("POFS_MUTANTS", "120")) // 60, 1)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,6 +16,27 @@
 #include <glib.h>
 
 #include "store/internal.h"
+
+guint
+test_number_of(const char *name, guint otherwise)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? otherwise
+	                    : (guint)g_ascii_strtoull(text, NULL, 10);
+}
+
+void
+test_tally(const char *what, guint count)
+{
+	const char *path = getenv("POFS_TALLY");
+	FILE *file = path == NULL ? NULL : fopen(path, "a");
+
+	if (file == NULL)
+		return;
+	(void)fprintf(file, "%s %u\n", what, count);
+	(void)fclose(file);
+}
 
 static void
 open_store(TestStore *test)

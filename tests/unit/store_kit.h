@@ -43,6 +43,12 @@ int test_child_end(pid_t child);
 /** A KvDone that puts the result into *@user_data, a KvResult. */
 void test_keep_result(void *user_data, KvResult result);
 
+/** The number in an environment variable, or @otherwise. */
+guint test_number_of(const char *name, guint otherwise);
+
+/** Counts what a run has done, for tests/torture/release.py to tell. */
+void test_tally(const char *what, guint count);
+
 /** Closes the store and opens it again. */
 void test_store_reopen(TestStore *test);
 

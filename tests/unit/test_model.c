@@ -5,7 +5,8 @@
  * step the results must be equal, and after every reopening all there is. A
  * transaction has a model of its own, which begins as a copy of the other and
  * takes its place when it is committed.
- * A failure prints the seed and the step; POFS_SEED repeats it.
+ * A failure prints the seed and the step; POFS_SEED begins with it, POFS_WALKS
+ * says how many there are.
  */
 
 #include <errno.h>
@@ -26,8 +27,8 @@
 #include "tests/unit/store_kit.h"
 #include "tests/unit/undone_kit.h"
 
-#define ROUNDS 12
-#define STEPS  2500
+#define WALKS 12
+#define STEPS 2500
 
 /* Names that fold together, that are long, and that DOS cannot have. */
 static const char *const names[] = {
@@ -507,12 +508,12 @@ store_for(guint32 seed)
 static void
 the_store_behaves_like_a_plain_model(void **state)
 {
-	const char *fixed = g_getenv("POFS_SEED");
-	unsigned round;
+	guint32 first = test_number_of("POFS_SEED", g_random_int());
+	guint walks = test_number_of("POFS_WALKS", WALKS);
+	guint i;
 
-	for (round = 0; round < ROUNDS; round++) {
-		guint32 seed = fixed != NULL ? (guint32)strtoul(fixed, NULL, 10)
-		                             : g_random_int();
+	for (i = 0; i < walks; i++) {
+		guint32 seed = first + i;
 		TestStore *test = store_for(seed);
 		Walk w = { .test = test,
 			   .model = model_new(),
@@ -536,6 +537,7 @@ the_store_behaves_like_a_plain_model(void **state)
 		g_hash_table_unref(w.touched);
 		model_free(w.model);
 		test_store_free(test);
+		test_tally("operations", w.step);
 	}
 }
 
