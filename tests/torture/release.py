@@ -1,181 +1,162 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs the stages of the release tier one after the other; see run.
+"""Runs the release tier, slice by slice; see run.
 
-    release.py [--brief] [STAGE]...
+What has been done is in RESULTS.md after each slice, so whoever ends this loses
+some minutes. First comes what has not been done; then what has been, but with
+other sources. A stage that has failed is done again when it is named, or when
+its sources are others.
 
-What has been done of this commit is kept in the build directory, so whoever
-ends this loses one stage at most. --brief does a hundredth of it, to try it.
+Exits with 0 if all stages have passed, with 1 if not, with 2 if it was asked
+for what makes no sense, with 130 if it was ended.
 """
 
 import argparse
 import collections
 import dataclasses
-import datetime
-import json
+import math
 import os
-import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-TESTS = HERE.parent
-RESULTS = HERE / "RESULTS.md"
-FOUND = "## What was found, and how it was mended"
-SEEDS = (1, 2, 3)
-HOW_OFTEN = {"POFS_CHILD_KILLS", "POFS_CRASH_CYCLES", "POFS_CUTS",
-             "POFS_DEATHS", "POFS_EXAMPLES", "POFS_FLIPS", "POFS_LINK_CUTS",
-             "POFS_MESSAGES", "POFS_MUTANTS", "POFS_PAGES",
-             "POFS_PARENT_KILLS", "POFS_SEEDS", "POFS_STOPS"}
+from book import DIRTY, RESULTS, STALE, TESTS, Book, Row, sources
+from harness import build_dir, end_with_parent
+from stages import stages
+
+SHOWN = 8000
+"""How many characters of a failed test's output are shown."""
 
 
-@dataclasses.dataclass
-class Stage:
-    """Some tests with some numbers."""
-
-    name: str
-    files: list
-    numbers: dict
-
-    def command(self):
-        """As one would type it."""
-        return [sys.executable, "-m", "pytest", "-q", "-p",
-                "no:cacheprovider", *map(str, self.files)]
-
-    def environment(self, share):
-        """With a part of the numbers that say how often."""
-        numbers = {name: str(max(value // share, 1) if name in HOW_OFTEN
-                             else value)
-                   for name, value in self.numbers.items()}
-        return {**os.environ, "PYTHONPATH": str(TESTS), **numbers}
+def environment(stage, seed, tally):
+    """Of a slice: nothing that whoever runs this has set for tests."""
+    others = {name: value for name, value in os.environ.items()
+              if not name.startswith("POFS_")}
+    numbers = {name: str(value) for name, value in
+               {**stage.often, **stage.settings}.items()}
+    # What plain files come to, the gate shows.
+    return {**others, **numbers, "POFS_CONTROLS": "no", "POFS_SEED": str(seed),
+            "POFS_BUILD": str(build_dir()), "POFS_TALLY": tally,
+            "PYTHONPATH": str(TESTS)}
 
 
-def stages():
-    """All of them: faults.md's numbers for a release, and more."""
-    for seed in SEEDS:
-        # Each test cuts three times as often, twice: with and without a
-        # journal of names.
-        yield Stage(f"power cuts under load, seed {seed}",
-                    [HERE / "test_power.py"],
-                    {"POFS_CUTS": 3500, "POFS_STEPS": 400, "POFS_SEED": seed})
-    for seed in SEEDS:
-        yield Stage(f"power cuts of everything else, seed {seed}",
-                    [HERE / "test_phases.py"],
-                    {"POFS_CUTS": 700, "POFS_SEED": seed})
-    # What file systems make of it, and of their own recovery.
-    for kind, cuts in (("ext4", 350), ("xfs", 70), ("btrfs", 70)):
-        numbers = {"POFS_FILE_SYSTEM": kind, "POFS_SEED": SEEDS[0]}
-        yield Stage(f"power cuts of {kind} under load",
-                    [HERE / "test_power.py"],
-                    {**numbers, "POFS_CUTS": cuts, "POFS_STEPS": 400})
-        yield Stage(f"power cuts of {kind} and everything else",
-                    [HERE / "test_phases.py"], {**numbers, "POFS_CUTS": cuts})
-    yield Stage("a kill before each call", [HERE / "test_kill.py"],
-                {"POFS_KILLS": "all"})
-    yield Stage("a bad disk", [HERE / "test_disk.py", HERE / "test_unread.py"],
-                {"POFS_KILLS": "all", "POFS_CUTS": 2000})
-    yield Stage("calls that fail", [HERE / "test_calls.py"],
-                {"POFS_KILLS": "all"})
-    yield Stage("flipped bits", [HERE / "flips.py"], {"POFS_FLIPS": 100_000})
-    yield Stage("commands on damaged pages",
-                [TESTS / "tools" / "test_damaged.py"], {"POFS_PAGES": 1000})
-    yield Stage("clients that mean harm",
-                [HERE / "test_hostile.py", HERE / "test_clock.py",
-                 TESTS / "smb" / "test_harm.py"],
-                {"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
-    yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
-                {"POFS_MUTANTS": 60_000})
-    yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
-                {"POFS_CRASH_CYCLES": 10_000})
-    yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
-                {"POFS_DEATHS": 33_400})
-    yield Stage("two programs against the model",
-                [TESTS / "mount" / "test_model.py"],
-                {"POFS_EXAMPLES": 5000})
-    yield Stage("killed smbd, server and client",
-                [TESTS / "smb" / "test_proof_killed.py"],
-                {"POFS_MESSAGES": 1000, "POFS_SEEDS": 20,
-                 "POFS_CHILD_KILLS": 1000, "POFS_PARENT_KILLS": 200,
-                 "POFS_STOPS": 1000})
-    yield Stage("cut links", [TESTS / "smb" / "test_proof_links.py"],
-                {"POFS_LINK_CUTS": 480})
-    yield Stage("cut links, noticed as at a site",
-                [TESTS / "smb" / "test_proof_links.py"],
-                {"POFS_LINK_CUTS": 20, "POFS_HASTE": 1, "POFS_SEED": 2})
+def run_tests(stage, env, output):
+    """Runs them once; returns whether they passed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p",
+               "no:cacheprovider", "-k", stage.only, *map(str, stage.tests)]
+    # In a session of its own: Ctrl-C is for us, who then let it end in order.
+    with subprocess.Popen(command, env=env, cwd=TESTS, stdout=output,
+                          stderr=output, start_new_session=True,
+                          preexec_fn=end_with_parent) as child:
+        try:
+            child.wait()
+        except KeyboardInterrupt:
+            child.terminate()
+            child.wait()
+            raise
+    return child.returncode == 0
 
 
-def run_stage(stage, share):
-    """Returns what became of it: passed, seconds, counts, output."""
-    with tempfile.NamedTemporaryFile("r", prefix="tally-") as tally:
-        env = {**stage.environment(share), "POFS_TALLY": tally.name}
+def run_slice(stage, row, log):
+    """The row with one more slice, each with a seed of its own."""
+    with tempfile.NamedTemporaryFile("r", prefix="tally-") as tally, \
+            open(log, "wb") as output:
+        env = environment(stage, 1000 * (row.slices + 1), tally.name)
         began = time.monotonic()
-        done = subprocess.run(stage.command(), env=env, cwd=TESTS,
-                              capture_output=True, text=True, check=False)
+        has_passed = run_tests(stage, env, output)
+        seconds = round(time.monotonic() - began)
         counts = collections.Counter()
         for line in tally:
             what, count = line.rsplit(" ", 1)
             counts[what] += int(count)
-    last = (done.stdout.strip().splitlines() or [""])[-1]
-    return {"name": stage.name, "passed": done.returncode == 0,
-            "seconds": round(time.monotonic() - began), "counts": counts,
-            "last": last, "output": done.stdout[-20_000:] + done.stderr}
+    # Who counts nothing would go on for ever.
+    short = [what for what, goal in stage.goals.items()
+             if row.counts[what] < goal]
+    is_idle = short and not any(counts[what] for what in short)
+    return dataclasses.replace(
+        row, counts=row.counts + counts, slices=row.slices + 1,
+        seconds=row.seconds + seconds, has_failed=is_idle or not has_passed)
 
 
-def commit():
-    """What is tested, as git names it."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty"],
-                          cwd=HERE, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+def left(stage, row):
+    """About how long the rest takes, in words; nothing if nobody knows."""
+    share = min((row.counts[what] / goal
+                 for what, goal in stage.goals.items()), default=1)
+    if not 0 < share < 1 or row.has_failed:
+        return ""
+    return f"{math.ceil(row.seconds * (1 / share - 1) / 60)} min left"
 
 
-def row(result):
-    """A line of the table."""
-    counts = ", ".join(f"{count} {what}"
-                       for what, count in result["counts"].items())
-    return (f"| {result['name']} | {counts or result['last']} | "
-            f"{'passed' if result['passed'] else '**failed**'} | "
-            f"{result['seconds']} |")
+def tell(stage, row, *more):
+    """A line about a stage."""
+    print(f"{stage.name}: " + ", ".join(filter(None, [
+        row.result(stage.goals), row.counted(stage.goals),
+        f"{row.seconds:,} s" if row.slices else "", left(stage, row),
+        *more])), flush=True)
 
 
-def write_results(results, share):
-    """The table anew; what was found stays as somebody has written it."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    found = text[text.index(FOUND):] if FOUND in text else f"{FOUND}\n"
-    lines = ["# The last run of the release tier", "",
-             f"{datetime.date.today()}, commit {commit()}"
-             + (f", one in {share} of the numbers" if share > 1 else "") + ".",
-             "", "| stage | what | result | seconds |",
-             "| --- | --- | --- | --- |", *map(row, results), ""]
-    RESULTS.write_text("\n".join(lines) + "\n" + found, encoding="utf-8")
+def exhaust(stage, book, is_again):
+    """Slices until it has done all or has failed; returns whether it passed."""
+    log = build_dir() / f"torture-{stage.name.replace(' ', '-')}.log"
+    row = book.row(stage.name)
+    if row.has_failed and is_again:
+        row = Row()
+    elif row.is_over(stage.goals):
+        tell(stage, row)
+    while not row.is_over(stage.goals):
+        row = run_slice(stage, row, log)
+        if sources(stage.files()) != book.sources(stage.name):
+            sys.exit(f"{stage.name}: its sources have changed meanwhile")
+        book.put(stage.name, row)
+        tell(stage, row)
+        if row.has_failed:
+            print(f"{log.read_text(errors='replace')[-SHOWN:]}\n"
+                  f"{log} has all of it", flush=True)
+    return row.is_done(stage.goals)
+
+
+def run(wanted, book, is_named):
+    """All of them; returns the exit code."""
+    subprocess.run(["ninja", "-C", build_dir()], check=True,
+                   stdout=subprocess.DEVNULL)
+    passed = [exhaust(stage, book, is_named) for stage in
+              sorted(wanted, key=lambda stage: book.is_stale(stage.name))]
+    return 0 if all(passed) else 1
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--brief", action="store_true")
-    parser.add_argument("stage", nargs="*")
+    parser = argparse.ArgumentParser(prog="run", description="Proves a release.")
+    parser.add_argument("--brief", action="store_true",
+                        help="do a hundredth of it, and keep nothing")
+    parser.add_argument("--list", action="store_true",
+                        help="tell what has been done")
+    parser.add_argument("stage", nargs="*",
+                        help="a part of the names of some; all if none is given")
     words = parser.parse_args()
-    share = 100 if words.brief else 1
-    wanted = [stage for stage in stages()
-              if not words.stage or any(word in stage.name
-                                        for word in words.stage)]
-    kept = pathlib.Path(os.environ["POFS_BUILD"]) / (
-        f"torture-{commit()}-{share}.json")
-    done = json.loads(kept.read_text()) if kept.exists() else {}
-    for number, stage in enumerate(wanted, 1):
-        print(f"{number} of {len(wanted)}: {stage.name} ... ", end="",
-              flush=True)
-        if not done.get(stage.name, {}).get("passed"):
-            done[stage.name] = run_stage(stage, share)
-            kept.write_text(json.dumps(done))
-        result = done[stage.name]
-        print("passed" if result["passed"] else "failed",
-              f"in {result['seconds']} s")
-        if not result["passed"]:
-            print(result["output"])
-    results = [done[stage.name] for stage in wanted]
-    write_results(results, share)
-    return 0 if all(result["passed"] for result in results) else 1
+    known = [stage.to_try() if words.brief else stage for stage in stages()]
+    for word in words.stage:
+        if not any(word in stage.name for stage in known):
+            parser.error(f"no stage is called \"{word}\"")
+    wanted = [stage for stage in known if not words.stage
+              or any(word in stage.name for word in words.stage)]
+    book = Book({stage.name: (stage.goals, sources(stage.files()))
+                 for stage in known}, None if words.brief else RESULTS)
+    if words.list:
+        for stage in wanted:
+            row = book.any_row(stage.name)
+            tell(stage, row, row.date, row.commit,
+                 STALE if book.is_stale(stage.name) else "")
+        return 0
+    for stage in wanted:
+        if book.sources(stage.name).endswith(DIRTY) and not words.brief:
+            parser.error(f"{stage.name}: its sources are not committed")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(wanted, book, bool(words.stage))
+    except KeyboardInterrupt:
+        print("ended; what was done is kept")
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The stages of the release tier: which tests, how often.
+
+README.md beside it says which fault each of them is about. What is counted is
+what the tests themselves say that they have done.
+"""
+
+import dataclasses
+import pathlib
+
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent
+TRY = 100
+"""What part of it is enough to try it."""
+
+LOAD = HERE / "test_power.py"
+PHASES = HERE / "test_phases.py"
+KILLED = TESTS / "smb" / "test_proof_killed.py"
+LINKS = TESTS / "smb" / "test_proof_links.py"
+CUTS = "power cuts"
+
+
+@dataclasses.dataclass
+class Stage:
+    """Some tests, which are run again and again, each time with another seed,
+    until they have done something so often; only once if there are no goals."""
+
+    name: str
+    tests: list        # files, or functions: FILE::FUNCTION
+    goals: dict = dataclasses.field(default_factory=dict)
+    often: dict = dataclasses.field(default_factory=dict)
+    """How often each time: minutes of it."""
+    settings: dict = dataclasses.field(default_factory=dict)
+    only: str = ""     # those of the tests that pytest -k selects
+
+    def files(self):
+        """Without the functions."""
+        return [pathlib.Path(str(test).partition("::")[0])
+                for test in self.tests]
+
+    def to_try(self):
+        """A small part of it."""
+        return dataclasses.replace(
+            self,
+            goals={what: max(goal // TRY, 1)
+                   for what, goal in self.goals.items()},
+            often={name: max(number // 10, 1)
+                   for name, number in self.often.items()})
+
+
+def _powers():
+    """Cuts of what programs write; then of what file systems make of it, whose
+    own recovery they are, too."""
+    yield Stage("power cuts under load", [LOAD], {CUTS: 30_000},
+                {"POFS_CUTS": 350}, {"POFS_STEPS": 200})
+    yield Stage("power cuts of everything else", [PHASES], {CUTS: 24_000},
+                {"POFS_CUTS": 100})
+    for kind, goal in (("ext4", 1000), ("xfs", 200), ("btrfs", 200)):
+        settings = {"POFS_FILE_SYSTEM": kind}
+        yield Stage(f"power cuts of {kind} under load", [LOAD], {CUTS: goal},
+                    {"POFS_CUTS": 100}, {**settings, "POFS_STEPS": 200})
+        yield Stage(f"power cuts of {kind} and everything else", [PHASES],
+                    {CUTS: goal}, {"POFS_CUTS": 20}, settings)
+
+
+def _disks():
+    """What fails, and what is damaged."""
+    every = {"POFS_KILLS": "all"}
+    yield Stage("a kill before each call", [HERE / "test_kill.py"],
+                settings=every)
+    yield Stage("a bad disk", [HERE / "test_disk.py"], {CUTS: 20_000},
+                {"POFS_CUTS": 200}, every)
+    calls = HERE / "test_calls.py"
+    yield Stage("calls that fail at a start", [f"{calls}::test_a_start"],
+                settings=every)
+    yield Stage("calls that fail in a delivery", [f"{calls}::test_a_delivery"],
+                settings=every)
+    for command in ("import", "backup", "restore"):
+        yield Stage(f"calls that fail in poctl {command}",
+                    [f"{calls}::test_a_command"], settings=every,
+                    only=command)
+    yield Stage("flipped bits", [HERE / "flips.py"],
+                {"flipped bits": 100_000}, {"POFS_FLIPS": 10_000})
+
+
+def _clients():
+    """Who means harm, is killed, or does whatever it likes."""
+    yield Stage("clients that mean harm",
+                [HERE / "test_hostile.py", HERE / "test_clock.py",
+                 TESTS / "smb" / "test_harm.py"],
+                settings={"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
+    yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
+                {"mutants": 1_000_000}, {"POFS_MUTANTS": 18_000})
+    yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
+                {"crashes": 10_000, "ends in order": 1000},
+                {"POFS_CRASH_CYCLES": 500})
+    yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
+                {"deaths": 100_000, "looks": 10_000_000},
+                {"POFS_DEATHS": 10_000})
+    yield Stage("backups while mail flows",
+                [TESTS / "mount" / "test_backup.py"],
+                {"backups": 500}, {"POFS_BACKUPS": 50})
+    yield Stage("the store against a model", [HERE / "walks.py"],
+                {"operations": 100_000_000}, {"POFS_WALKS": 600})
+    yield Stage("a file against a model", [TESTS / "mount" / "test_fsx.py"],
+                {"operations": 2_000_000}, {"POFS_FSX_OPS": 100_000})
+    yield Stage("names against tmpfs", [TESTS / "mount" / "test_twin.py"],
+                {"operations": 2_000_000}, {"POFS_TWIN_OPS": 100_000})
+    yield Stage("two programs against a model",
+                [TESTS / "mount" / "test_model.py"],
+                {"operations": 250_000}, {"POFS_EXAMPLES": 100})
+
+
+def _shares():
+    """The mail programs, through smbd."""
+    yield Stage("deaths of all kinds while mail is carried",
+                [f"{KILLED}::test_deaths_at_random_lose_and_copy_nothing"],
+                {"messages": 20_000}, {"POFS_MESSAGES": 500},
+                {"POFS_SEEDS": 1})
+    yield Stage("killed smbd, servers and pofs, and pofs ended",
+                [f"{KILLED}::test_one_death_after_another_loses_and_copies_"
+                 "nothing"],
+                {"killed smbd": 1000, "killed servers": 200,
+                 "ended pofs": 1000},
+                {"POFS_CHILD_KILLS": 50, "POFS_PARENT_KILLS": 10,
+                 "POFS_STOPS": 50})
+    yield Stage("cut links", [LINKS], {"link cuts": 480},
+                {"POFS_LINK_CUTS": 40})
+    yield Stage("cut links, noticed as at a site", [LINKS], {"link cuts": 20},
+                {"POFS_LINK_CUTS": 5}, {"POFS_HASTE": 1})
+
+
+def stages():
+    """All of them, those that find most first."""
+    return [*_powers(), *_disks(), *_clients(), *_shares()]
