@@ -39,7 +39,7 @@ beside this says why so often. What the fuzzers have had is in
 """
 
 
-# ---- sources ------------------------------------------------------------------
+# ---- sources ---------------------------------------------------------------
 
 
 def _named_in(path):
@@ -87,7 +87,7 @@ def commit():
     return _git("describe", "--always").strip()
 
 
-# ---- the book ------------------------------------------------------------------
+# ---- the book --------------------------------------------------------------
 
 
 @dataclasses.dataclass

@@ -126,13 +126,13 @@ def run(wanted, book, is_named):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="run", description="Proves a release.")
+    parser = argparse.ArgumentParser(prog="run")
     parser.add_argument("--brief", action="store_true",
                         help="do a hundredth of it, and keep nothing")
     parser.add_argument("--list", action="store_true",
                         help="tell what has been done")
     parser.add_argument("stage", nargs="*",
-                        help="a part of the names of some; all if none is given")
+                        help="a part of the names of some, or else all")
     words = parser.parse_args()
     known = [stage.to_try() if words.brief else stage for stage in stages()]
     for word in words.stage:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The release tier's book-keeping: nothing counts for other sources than it was
-done with, nothing is lost when somebody ends it, and the page of faults is true.
+done with, and nothing is lost when somebody ends it.
 """
 
 import collections
