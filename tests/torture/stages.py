@@ -109,6 +109,9 @@ def _clients():
     yield Stage("two programs against a model",
                 [TESTS / "mount" / "test_model.py"],
                 {"operations": 250_000}, {"POFS_EXAMPLES": 100})
+    # What grows needs time to be seen: of this, an hour may be lost.
+    yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
+                {"POFS_SOAK_S": 3600})
 
 
 def _shares():
@@ -117,7 +120,7 @@ def _shares():
                 [f"{KILLED}::test_deaths_at_random_lose_and_copy_nothing"],
                 {"messages": 20_000}, {"POFS_MESSAGES": 500},
                 {"POFS_SEEDS": 1})
-    yield Stage("killed smbd, servers and pofs, and pofs ended",
+    yield Stage("killed smbd, servers and pofs ended",
                 [f"{KILLED}::test_one_death_after_another_loses_and_copies_"
                  "nothing"],
                 {"killed smbd": 1000, "killed servers": 200,

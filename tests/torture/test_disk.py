@@ -140,11 +140,11 @@ def test_short_writes(disk, template, seed, every):
 
 
 @contextlib.contextmanager
-def small_disk(tmp_path):
+def small_disk(tmp_path, mib=8):
     """A file system that can be filled."""
     top = tmp_path / "disk"
     top.mkdir()
-    run(tool("mount"), "-t", "tmpfs", "-o", "size=8m", "tmpfs", top)
+    run(tool("mount"), "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", top)
     try:
         yield top
     finally:

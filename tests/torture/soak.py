@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Hours of mail, and of what may happen to it, at random: programs die, the
+disk is full, somebody looks and makes a backup, pofs is killed or stopped.
+Nothing is half done or lost, and what pofs has in memory, in descriptors and on
+the disk does not grow, for which it needs its time.
+
+POFS_SOAK_S says how many seconds, POFS_SEED what happens.
+"""
+
+import contextlib
+import errno
+import os
+import random
+import shutil
+import statistics
+import time
+
+import pytest
+
+import load
+from harness import poctl, tally, wait_until
+from powercut import Disk, Log
+from scene import StoreAt, make_store, mounted
+from test_calls import descriptors_of
+from test_disk import PAGES_MAX, attempt, goes_on, is_well, leave, small_disk
+from test_hostile import MIB, memory
+from test_mortals import mortals
+
+SOAK_S = int(os.environ["POFS_SOAK_S"])
+LIVES = 4
+"""How often pofs is started in that time."""
+
+DISK_MIB = 160
+"""The 200,000 lines of the journal take up most of it."""
+
+LIMITS = "journal-max-mib=1,quarantine-max-mib=1"
+FORMS = ("flock", "ofd", "posix")
+
+
+class Soak:
+    """What happens in one life of pofs. The mail program is in PO; those who
+    die are in P2."""
+
+    def __init__(self, top, mount, program, rand):
+        self._top = top
+        self._mount = mount
+        self._program = program
+        self._random = rand
+        self._figures = []
+
+    def mail(self):
+        """Most of the time nothing else happens."""
+        for _ in range(100):
+            self._program.step(load.KINDS)
+
+    def deaths(self):
+        """Who dies has changed nothing."""
+        told = mortals(self._mount / "P2", self._random.randrange(1 << 30),
+                       self._random.choice(FORMS), 50)
+        assert (told["torn"], told["lost"], told["failed"]) == (0, 0, 0), told
+        tally("deaths", told["killed"])
+
+    def full(self):
+        """Somebody else takes all the room before a commit."""
+        self._program.before_commit = lambda: leave(
+            self._top, self._random.randrange(PAGES_MAX))
+        answer = attempt(self._program, "deliver")
+        self._program.before_commit = lambda: None
+        assert answer in (0, errno.ENOSPC)
+        assert self._program.resume() == (answer == 0)
+        (self._top / "ballast").unlink()
+        wait_until(lambda: is_well(self._mount.path), "there is room")
+        tally("full disks")
+
+    def look(self):
+        """The administrator does, and has a copy."""
+        store, backup = self._mount.store.path, self._top / "backup"
+        poctl("check", "--quiet", store)
+        poctl("backup", store, backup)
+        poctl("verify", "--quiet", backup)
+        backup.unlink()
+        tally("backups")
+
+    def live(self, seconds):
+        """Anything, for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._random.choice((self.mail, self.mail, self.deaths, self.full,
+                                 self.look))()
+            self._figures.append((memory(self._mount),
+                                  descriptors_of(self._mount)))
+
+    def must_not_have_grown(self):
+        """In the last quarter it has what it had in the second."""
+        count = len(self._figures) // 4
+        for what, figures in zip(("memory", "descriptors"),
+                                 zip(*self._figures)):
+            before = statistics.median(figures[count:2 * count])
+            after = statistics.median(figures[-count:])
+            slack = MIB if what == "memory" else 1
+            assert after <= 1.05 * before + slack, (what, figures)
+
+
+@pytest.fixture(name="store")
+def fixture_store(tmp_path):
+    """A store on a small disk, which what grows without an end fills."""
+    with small_disk(tmp_path, DISK_MIB) as top, Disk() as disk:
+        yield StoreAt(shutil.copytree(make_store(disk).path, top / "store"))
+
+
+def test_a_long_time(store, seed):
+    rand = random.Random(seed)
+    began = time.monotonic()
+    program = None
+    with contextlib.closing(Log(os.devnull)) as log:
+        for life in range(LIVES):
+            with mounted(None, store, "-o", LIMITS) as mount:
+                if program is None:
+                    program = load.Program(mount / "PO", "PO", seed, log)
+                program.move_to(mount / "PO")
+                goes_on(mount, program)
+                soak = Soak(store.path.parent, mount, program, rand)
+                soak.live(SOAK_S / LIVES)
+                soak.must_not_have_grown()
+                if life % 2 == 0:
+                    mount.kill()
+                else:
+                    mount.unmount()
+            poctl("check", "--quiet", store.path)
+    tally("seconds", round(time.monotonic() - began))
