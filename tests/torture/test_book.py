@@ -4,6 +4,7 @@ done with, and nothing is lost when somebody ends it.
 """
 
 import collections
+import re
 
 import pytest
 
@@ -124,3 +125,37 @@ def test_each_stage_has_tests_and_a_name_of_its_own():
             file, _, function = str(test).partition("::")
             with open(file, encoding="utf-8") as text:
                 assert not function or f"def {function}(" in text.read()
+
+
+# ---- the page of faults -----------------------------------------------------
+
+
+def faults():
+    """The rows of README.md: (number, tests, how often in the gate, and in the
+    release tier)."""
+    text = (book.TESTS / "torture" / "README.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| (\d+) \| .* \| (.*) \| (.*) \| (.*) \|$", text,
+                          re.M):
+        yield int(row[0]), *row[1:]
+
+
+def test_each_fault_has_its_row():
+    assert [number for number, *_ in faults()] == list(range(1, 59))
+
+
+def test_each_test_of_a_fault_is_there():
+    for number, shown, gate, _ in faults():
+        tests = re.findall(r"`([\w/.]+)(?:::(\w+))?`", shown)
+        assert tests or shown == "none" and gate.startswith("none: "), number
+        for file, function in tests:
+            text = (book.TESTS / file).read_text(encoding="utf-8")
+            assert re.search(rf"^(def )?{function}\(", text, re.M) \
+                or not function, (number, file, function)
+
+
+def test_each_stage_of_a_fault_is_there():
+    names = {stage.name for stage in stages()}
+    text = (book.TESTS / "torture" / "README.md").read_text(encoding="utf-8")
+    told = {" ".join(name.split())
+            for name in re.findall(r"\*([^*]+)\*", text)}
+    assert told - {"stage"} == names
