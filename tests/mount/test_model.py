@@ -60,6 +60,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self):
         for actor in self.actors.values():
             actor.kill()
+        tally("runs")
         tally("operations", self.operations)
 
     def path(self, name):

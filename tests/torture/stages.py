@@ -105,10 +105,10 @@ def _clients():
     yield Stage("a file against a model", [TESTS / "mount" / "test_fsx.py"],
                 {"operations": 2_000_000}, {"POFS_FSX_OPS": 100_000})
     yield Stage("names against tmpfs", [TESTS / "mount" / "test_twin.py"],
-                {"operations": 2_000_000}, {"POFS_TWIN_OPS": 100_000})
+                {"operations": 10_000_000}, {"POFS_TWIN_OPS": 500_000})
     yield Stage("two programs against a model",
                 [TESTS / "mount" / "test_model.py"],
-                {"operations": 250_000}, {"POFS_EXAMPLES": 100})
+                {"runs": 5000}, {"POFS_EXAMPLES": 250})
     # What grows needs time to be seen: of this, an hour may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
                 {"POFS_SOAK_S": 3600})
