@@ -92,8 +92,8 @@ def looked_at(store, *command):
 
 
 def bench_postoffice(options, directory):
-    """How long each command takes, and the longest that a program waits for a
-    change of a mailbag to be durable meanwhile."""
+    """How long each command takes, the longest that a program waits for a
+    change of a mailbag to be durable meanwhile, and a start after a kill."""
     table = Table()
     place = directory / "postoffice"
     place.mkdir()
@@ -114,6 +114,10 @@ def bench_postoffice(options, directory):
                 with looked_at(store, *command):
                     table.add(name, "longest",
                               longest_change(mount, BUSY_S))
+            mount.kill()
+        began = time.monotonic()
+        with Mount(store):
+            table.add("a start", "killed", (time.monotonic() - began) * 1000)
     shutil.rmtree(place)
     print(f"postoffice: {MESSAGES} messages in {BAGS} mailbags; memory is "
           "mostly the database's pages")
@@ -122,3 +126,4 @@ def bench_postoffice(options, directory):
         table.show(name, "memory", "MiB")
     for name in ("alone", "queue", "check --mail"):
         table.show(name, "longest", "ms for a change of a mailbag")
+    table.show("a start", "killed", "ms after kill -9")

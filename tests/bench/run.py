@@ -12,7 +12,8 @@ figures of two runs on one machine may differ by half:
   lock       a lock that nobody else wants, against opening a plain file
   crowd      clients that poll, that wait, and that pass a lock on
   large      a file of 1 GiB in one transaction: how fast, in how much memory
-  postoffice looking at 100,000 messages, and who waits for it
+  postoffice looking at 100,000 messages, who waits for it, and a start after a
+             kill
   backup     100,000 messages backed up and restored while mail flows
   undo       a large attachment put back while mail flows
   hostile    who waits for clients that take all that they can get, and how
