@@ -51,10 +51,10 @@ class Stage:
 def _powers():
     """Cuts of what programs write; then of what file systems make of it, whose
     own recovery they are, too."""
-    yield Stage("power cuts under load", [LOAD], {CUTS: 30_000},
-                {"POFS_CUTS": 350}, {"POFS_STEPS": 200})
-    yield Stage("power cuts of everything else", [PHASES], {CUTS: 24_000},
-                {"POFS_CUTS": 100})
+    yield Stage("power cuts under load", [LOAD], {CUTS: 70_000},
+                {"POFS_CUTS": 1000}, {"POFS_STEPS": 200})
+    yield Stage("power cuts of everything else", [PHASES], {CUTS: 48_000},
+                {"POFS_CUTS": 200})
     for kind, goal in (("ext4", 1000), ("xfs", 200), ("btrfs", 200)):
         settings = {"POFS_FILE_SYSTEM": kind}
         yield Stage(f"power cuts of {kind} under load", [LOAD], {CUTS: goal},
