@@ -31,7 +31,6 @@ class Stage:
     often: dict = dataclasses.field(default_factory=dict)
     """How often each time: minutes of it."""
     settings: dict = dataclasses.field(default_factory=dict)
-    only: str = ""     # those of the tests that pytest -k selects
 
     def files(self):
         """Without the functions."""
@@ -70,15 +69,7 @@ def _disks():
                 settings=every)
     yield Stage("a bad disk", [HERE / "test_disk.py"], {CUTS: 20_000},
                 {"POFS_CUTS": 200}, every)
-    calls = HERE / "test_calls.py"
-    yield Stage("calls that fail at a start", [f"{calls}::test_a_start"],
-                settings=every)
-    yield Stage("calls that fail in a delivery", [f"{calls}::test_a_delivery"],
-                settings=every)
-    for command in ("import", "backup", "restore"):
-        yield Stage(f"calls that fail in poctl {command}",
-                    [f"{calls}::test_a_command"], settings=every,
-                    only=command)
+    yield Stage("calls that fail", [HERE / "test_calls.py"], settings=every)
     yield Stage("flipped bits", [HERE / "flips.py"],
                 {"flipped bits": 100_000}, {"POFS_FLIPS": 10_000})
 
