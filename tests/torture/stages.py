@@ -91,8 +91,6 @@ def _clients():
     yield Stage("backups while mail flows",
                 [TESTS / "mount" / "test_backup.py"],
                 {"backups": 500}, {"POFS_BACKUPS": 50})
-    yield Stage("the store against a model", [HERE / "walks.py"],
-                {"operations": 100_000_000}, {"POFS_WALKS": 600})
     yield Stage("a file against a model", [TESTS / "mount" / "test_fsx.py"],
                 {"operations": 2_000_000}, {"POFS_FSX_OPS": 100_000})
     yield Stage("names against tmpfs", [TESTS / "mount" / "test_twin.py"],
@@ -100,9 +98,6 @@ def _clients():
     yield Stage("two programs against a model",
                 [TESTS / "mount" / "test_model.py"],
                 {"runs": 5000}, {"POFS_EXAMPLES": 250})
-    # What grows needs time to be seen: of this, an hour may be lost.
-    yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
-                {"POFS_SOAK_S": 3600})
 
 
 def _shares():
@@ -124,6 +119,15 @@ def _shares():
                 {"POFS_LINK_CUTS": 5}, {"POFS_HASTE": 1})
 
 
+def _hours():
+    """What takes longest."""
+    yield Stage("the store against a model", [HERE / "walks.py"],
+                {"operations": 100_000_000}, {"POFS_WALKS": 600})
+    # What grows needs time to be seen: of this, an hour may be lost.
+    yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
+                {"POFS_SOAK_S": 3600})
+
+
 def stages():
     """All of them, those that find most first."""
-    return [*_powers(), *_disks(), *_clients(), *_shares()]
+    return [*_powers(), *_disks(), *_clients(), *_shares(), *_hours()]
