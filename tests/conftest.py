@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What every suite shares: a clean end, and stores and mounts by name."""
 
+import os
+import pathlib
 import signal
+import tempfile
 
 import pytest
 
@@ -27,3 +30,11 @@ def mount(store):
     """That store, mounted."""
     with Mount(store) as made:
         yield made
+
+
+@pytest.fixture
+def public_path():
+    """A directory that every user may walk through."""
+    with tempfile.TemporaryDirectory(prefix="public-") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)

@@ -41,6 +41,15 @@ def post(shared_mount):
     return path
 
 
+@pytest.fixture(params=["plain", "mailbag"])
+def target(request, place, post):
+    """A file of either kind, of the shared mount."""
+    path = place / "FILE" if request.param == "plain" else (
+        post / "KEY" / "A.KEY")
+    path.write_bytes(b"content")
+    return path
+
+
 @pytest.fixture
 def office(shared_mount):
     """A postoffice of the test's own, with mailbags."""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A small postoffice on a mount, and what mail programs do with it."""
 
+import contextlib
 import json
 import os
 
-from harness import poctl
+from harness import Mount, poctl
 
 KEY = bytes(560)
 HEADER = b"h" * 116
@@ -47,6 +48,14 @@ class Office:
         return self.path / "P1" / name
 
 
+@contextlib.contextmanager
+def mounted(store, *options):
+    """A mount with these options, and a postoffice on it."""
+    words = [word for option in options for word in ("-o", option)]
+    with Mount(store, *words) as mount:
+        yield mount, Office(mount / "PO")
+
+
 def deliver(actor, office, mailbag="A"):
     """Puts a message and its header; the KEY stays open."""
     fd = actor.call("os.open", office.key(mailbag), os.O_RDWR)
@@ -62,6 +71,22 @@ def is_delivered(actor, office, mailbag="A"):
             actor.call("client.get", office.mbg(mailbag)) == HEADER,
             office.mai.name in actor.call("os.listdir", office.mai.parent)}
     return seen.pop() if len(seen) == 1 else None
+
+
+def records(path):
+    """The headers in an MBG, in order."""
+    content = path.read_bytes()
+    assert len(content) % len(HEADER) == 0
+    return [content[at:at + len(HEADER)]
+            for at in range(0, len(content), len(HEADER))]
+
+
+def session_of(store, actor):
+    """The number of a program's session, as the administrator is told."""
+    told = poctl("sessions", "--json", store.path).stdout
+    number, = [row["id"] for row in json.loads(told)["sessions"]
+               if row["pid"] == actor.pid]
+    return number
 
 
 def undone(store):

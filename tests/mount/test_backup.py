@@ -9,18 +9,10 @@ import shutil
 
 from actor import Actor
 from harness import Mount, Store, poctl, tally, wait_until
-from postoffice import Office
+from postoffice import HEADER, Office, records
 
-RECORD = 116
 BACKUPS = int(os.environ.get("POFS_BACKUPS", "5"))
 ENDLESS = 10 ** 9
-
-
-def records(path):
-    """The records of a mailbag, in order."""
-    content = path.read_bytes()
-    assert len(content) % RECORD == 0
-    return [content[at:at + RECORD] for at in range(0, len(content), RECORD)]
 
 
 def back_up(store, directory, notes):
@@ -32,7 +24,7 @@ def back_up(store, directory, notes):
         poctl("backup", store.path, directory / f"{number}")
         backups.append((known, directory / f"{number}"))
         wait_until(lambda seen=len(known): sum(
-            note.stat().st_size for note in notes) >= (seen + 5) * RECORD,
+            note.stat().st_size for note in notes) >= (seen + 5) * len(HEADER),
             "nobody delivers any more")
     return backups
 

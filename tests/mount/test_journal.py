@@ -5,7 +5,7 @@ import json
 import os
 
 from harness import poctl, wait_until
-from postoffice import deliver
+from postoffice import deliver, session_of
 
 
 def entries(mount, office):
@@ -17,17 +17,10 @@ def entries(mount, office):
                    for file in entry["files"])]
 
 
-def session_of(mount, pid):
-    """The number of a program's session."""
-    done = poctl("sessions", "--json", mount.store.path)
-    return next(one["id"] for one in json.loads(done.stdout)["sessions"]
-                if one["pid"] == pid)
-
-
 def test_a_delivery_is_one_entry(a, shared_mount, office):
     seen = len(entries(shared_mount, office))
     fd = deliver(a, office, "INQUEUE3")
-    session = session_of(shared_mount, a.pid)
+    session = session_of(shared_mount.store, a)
     assert len(entries(shared_mount, office)) == seen
     a.call("os.close", fd)
     entry, = entries(shared_mount, office)[seen:]

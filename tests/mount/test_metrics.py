@@ -12,7 +12,7 @@ import pytest
 from actor import Actor
 from harness import Mount, Store, fails_with, poctl, wait_until
 from measure import Meter, measure, parse
-from postoffice import HEADER, MESSAGE, Office, deliver
+from postoffice import HEADER, MESSAGE, Office, deliver, session_of
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
@@ -75,10 +75,8 @@ def test_each_way_to_be_undone_is_counted(meter, office, shared_mount):
 
     with Actor() as broken:
         fd = deliver(broken, office)
-        row, = [row for row in json.loads(
-            poctl("sessions", "--json", shared_mount.store.path).stdout
-        )["sessions"] if row["pid"] == broken.pid]
-        poctl("break", shared_mount.store.path, row["id"])
+        poctl("break", shared_mount.store.path,
+              session_of(shared_mount.store, broken))
         with fails_with(errno.EIO):
             broken.call("os.close", fd)
     assert meter.moved() == {

@@ -13,6 +13,7 @@ import pytest
 from actor import Actor
 from events import events
 from harness import Mount, fails_with
+from postoffice import mounted
 
 NAMES = ["CONTROL.GLB", "TID.GLB", "FLAG.GLB", "MASTER.GLB"]
 
@@ -31,78 +32,54 @@ def control(glb):
     return glb / "CONTROL.GLB"
 
 
-@pytest.fixture
-def other():
-    """Another process."""
-    with Actor() as actor:
-        yield actor
-
-
-@pytest.fixture
-def third():
-    """One more."""
-    with Actor() as actor:
-        yield actor
-
-
-@contextlib.contextmanager
-def small_mount(store, *options):
-    """A mount with these options, and its CONTROL.GLB."""
-    with Mount(store, *(word for option in options
-                        for word in ("-o", option))) as mount:
-        path = mount / "PO" / "GLB" / "CONTROL.GLB"
-        path.write_bytes(bytes(8))
-        yield mount, path
-
-
 # ---- one owner --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [*NAMES, "control.glb"])
 @pytest.mark.parametrize("access", [os.O_RDWR, os.O_WRONLY])
-def test_a_second_writer_waits_for_the_close(glb, other, name, access):
+def test_a_second_writer_waits_for_the_close(glb, a, name, access):
     mine = os.open(glb / name.upper(), os.O_RDWR)
-    other.start("os.open", glb / name, access)
-    other.wait_blocked()
+    a.start("os.open", glb / name, access)
+    a.wait_blocked()
     os.pwrite(mine, b"12345678", 0)
-    assert not other.is_done()
+    assert not a.is_done()
     os.close(mine)
-    theirs = other.result()
+    theirs = a.result()
     assert (glb / name).read_bytes() == b"12345678"
-    other.call("os.pwrite", theirs, b"87654321", 0)
+    a.call("os.pwrite", theirs, b"87654321", 0)
     assert (glb / name).read_bytes() == b"87654321"
-    other.call("os.close", theirs)
+    a.call("os.close", theirs)
     os.close(os.open(glb / name, os.O_RDWR))
 
 
-def test_other_files_have_no_owner(glb, post, other):
+def test_other_files_have_no_owner(glb, post, a):
     elsewhere = post.parent / "CONTROL.GLB"
     elsewhere.write_bytes(bytes(8))
     for path in (glb / "NETWORK.GLB", elsewhere):
         mine = os.open(path, os.O_RDWR)
-        other.call("os.close", other.call("os.open", path, os.O_RDWR))
+        a.call("os.close", a.call("os.open", path, os.O_RDWR))
         os.close(mine)
 
 
-def test_readers_are_not_kept_out(control, other):
-    reader = other.call("os.open", control, os.O_RDONLY)
+def test_readers_are_not_kept_out(control, a):
+    reader = a.call("os.open", control, os.O_RDONLY)
     mine = os.open(control, os.O_RDWR)
-    second = other.call("os.open", control, os.O_RDONLY)
+    second = a.call("os.open", control, os.O_RDONLY)
     os.pwrite(mine, b"12345678", 0)
     for fd in (reader, second):
-        assert other.call("os.pread", fd, 8, 0) == b"12345678"
+        assert a.call("os.pread", fd, 8, 0) == b"12345678"
     os.close(mine)
 
 
-def test_a_program_may_open_it_twice(control, other):
+def test_a_program_may_open_it_twice(control, a):
     mine = [os.open(control, os.O_RDWR) for _ in range(2)]
-    other.start("os.open", control, os.O_RDWR)
-    other.wait_blocked()
+    a.start("os.open", control, os.O_RDWR)
+    a.wait_blocked()
     os.close(mine[0])
     os.pwrite(mine[1], b"12345678", 0)
-    assert not other.is_done()
+    assert not a.is_done()
     os.close(mine[1])
-    other.result()
+    a.result()
 
 
 def test_waiters_are_served_in_order(control):
@@ -123,53 +100,53 @@ def test_waiters_are_served_in_order(control):
 
 
 @pytest.mark.parametrize("create", [0, os.O_CREAT])
-def test_others_are_served_while_one_waits(control, other, create):
+def test_others_are_served_while_one_waits(control, a, create):
     """In the same directory, too: a wait holds no lock of the kernel's."""
     mine = os.open(control, os.O_RDWR)
-    other.start("os.open", control, os.O_RDWR | create)
-    other.wait_blocked()
+    a.start("os.open", control, os.O_RDWR | create)
+    a.wait_blocked()
     for number in range(50):
         path = control.parent / f"N{number}"
         path.write_bytes(b"x")
         assert path.read_bytes() == b"x"
         os.unlink(path)
-    assert not other.is_done()
+    assert not a.is_done()
     os.close(mine)
-    other.result()
+    a.result()
 
 
-def test_truncation_by_name_is_refused_at_once(control, other):
+def test_truncation_by_name_is_refused_at_once(control, a):
     """And has changed nothing."""
     control.write_bytes(b"12345678")
     mine = os.open(control, os.O_RDWR)
     for size in (0, 4, 100):
         with fails_with(errno.ETXTBSY):
-            other.call("os.truncate", control, size)
+            a.call("os.truncate", control, size)
     assert control.read_bytes() == b"12345678"
     os.truncate(control, 6)
     os.close(mine)
-    other.call("os.truncate", control, 4)
+    a.call("os.truncate", control, 4)
     assert control.read_bytes() == b"1234"
 
 
-def test_a_truncating_open_waits_before_it_truncates(control, other):
+def test_a_truncating_open_waits_before_it_truncates(control, a):
     control.write_bytes(b"12345678")
     mine = os.open(control, os.O_RDWR)
-    other.start("os.open", control, os.O_WRONLY | os.O_TRUNC)
-    other.wait_blocked()
+    a.start("os.open", control, os.O_WRONLY | os.O_TRUNC)
+    a.wait_blocked()
     assert os.pread(mine, 8, 0) == b"12345678"
     os.close(mine)
-    other.result()
+    a.result()
     assert control.read_bytes() == b""
 
 
 def test_who_may_not_open_it_does_not_wait(store):
-    with small_mount(store, "allow_other") as (_, control), \
+    with mounted(store, "allow_other") as (_, office), \
             Actor(uid=65534) as stranger:
-        control.chmod(0o600)
-        mine = os.open(control, os.O_RDWR)
+        office.control.chmod(0o600)
+        mine = os.open(office.control, os.O_RDWR)
         with fails_with(errno.EACCES):
-            stranger.call("os.open", control, os.O_RDWR)
+            stranger.call("os.open", office.control, os.O_RDWR)
         os.close(mine)
 
 
@@ -177,105 +154,105 @@ def test_who_may_not_open_it_does_not_wait(store):
 
 
 def test_a_wait_has_an_end(store):
-    with small_mount(store, "lock-wait-s=1") as (_, control), \
+    with mounted(store, "lock-wait-s=1") as (_, office), \
             Actor() as other:
-        mine = os.open(control, os.O_RDWR)
+        mine = os.open(office.control, os.O_RDWR)
         began = time.monotonic()
         with fails_with(errno.ETXTBSY):
-            other.call("os.open", control, os.O_RDWR)
+            other.call("os.open", office.control, os.O_RDWR)
         assert 0.9 < time.monotonic() - began < 20
         os.close(mine)
-        other.call("os.open", control, os.O_RDWR)
+        other.call("os.open", office.control, os.O_RDWR)
 
 
 def test_nobody_waits_where_waiting_is_off(store):
-    with small_mount(store, "lock-wait-s=0") as (_, control), \
+    with mounted(store, "lock-wait-s=0") as (_, office), \
             Actor() as other:
-        mine = os.open(control, os.O_RDWR)
+        mine = os.open(office.control, os.O_RDWR)
         for _ in range(3):
             with fails_with(errno.ETXTBSY):
-                other.call("os.open", control, os.O_RDWR)
+                other.call("os.open", office.control, os.O_RDWR)
         os.close(mine)
-        other.call("os.open", control, os.O_RDWR)
+        other.call("os.open", office.control, os.O_RDWR)
 
 
-def test_a_killed_holder_frees_it(control, other, third):
-    other.call("os.open", control, os.O_RDWR)
-    third.start("os.open", control, os.O_RDWR)
-    third.wait_blocked()
-    other.kill()
-    third.result()
+def test_a_killed_holder_frees_it(control, a, b):
+    a.call("os.open", control, os.O_RDWR)
+    b.start("os.open", control, os.O_RDWR)
+    b.wait_blocked()
+    a.kill()
+    b.result()
 
 
 @pytest.mark.parametrize("how", ["fork_and_stay", "share_and_stay"])
-def test_a_holder_whose_child_lives_on_frees_it(control, other, third, how):
+def test_a_holder_whose_child_lives_on_frees_it(control, a, b, how):
     """The child has the file open, but is another program."""
-    other.call("os.open", control, os.O_RDWR)
-    child = other.call("client." + how)
+    a.call("os.open", control, os.O_RDWR)
+    child = a.call("client." + how)
     try:
-        third.start("os.open", control, os.O_RDWR)
-        third.wait_blocked()
-        other.kill()
-        theirs = third.result()
-        third.call("os.pwrite", theirs, b"12345678", 0)
+        b.start("os.open", control, os.O_RDWR)
+        b.wait_blocked()
+        a.kill()
+        theirs = b.result()
+        b.call("os.pwrite", theirs, b"12345678", 0)
     finally:
         os.kill(child, signal.SIGKILL)
     assert control.read_bytes() == b"12345678"
 
 
-def test_a_killed_waiter_is_forgotten(control, other, third):
+def test_a_killed_waiter_is_forgotten(control, a, b):
     mine = os.open(control, os.O_RDWR)
-    other.start("os.open", control, os.O_RDWR)
-    other.wait_blocked()
-    third.start("os.open", control, os.O_RDWR)
-    third.wait_blocked()
-    other.kill()
+    a.start("os.open", control, os.O_RDWR)
+    a.wait_blocked()
+    b.start("os.open", control, os.O_RDWR)
+    b.wait_blocked()
+    a.kill()
     os.close(mine)
-    third.result()
+    b.result()
 
 
-def test_a_signal_ends_a_wait(control, other):
+def test_a_signal_ends_a_wait(control, a):
     mine = os.open(control, os.O_RDWR)
-    other.start("os.open", control, os.O_RDWR)
-    other.wait_blocked()
-    other.interrupt()
+    a.start("os.open", control, os.O_RDWR)
+    a.wait_blocked()
+    a.interrupt()
     with pytest.raises(InterruptedError):
-        other.result()
+        a.result()
     os.close(mine)
-    other.call("os.close", other.call("os.open", control, os.O_RDWR))
+    a.call("os.close", a.call("os.open", control, os.O_RDWR))
     os.close(os.open(control, os.O_RDWR))
 
 
-def test_a_deadlock_is_refused_at_once(glb, other):
+def test_a_deadlock_is_refused_at_once(glb, a):
     mine = os.open(glb / "CONTROL.GLB", os.O_RDWR)
-    other.call("os.open", glb / "FLAG.GLB", os.O_RDWR)
-    other.start("os.open", glb / "CONTROL.GLB", os.O_RDWR)
-    other.wait_blocked()
+    a.call("os.open", glb / "FLAG.GLB", os.O_RDWR)
+    a.start("os.open", glb / "CONTROL.GLB", os.O_RDWR)
+    a.wait_blocked()
     began = time.monotonic()
     with fails_with(errno.ETXTBSY):
         os.open(glb / "FLAG.GLB", os.O_RDWR)
     assert time.monotonic() - began < 10
-    assert not other.is_done()
+    assert not a.is_done()
     os.close(mine)
-    other.result()
+    a.result()
 
 
-def test_a_file_that_was_replaced_meanwhile_is_opened_anew(control, other):
+def test_a_file_that_was_replaced_meanwhile_is_opened_anew(control, a):
     mine = os.open(control, os.O_RDWR)
-    other.start("os.open", control, os.O_RDWR)
-    other.wait_blocked()
+    a.start("os.open", control, os.O_RDWR)
+    a.wait_blocked()
     new = control.parent / "NEW.GLB"
     new.write_bytes(b"new file")
     os.rename(new, control)
     os.close(mine)
-    assert other.call("os.pread", other.result(), 8, 0) == b"new file"
+    assert a.call("os.pread", a.result(), 8, 0) == b"new file"
 
 
 @pytest.mark.parametrize("end", ["unmount", "kill"])
 def test_an_end_answers_those_who_wait(store, end):
-    with small_mount(store) as (mount, control), Actor() as other:
-        mine = os.open(control, os.O_RDWR)
-        other.start("os.open", control, os.O_RDWR)
+    with mounted(store) as (mount, office), Actor() as other:
+        mine = os.open(office.control, os.O_RDWR)
+        other.start("os.open", office.control, os.O_RDWR)
         other.wait_blocked()
         getattr(mount, end)()
         with pytest.raises(OSError):
@@ -287,15 +264,15 @@ def test_an_end_answers_those_who_wait(store, end):
 
 def test_an_smbd_is_told_to_ask_again(store):
     """So that its client is served meanwhile; its place is kept."""
-    with small_mount(store, "smbd-park-ms=3000") as (_, control), \
+    with mounted(store, "smbd-park-ms=3000") as (_, office), \
             Actor() as smbd, Actor() as local:
         smbd.call("client.be_called", "smbd")
-        mine = os.open(control, os.O_RDWR)
+        mine = os.open(office.control, os.O_RDWR)
         with fails_with(errno.EAGAIN):
-            smbd.call("os.open", control, os.O_RDWR)
-        local.start("os.open", control, os.O_RDWR)
+            smbd.call("os.open", office.control, os.O_RDWR)
+        local.start("os.open", office.control, os.O_RDWR)
         local.wait_blocked()
-        smbd.start("os.open", control, os.O_RDWR)
+        smbd.start("os.open", office.control, os.O_RDWR)
         smbd.wait_blocked()
         os.close(mine)
         theirs = smbd.result()
@@ -307,29 +284,29 @@ def test_an_smbd_is_told_to_ask_again(store):
 # ---- copies of an open file -------------------------------------------------
 
 
-def test_a_close_of_a_copy_lets_go_until_the_next_write(control, other):
+def test_a_close_of_a_copy_lets_go_until_the_next_write(control, a):
     mine = os.open(control, os.O_RDWR)
     copy = os.dup(mine)
     os.close(mine)
-    theirs = other.call("os.open", control, os.O_RDWR)
+    theirs = a.call("os.open", control, os.O_RDWR)
     with fails_with(errno.ETXTBSY):
         os.pwrite(copy, b"12345678", 0)
-    other.call("os.close", theirs)
+    a.call("os.close", theirs)
     os.pwrite(copy, b"12345678", 0)
-    other.start("os.open", control, os.O_RDWR)
-    other.wait_blocked()
+    a.start("os.open", control, os.O_RDWR)
+    a.wait_blocked()
     assert control.read_bytes() == b"12345678"
     os.close(copy)
-    other.result()
+    a.result()
 
 
-def test_a_copy_does_not_write_over_another_owners_change(control, other):
+def test_a_copy_does_not_write_over_another_owners_change(control, a):
     mine = os.open(control, os.O_RDWR)
     copy = os.dup(mine)
     os.close(mine)
-    theirs = other.call("os.open", control, os.O_RDWR)
-    other.call("os.pwrite", theirs, b"87654321", 0)
-    other.call("os.close", theirs)
+    theirs = a.call("os.open", control, os.O_RDWR)
+    a.call("os.pwrite", theirs, b"87654321", 0)
+    a.call("os.close", theirs)
     for attempt in (lambda: os.pwrite(copy, b"12345678", 0),
                     lambda: os.ftruncate(copy, 0)):
         with fails_with(errno.ETXTBSY):
@@ -338,15 +315,15 @@ def test_a_copy_does_not_write_over_another_owners_change(control, other):
     os.close(copy)
 
 
-def test_a_childs_close_does_not_let_go(control, other, third):
-    fd = other.call("os.open", control, os.O_RDWR)
-    other.call("client.close_in_child", fd)
-    third.start("os.open", control, os.O_RDWR)
-    third.wait_blocked()
-    other.call("os.pwrite", fd, b"12345678", 0)
-    assert not third.is_done()
-    other.call("os.close", fd)
-    third.result()
+def test_a_childs_close_does_not_let_go(control, a, b):
+    fd = a.call("os.open", control, os.O_RDWR)
+    a.call("client.close_in_child", fd)
+    b.start("os.open", control, os.O_RDWR)
+    b.wait_blocked()
+    a.call("os.pwrite", fd, b"12345678", 0)
+    assert not b.is_done()
+    a.call("os.close", fd)
+    b.result()
 
 
 # ---- the guard of messages --------------------------------------------------

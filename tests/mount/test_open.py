@@ -12,25 +12,9 @@ from actor import Actor
 from harness import Mount, fails_with, poctl
 
 
-@pytest.fixture(params=["plain", "mailbag"])
-def target(request, place, post):
-    """A path of either kind of file."""
-    path = place / "FILE" if request.param == "plain" else (
-        post / "KEY" / "A.KEY")
-    path.write_bytes(b"content")
-    return path
-
-
-@pytest.fixture
-def other():
-    """Another session."""
-    with Actor() as actor:
-        yield actor
-
-
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR])
-def test_what_another_session_has_open_stays(target, other, flags):
-    fd = other.call("os.open", target, flags)
+def test_what_another_session_has_open_stays(target, a, flags):
+    fd = a.call("os.open", target, flags)
     side = target.parent / "SIDE"
     side.write_bytes(b"side")
     for attempt in (
@@ -46,7 +30,7 @@ def test_what_another_session_has_open_stays(target, other, flags):
             attempt()
     assert target.read_bytes() == b"content"
     assert side.read_bytes() == b"side"
-    other.call("os.close", fd)
+    a.call("os.close", fd)
     os.rename(side, target)
     assert target.read_bytes() == b"side"
     os.unlink(target)
@@ -87,20 +71,20 @@ def test_ones_own_open_file_may_be_replaced(target):
     os.close(fd)
 
 
-def test_an_open_directory_may_be_listed_and_moved(place, other):
+def test_an_open_directory_may_be_listed_and_moved(place, a):
     (place / "dir").mkdir()
-    other.call("os.open", place / "dir", os.O_RDONLY | os.O_DIRECTORY)
+    a.call("os.open", place / "dir", os.O_RDONLY | os.O_DIRECTORY)
     os.rename(place / "dir", place / "moved")
     os.rmdir(place / "moved")
 
 
-def test_many_handles_count(target, other):
-    first = other.call("os.open", target, os.O_RDONLY)
-    second = other.call("os.open", target, os.O_RDWR)
-    other.call("os.close", first)
+def test_many_handles_count(target, a):
+    first = a.call("os.open", target, os.O_RDONLY)
+    second = a.call("os.open", target, os.O_RDWR)
+    a.call("os.close", first)
     with fails_with(errno.ETXTBSY):
         os.unlink(target)
-    other.call("os.close", second)
+    a.call("os.close", second)
     os.unlink(target)
 
 

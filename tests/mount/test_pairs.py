@@ -6,16 +6,8 @@ import pytest
 
 from actor import Actor
 from harness import DEADLINE_S, Mount, Store, wait_until
-from postoffice import Office
+from postoffice import HEADER, Office, records
 
-RECORD = 116
-
-
-def records(path):
-    """The records of a mailbag, in order."""
-    content = path.read_bytes()
-    assert len(content) % RECORD == 0
-    return [content[at:at + RECORD] for at in range(0, len(content), RECORD)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -60,7 +52,7 @@ def run_crowd(store, directory, seed):
 
 def await_progress(notes):
     """Waits until each has got ten more records acknowledged."""
-    goals = {note: note.stat().st_size + 10 * RECORD for note in notes}
+    goals = {note: note.stat().st_size + 10 * len(HEADER) for note in notes}
     wait_until(lambda: all(note.stat().st_size >= goal
                            for note, goal in goals.items()),
                "everybody gets on")

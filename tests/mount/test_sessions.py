@@ -14,31 +14,15 @@ from actor import Actor
 from harness import HarnessError, Mount, poctl, wait_until
 
 
-@pytest.fixture(params=["plain", "mailbag"])
-def target(request, place, post):
-    """A path of either kind of file."""
-    path = place / "FILE" if request.param == "plain" else (
-        post / "KEY" / "A.KEY")
-    path.write_bytes(b"content")
-    return path
-
-
-@pytest.fixture
-def other():
-    """Another process."""
-    with Actor() as actor:
-        yield actor
-
-
 @pytest.mark.parametrize("how", ["open_here_remove_in_thread",
                                  "open_in_thread_remove_here"])
-def test_the_threads_of_a_process_are_one_session(target, other, how):
-    assert other.call("client." + how, target) == 0
+def test_the_threads_of_a_process_are_one_session(target, a, how):
+    assert a.call("client." + how, target) == 0
     assert not target.exists()
 
 
-def test_a_forked_child_is_another_session(target, other):
-    assert other.call("client.remove_in_child", target) == errno.ETXTBSY
+def test_a_forked_child_is_another_session(target, a):
+    assert a.call("client.remove_in_child", target) == errno.ETXTBSY
     assert target.read_bytes() == b"content"
     os.unlink(target)
 
@@ -93,16 +77,16 @@ def is_removable(path):
     return True
 
 
-def test_thousands_of_open_files(place, other):
-    other.call("resource.setrlimit", 7, (20_000, 20_000))  # RLIMIT_NOFILE
+def test_thousands_of_open_files(place, a):
+    a.call("resource.setrlimit", 7, (20_000, 20_000))  # RLIMIT_NOFILE
     for number in range(3000):
         (place / f"f{number}").write_text(str(number))
-    fds = [other.call("os.open", place / f"f{number}", os.O_RDONLY)
+    fds = [a.call("os.open", place / f"f{number}", os.O_RDONLY)
            for number in range(3000)]
     for number in (0, 1500, 2999):
-        assert other.call("os.pread", fds[number], 10, 0) == (
+        assert a.call("os.pread", fds[number], 10, 0) == (
             str(number).encode())
-    other.kill()
+    a.kill()
     # The kernel tells of a few closed files at a time.
     for number in range(3000):
         wait_until(lambda: is_removable(place / f"f{number}"),

@@ -5,7 +5,6 @@ that need not be what they say."""
 import errno
 import fcntl
 import itertools
-import json
 import os
 import random
 import struct
@@ -14,6 +13,7 @@ import pytest
 
 from actor import Actor
 from harness import Mount, Store, fails_with, poctl
+from postoffice import session_of
 
 READ, WRITE, DELETE = 1, 2, 4
 
@@ -148,18 +148,10 @@ def test_the_lock_is_kept_until_the_close(a, b, office):
     assert office.mbg("A").read_bytes() == b""
 
 
-def session_of(actor, store):
-    """Its number, as the administrator is told."""
-    told = poctl("sessions", "--json", store.path).stdout
-    number, = [row["id"] for row in json.loads(told)["sessions"]
-               if row["pid"] == actor.pid]
-    return number
-
-
 def test_a_declaration_is_traced(a, path, shared_mount):
     store = shared_mount.store
     fd = a.call("os.open", path, os.O_RDWR)
-    session = session_of(a, store)
+    session = session_of(store, a)
     poctl("trace", "start", store.path, session)
     a.call("test_share.declare", fd, READ | WRITE, READ)
     poctl("trace", "stop", store.path, session)
@@ -173,7 +165,7 @@ def test_breaking_a_session_ends_its_mode(a, office, shared_mount):
     a.call("test_share.declare", fd, READ, READ | WRITE)
     with fails_with(errno.ETXTBSY):
         os.open(office.key("A"), os.O_RDONLY)
-    poctl("break", shared_mount.store.path, session_of(a, shared_mount.store))
+    poctl("break", shared_mount.store.path, session_of(shared_mount.store, a))
     assert office.key("A").read_bytes() == bytes(560)
     with fails_with(errno.EIO):
         a.call("test_share.declare", fd, READ, READ | WRITE)

@@ -3,12 +3,10 @@
 
 import errno
 import os
-import pathlib
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 
 import pytest
 
@@ -40,14 +38,6 @@ def point(tmp_path):
     path.mkdir()
     yield path
     unmount_lazily(path)
-
-
-@pytest.fixture
-def public_path():
-    """A temporary directory that every user may walk through."""
-    with tempfile.TemporaryDirectory(prefix="public-") as name:
-        os.chmod(name, 0o755)
-        yield pathlib.Path(name)
 
 
 # ---- the command line -------------------------------------------------------

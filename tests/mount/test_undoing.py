@@ -15,20 +15,13 @@ import pytest
 from actor import Actor
 from events import events
 from harness import Mount, Store, fails_with, poctl, wait_until
-from postoffice import KEY, MESSAGE, Office, deliver, is_delivered, undone
+from postoffice import (KEY, MESSAGE, Office, deliver, is_delivered, mounted,
+                        undone)
 
 MIB = 1 << 20
 
 DELIVERED = {"/PO/KEY/A.KEY": "changed", "/PO/MBG/A.MBG": "changed",
              "/PO/MAI/MA7/00000017.MAI": "created"}
-
-
-@contextlib.contextmanager
-def mounted(store, *options):
-    """A mount with these options, and the postoffice on it."""
-    words = [word for option in options for word in ("-o", option)]
-    with Mount(store, *words) as mount:
-        yield mount, Office(mount / "PO")
 
 
 def in_quarantine(store):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Waiting for a mailbag: in order, with a bound, and never in a circle."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -10,17 +9,9 @@ import pytest
 
 from actor import Actor
 from harness import Mount, fails_with, wait_until
-from postoffice import HEADER, Office, deliver, is_delivered
+from postoffice import HEADER, Office, deliver, is_delivered, mounted
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
-
-
-@contextlib.contextmanager
-def mounted(store, *options):
-    """A postoffice on a mount with these options."""
-    words = [word for option in options for word in ("-o", option)]
-    with Mount(store, *words) as mount:
-        yield Office(mount / "PO")
 
 
 def wait_for(actor, path, flags=os.O_RDWR):
@@ -101,7 +92,7 @@ def test_a_wait_is_of_no_one_elses_business(a, b, c, office):
 @pytest.mark.parametrize("mailbag", ["A", "INQUEUE"])
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_a_wait_ends_after_lock_wait(store, a, b, seconds, mailbag):
-    with mounted(store, f"lock-wait-s={seconds}") as office:
+    with mounted(store, f"lock-wait-s={seconds}") as (_, office):
         fd = a.call("os.open", office.key(mailbag), os.O_RDWR)
         with fails_with(errno.ETXTBSY):
             b.call("os.open", office.key(mailbag), os.O_RDWR)
@@ -239,7 +230,7 @@ def test_a_lock_that_is_merely_kept_closes_a_circle_too(a, b, office):
 
 
 def test_an_idle_open_gives_way(store, a, b):
-    with mounted(store, "idle-open-s=1") as office:
+    with mounted(store, "idle-open-s=1") as (_, office):
         fd = hold(a, office, "A")
         held = hold(b, office, "A")
         b.call("os.close", held)
@@ -250,7 +241,7 @@ def test_an_idle_open_gives_way(store, a, b):
 
 
 def test_an_idle_open_cannot_write_what_others_have_changed(store, a, b):
-    with mounted(store, "idle-open-s=1") as office:
+    with mounted(store, "idle-open-s=1") as (_, office):
         fd = hold(a, office, "A")
         held = hold(b, office, "A")
         b.call("os.pwrite", held, b"\2", 0)
@@ -268,7 +259,7 @@ def test_an_idle_open_cannot_write_what_others_have_changed(store, a, b):
 def test_an_idle_open_keeps_no_other_mailbag_back_for_long(store, a, b):
     """A client has changed one mailbag and closed it, and has left another
     one open: it may be about to change that, too, until it is idle."""
-    with mounted(store, "idle-open-s=1") as office:
+    with mounted(store, "idle-open-s=1") as (_, office):
         hold(a, office, "B")
         a.call("client.append", office.mbg("A"), HEADER)
         assert b.call("os.stat", office.mbg("A")).st_size == 0
@@ -280,7 +271,7 @@ def test_an_idle_open_keeps_no_other_mailbag_back_for_long(store, a, b):
 @pytest.mark.parametrize("why", ["inqueue", "staged", "range"])
 def test_what_is_not_idle_does_not_give_way(store, a, b, why):
     mailbag = "INQUEUE" if why == "inqueue" else "A"
-    with mounted(store, "idle-open-s=1", "lock-wait-s=3") as office:
+    with mounted(store, "idle-open-s=1", "lock-wait-s=3") as (_, office):
         fd = hold(a, office, mailbag)
         if why == "staged":
             a.call("os.pwrite", fd, b"\1", 0)

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the tests of poctl share."""
 
-import pathlib
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
@@ -38,12 +35,3 @@ def holder():
     yield hold
     for process in started:
         process.communicate(timeout=30)
-
-
-@pytest.fixture
-def public_path():
-    """A directory that any user may enter."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="poctl-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
