@@ -14,6 +14,7 @@ Mount.stderr and is part of every exception raised here.
 
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import select
@@ -170,6 +171,16 @@ class Store:
     def check(self):
         """Fails unless every invariant of the store holds."""
         poctl("check", "--quiet", self.path)
+
+    def undone(self):
+        """What is in the quarantine: (reason, {path: what}) of each entry."""
+        def ask(command, *arguments):
+            return json.loads(poctl("quarantine", command, "--json",
+                                    self.path, *arguments).stdout)
+        told = [ask("show", entry["id"])
+                for entry in ask("list")["quarantine"]]
+        return [(one["reason"], {file["path"]: file["what"]
+                                 for file in one["files"]}) for one in told]
 
 
 class Mount:

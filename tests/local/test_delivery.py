@@ -10,7 +10,6 @@ import pytest
 from census import Census
 from clients import Reader, Sender
 from harness import poctl, wait_until
-from postoffice import undone
 from program import Message
 from smb1 import Access
 from solo import Solo
@@ -86,7 +85,7 @@ class Mortal(Solo):
 
 def quarantined(store):
     """The files of the only entry, once it is on the disk."""
-    (reason, files), = wait_until(lambda: undone(store), "it is undone")
+    (reason, files), = wait_until(store.undone, "it is undone")
     assert "killed" in reason
     return files
 

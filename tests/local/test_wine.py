@@ -13,7 +13,7 @@ import pytest
 
 from harness import run, wait_until
 from local_client import CallError, refused
-from postoffice import HEADER, MESSAGE, undone
+from postoffice import HEADER, MESSAGE
 from smb1 import Access, Deny, Error, Mode
 from wine import WINE
 
@@ -177,7 +177,7 @@ def test_the_programs_of_a_prefix_are_one_session(start, office, store):
     # One's death undoes what the other one did.
     second.open(MBG).write(116, HEADER)
     second.kill()
-    wait_until(lambda: undone(store), "it is undone")
+    wait_until(store.undone, "it is undone")
     with contextlib.suppress(CallError):
         file.close()
     assert not is_delivered(office)
@@ -200,7 +200,7 @@ def test_a_wineserver_that_is_ended_publishes_nothing(
     os.kill(prefix.server.pid, signum)
     prefix.server.wait()
     assert not is_delivered(office)
-    wait_until(lambda: undone(store), "it is in the quarantine")
+    wait_until(store.undone, "it is in the quarantine")
 
 
 def test_wineserver_k_closes_for_its_programs_what_they_had_open(

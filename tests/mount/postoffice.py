@@ -87,13 +87,3 @@ def session_of(store, actor):
     number, = [row["id"] for row in json.loads(told)["sessions"]
                if row["pid"] == actor.pid]
     return number
-
-
-def undone(store):
-    """What is in the quarantine: a (reason, {path: what}) each."""
-    entries = json.loads(poctl("quarantine", "list", "--json",
-                               store.path).stdout)["quarantine"]
-    told = [json.loads(poctl("quarantine", "show", "--json", store.path,
-                             entry["id"]).stdout) for entry in entries]
-    return [(one["reason"], {file["path"]: file["what"]
-                             for file in one["files"]}) for one in told]

@@ -15,7 +15,7 @@ import pytest
 from actor import Actor
 from events import events, parse
 from harness import DEADLINE_S, Mount, fails_with, program, run, tool, wait_until
-from postoffice import Office, deliver, undone
+from postoffice import Office, deliver
 
 FS = pathlib.Path(__file__).resolve().parents[2] / "fs"
 
@@ -181,7 +181,7 @@ def test_an_undone_transaction_is_told_with_its_number(store, a):
         assert int(one["pid"]) == a.pid
         assert (one["why"], one["files"]) == ("death", "3")
         assert int(one["bytes"]) > 3000
-        (reason, files), = wait_until(lambda: undone(store), "it is kept")
+        (reason, files), = wait_until(store.undone, "it is kept")
         assert one["reason"] in reason and len(files) == 3
         run(program("tools/poctl"), "quarantine", "show", store.path,
             one["quarantine"])

@@ -15,8 +15,7 @@ import pytest
 from actor import Actor
 from events import events
 from harness import Mount, Store, fails_with, poctl, wait_until
-from postoffice import (KEY, MESSAGE, Office, deliver, is_delivered, mounted,
-                        undone)
+from postoffice import KEY, MESSAGE, Office, deliver, is_delivered, mounted
 
 MIB = 1 << 20
 
@@ -26,7 +25,7 @@ DELIVERED = {"/PO/KEY/A.KEY": "changed", "/PO/MBG/A.MBG": "changed",
 
 def in_quarantine(store):
     """The only entry, once it is on the disk."""
-    entry, = wait_until(lambda: undone(store), "the quarantine is written")
+    entry, = wait_until(store.undone, "the quarantine is written")
     return entry
 
 
@@ -92,7 +91,7 @@ def test_not_one_whose_files_were_used_by_a_process_that_exited(
         assert is_delivered(b, office) is False
         a.call("os.close", fd)
         assert is_delivered(b, office)
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 @pytest.mark.parametrize("code", [0, None])
@@ -104,7 +103,7 @@ def test_not_one_whose_files_were_closed_by_the_child_that_used_them(
         a.call("client.write_in_child_that_closes", fd, b"\1", code)
         a.call("os.close", fd)
         assert is_delivered(b, office)
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 def test_not_one_whose_files_are_closed_by_an_exec(store, a, b):
@@ -117,7 +116,7 @@ def test_not_one_whose_files_are_closed_by_an_exec(store, a, b):
         finally:
             os.kill(child, 9)
         assert is_delivered(b, office)
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 def test_a_lock_file_whose_program_is_killed(store, b):
@@ -162,7 +161,7 @@ def test_a_message_that_is_filled_is_whole(store, a, b):
         assert is_delivered(b, office)
         assert b.call("client.get", office.att) == \
             b"a" * 500 + b"m" * 450 + b"z" * 50
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 def test_one_whose_directory_is_gone(store, a, b):
@@ -216,7 +215,7 @@ def test_one_that_takes_too_long_with_nothing_half_done(store, a, b):
         a.call("os.pwrite", fd, b"\2", 0)
         a.call("os.close", fd)
         assert b.call("client.get", office.key("INQUEUE"))[:1] == b"\2"
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 def test_there_may_be_no_limit(store, a, b):
@@ -246,7 +245,7 @@ def test_one_that_hangs_and_has_changed_nothing_keeps_nobody_out(store, a, b):
         a.process.send_signal(signal.SIGCONT)
         with fails_with(errno.EIO):
             a.call("os.pwrite", fds[0], b"\1", 0)
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 def test_one_that_hangs_in_the_middle_is_undone(store, a, b):
@@ -357,7 +356,7 @@ def test_who_is_on_the_telephone_keeps_what_it_has(store, a, b, long):
             b.call("os.open", office.key("A"), os.O_RDWR)
         a.call("os.close", fd)
         a.call("os.unlink", path)
-        assert undone(store) == []
+        assert store.undone() == []
 
 
 # ---- after it ---------------------------------------------------------------
@@ -411,7 +410,7 @@ def test_what_was_synced_in_the_middle_is_in_the_quarantine(store, a):
         os.sync()
         fd = deliver(a, office)
         a.call("os.fsync", fd)
-        assert undone(store) == []
+        assert store.undone() == []
         mount.kill()
     with Mount(store) as mount, Actor() as b:
         assert is_delivered(b, Office(mount / "PO", create=False)) is False
@@ -429,7 +428,7 @@ def test_what_was_synced_and_committed_is_not(store, a):
         mount.kill()
     with Mount(store) as mount, Actor() as b:
         assert is_delivered(b, Office(mount / "PO", create=False))
-    assert undone(store) == []
+    assert store.undone() == []
     store.check()
 
 
@@ -437,7 +436,7 @@ def test_an_end_in_order_undoes_what_is_under_way(store, a):
     with mounted(store) as (mount, office):
         deliver(a, office)
         mount.unmount()
-    reason, files = undone(store)[0]
+    reason, files = store.undone()[0]
     assert reason and files == DELIVERED
     with Mount(store) as mount, Actor() as b:
         assert is_delivered(b, Office(mount / "PO", create=False)) is False

@@ -3,7 +3,6 @@
 
 import contextlib
 import itertools
-import json
 import os
 import pathlib
 import shutil
@@ -12,7 +11,7 @@ import tempfile
 import pytest
 
 import smbd
-from harness import Mount, Store, poctl
+from harness import Mount, Store
 
 ONLY_POFS = pytest.mark.parametrize("place", ["pofs"], indirect=True,
                                     scope="module")
@@ -97,15 +96,6 @@ class PofsPlace(Place):
     def crash(self):
         self.mount.kill()
         self.remount()
-
-    def undone(self):
-        """What is in the quarantine: (reason, {path: what}) of each entry."""
-        def ask(command, *arguments):
-            return json.loads(poctl("quarantine", command, "--json",
-                                    self.store.path, *arguments).stdout)
-        told = [ask("show", entry["id"]) for entry in ask("list")["quarantine"]]
-        return [(one["reason"], {file["path"]: file["what"]
-                                 for file in one["files"]}) for one in told]
 
     def end(self):
         # A sanitizer tells of a leak by the exit code.

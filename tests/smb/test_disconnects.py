@@ -60,7 +60,7 @@ ENDS = [shut_down, reset, terminate_smbd, kill_smbd]
 def undone_of(place, mail):
     """What the quarantine has of this postoffice."""
     found = []
-    for reason, files in place.undone():
+    for reason, files in place.store.undone():
         of_it = {path.removeprefix(f"/{mail.name}/"): what
                  for path, what in files.items()
                  if path.startswith(f"/{mail.name}/")}

@@ -115,7 +115,7 @@ def test_who_is_cut_off_is_undone_and_refused_when_he_comes_back(wire, place,
             False if place.is_pofs else None)
     if place.is_pofs:
         reasons = wait_until(
-            lambda: [reason for reason, files in place.undone()
+            lambda: [reason for reason, files in place.store.undone()
                      if any(path.startswith(f"/{mail.name}/")
                             for path in files)], "the quarantine is written")
         assert reasons and all("disconnected" in one for one in reasons)
