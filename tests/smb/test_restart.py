@@ -76,7 +76,7 @@ def test_half_a_transaction_survives_in_the_quarantine(place, server, machines,
     assert client.read_file(office.smb("KEY", "A.KEY")) == bytes(560)
     with refused(Error.FILE_NOT_FOUND):
         client.open(name)
-    (reason, files), = wait_until(place.undone, "the quarantine is written")
+    (reason, files), = wait_until(place.store.undone, "the quarantine is written")
     assert reason == "the server ended"
     assert {path.rpartition("/")[2]: what for path, what in files.items()} == {
         "00000017.MAI": "created", "A.KEY": "changed"}
