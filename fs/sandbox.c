@@ -154,8 +154,6 @@ static const int ALLOWED[] = {
 	SCMP_SYS(sigaltstack),
 	SCMP_SYS(tgkill),
 	SCMP_SYS(time),
-	SCMP_SYS(wait4),
-	SCMP_SYS(waitid),
 	/* Who and where we are. */
 	SCMP_SYS(arch_prctl),
 	SCMP_SYS(getegid),
@@ -207,13 +205,14 @@ forms_allow(scmp_filter_ctx filter)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket),
 		                     1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 
-	/* Threads, and the child that reads a doubtful database (kv_lmdb_env.c),
-	 * but no namespaces. Of clone3() a filter sees no flags; the C library
-	 * goes back to clone(). */
+	/* Threads, but no namespaces, and no processes: one that has LMDB's
+	 * environment of its parent would do harm to the database. Of clone3() a
+	 * filter sees no flags; the C library goes back to clone(). */
 	if (r == 0)
-		r = seccomp_rule_add(
-			filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-			SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES, 0));
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+		                     SCMP_A0(SCMP_CMP_MASKED_EQ,
+		                             NAMESPACES | CLONE_THREAD,
+		                             CLONE_THREAD));
 	return r;
 }
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A database with pages that are not what was written there: every command ends
-with words, and none by a signal.
+"""A database with pages that are not what was written there: every command
+ends with words, and none by a signal.
 
-LMDB itself, which looks at no page before it believes it, ends by an assertion or
-a signal of the machine; test_salvage.py is about those commands that look first.
+LMDB itself, which looks at no page before it believes it, ends by an assertion
+or a signal of the machine; test_salvage.py is about commands that look first.
 """
 
 import json
@@ -68,8 +68,8 @@ ARGUMENTS = {
 
 
 SAID = re.compile("damaged|Input/output error|there is no entry")
-"""What is said of a page that is damaged. Of what is no mail nobody proves that
-it is not there (store/absence.c)."""
+"""What is said of a page that is damaged. Of what is no mail nobody proves
+that it is not there (store/absence.c)."""
 
 READS = 23
 """So many of them read a store that nobody serves."""
@@ -79,8 +79,8 @@ PAGES = int(os.environ.get("POFS_PAGES", "8"))
 
 
 class Subject:
-    """A store with mail, some past, and something undone, which is damaged; and
-    the tree that it was made of."""
+    """A store with mail, some past, and something undone, which is damaged;
+    and the tree that it was made of."""
 
     def __init__(self, top):
         tree = MailTree(top)

@@ -2,9 +2,9 @@
 
 /*
  * Makes of a closed store one of the oldest format, as an older program left
- * it, and prints the format that it had.
+ * it, or of another one, and prints the format that it had.
  *
- *	older STORE
+ *	older STORE [FORMAT]
  */
 
 #include <err.h>
@@ -60,9 +60,13 @@ put_format(const char *dir, uint64_t format)
 int
 main(int argc, char **argv)
 {
-	if (argc != 2)
-		errx(2, "usage: older STORE");
+	uint64_t format = OLDEST_FORMAT;
+
+	if (argc != 2 && argc != 3)
+		errx(2, "usage: older STORE [FORMAT]");
+	if (argc == 3)
+		format = g_ascii_strtoull(argv[2], NULL, 10);
 	printf("%" G_GUINT64_FORMAT "\n", format_of(argv[1]));
-	put_format(argv[1], OLDEST_FORMAT);
+	put_format(argv[1], format);
 	return 0;
 }
