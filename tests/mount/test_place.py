@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Where a store lies, and where it is mounted: links that somebody has put
-there, and files that are not the owner's alone, are refused and left as they are.
+there, and files that are not the owner's alone, are refused and left as they
+are.
 """
 
 import os

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A database that can be read no more while it is served: the file is cut off,
 or its disk is gone. Who reads gets an error at once, the mount is taken away,
-the administrator is told, the next start refuses in words, and all is as it was
-when the database is.
+the administrator is told, the next start refuses in words, and all is as it
+was when the database is.
 """
 
 import contextlib
