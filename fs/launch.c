@@ -437,7 +437,7 @@ static const char *
 signal_reason(int number)
 {
 	return number == SIGBUS ? "the database cannot be read: it is damaged "
-	                          "or was cut off, or the disk fails"
+	                          "or was cut off, or its disk fails or is full"
 	                        : g_strsignal(number);
 }
 

@@ -6,13 +6,14 @@
  * - Flags are LMDB's defaults and MDB_NOTLS (snapshots move between threads).
  *   MDB_NOSYNC and its kin lose acknowledged mail at a power cut, and
  *   MDB_WRITEMAP turns a full disk into SIGBUS.
- * - LMDB reports a full disk as EIO (a short write), so statvfs is asked.
+ * - LMDB reports a full disk as EIO (a short write), so the disk is asked.
  * - After a failed write of its meta page LMDB is finished until it is closed
  *   and opened again; whether the commit is there is then to be looked up. The
  *   meta pages are settled before anything else is written.
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -27,6 +28,9 @@
 #include "store/place.h"
 
 #define REAPER_PERIOD 64 /* commits between two searches for dead readers */
+
+/* Less room than this is none, in bytes. */
+#define ROOM_MIN (64 << 10)
 
 /* Below this much free space the free list is worth counting. */
 #define PLENTY ((uint64_t)256 << 20)
@@ -330,7 +334,19 @@ apply_batch(MDB_txn *txn, const KvBatch *batch)
 	return lmdb_error(mdb_txn_commit(txn));
 }
 
-/* A short write for want of room is told as EIO: less than this is none. */
+/* Of a quota nobody is told but who asks for room, which the next commits will
+ * use. */
+static bool
+quota_is_reached(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	       fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, ROOM_MIN) < 0 &&
+	       (errno == ENOSPC || errno == EDQUOT);
+}
+
+/* A short write for want of room is told as EIO. */
 static bool
 disk_is_full(KvLmdb *lmdb)
 {
@@ -338,8 +354,9 @@ disk_is_full(KvLmdb *lmdb)
 	int fd;
 
 	mdb_env_get_fd(lmdb->env, &fd);
-	return fstatvfs(fd, &vfs) == 0 &&
-	       (uint64_t)vfs.f_bavail * vfs.f_frsize < (uint64_t)64 << 10;
+	return (fstatvfs(fd, &vfs) == 0 &&
+	        (uint64_t)vfs.f_bavail * vfs.f_frsize < ROOM_MIN) ||
+	       quota_is_reached(fd);
 }
 
 /* Whether LMDB refuses to go on, as it does after a failed meta write. */

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +15,11 @@
 #include "store/kv_lmdb_pages.h"
 
 #define DATA_FILE   "data.mdb"
+#define LOCK_FILE   "lock.mdb"
 #define MAX_READERS 256
+
+/* Bytes of it: LMDB has a line of the cache for each, and two at the head. */
+#define LOCK_SIZE ((off_t)64 * (MAX_READERS + 2))
 
 /* How often the newest state is looked at if somebody writes meanwhile, and the
  * one before seems to be damaged. */
@@ -163,6 +169,35 @@ lmdb_env_check_file(const char *dir)
 	return st.st_size < 8192 ? -EUCLEAN : 0;
 }
 
+/* LMDB writes to its lock file by a map, and that needs room for each page that
+ * was a hole, or, where a file system writes nothing in its old place, for each
+ * page at any time: where there is none, a signal ends the process. So a new one
+ * gets its room at once, and is to stay in its place, where the file system can
+ * be told so. */
+static int
+prepare_lock_file(const char *dir)
+{
+	g_autofree char *path = g_build_filename(dir, LOCK_FILE, NULL);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+	int flags;
+	int r = 0;
+
+	/* Who only reads may be without one. */
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) == 0 && st.st_size == 0) {
+		if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+			flags |= FS_NOCOW_FL;
+			(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+		}
+		r = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOCK_SIZE);
+		r = r < 0 && (errno == ENOSPC || errno == EDQUOT) ? -errno : 0;
+	}
+	close(fd);
+	return r;
+}
+
 int
 lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
               MDB_env **ret_env)
@@ -173,6 +208,8 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 	r = lmdb_env_check_file(dir);
 	if (r == 0)
 		r = check_metas(dir);
+	if (r == 0)
+		r = prepare_lock_file(dir);
 	if (r == 0)
 		r = env_new(map_size, &env);
 	if (r < 0)

@@ -70,7 +70,7 @@ typedef struct PcutControl {
 	uint64_t
 		fault_kinds; /* calls of these kinds, a bit each, of any process */
 	uint64_t faults;     /* are counted */
-	uint64_t fault_at;   /* and that one fails */
+	uint64_t fault_at; /* and that one fails; if is_sticky, all after it */
 	uint64_t fault_code; /* with this errno */
 } PcutControl;
 

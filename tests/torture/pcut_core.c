@@ -295,9 +295,13 @@ pcut_is_lying(void)
 bool
 pcut_fails(PcutKind kind)
 {
-	if (control == NULL || (control->fault_kinds & kind) == 0 ||
-	    __atomic_add_fetch(&control->faults, 1, __ATOMIC_SEQ_CST) !=
-	            control->fault_at)
+	uint64_t count;
+
+	if (control == NULL || (control->fault_kinds & kind) == 0)
+		return false;
+	count = __atomic_add_fetch(&control->faults, 1, __ATOMIC_SEQ_CST);
+	if (count < control->fault_at ||
+	    (count > control->fault_at && control->is_sticky == 0))
 		return false;
 	errno = (int)control->fault_code;
 	return true;

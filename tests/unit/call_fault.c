@@ -206,3 +206,17 @@ __wrap_fstatvfs64(int fd, struct statvfs *vfs)
 	errno = code;
 	return code == 0 ? 0 : -1;
 }
+
+int __real_fallocate64(int fd, int mode, off_t offset, off_t size);
+int __wrap_fallocate64(int fd, int mode, off_t offset, off_t size);
+
+int
+__wrap_fallocate64(int fd, int mode, off_t offset, off_t size)
+{
+	int code = 0;
+
+	if (!fails("fallocate64", &code))
+		return __real_fallocate64(fd, mode, offset, size);
+	errno = code;
+	return -1;
+}

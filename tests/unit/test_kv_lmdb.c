@@ -155,6 +155,32 @@ a_full_disk_is_told_from_a_broken_one(void **state)
 	assert_a(kv, "1");
 }
 
+/* Which a full disk does not say. */
+static void
+a_quota_is_told_from_a_broken_disk(void **state)
+{
+	static const struct {
+		const char *name;
+		int code;
+		KvResult result;
+	} cases[] = {
+		{ "fallocate64", EDQUOT, KV_NOSPACE },
+		{ "fallocate64", ENOSPC, KV_NOSPACE },
+		{ "fallocate64", EOPNOTSUPP, KV_IO },
+		{ "fstat64", EIO, KV_IO },
+	};
+	Kv *kv = ((Bench *)*state)->kv;
+
+	assert_int_equal(commit(kv, "1", NULL), KV_COMMITTED);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		fail_none();
+		fail_call("mdb_txn_commit", 1, EIO);
+		fail_call(cases[i].name, 1, cases[i].code);
+		assert_int_equal(commit(kv, "2", "1"), cases[i].result);
+		assert_a(kv, "1");
+	}
+}
+
 /* After a failed write of its meta page nobody knows, whatever the error. */
 static void
 a_finished_environment_is_in_doubt(void **state)
@@ -401,6 +427,31 @@ a_size_that_is_not_known_is_looked_into(void **state)
 	assert_a(bench->kv, "1");
 }
 
+/* It is written to by a map, which cannot say that there is no room. */
+static void
+a_lock_file_has_its_room_before_it_is_written_to(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *path = g_build_filename(bench->dir, "lock.mdb", NULL);
+	struct stat st;
+
+	g_clear_pointer(&bench->kv, kv_close);
+	assert_int_equal(unlink(path), 0);
+	fail_call("fallocate64", 1, ENOSPC);
+	assert_int_equal(open_kv(bench), -ENOSPC);
+	fail_call("fallocate64", 1, EDQUOT);
+	assert_int_equal(open_kv(bench), -EDQUOT);
+	fail_call("fallocate64", 1, EOPNOTSUPP);
+	assert_int_equal(open_kv(bench), 0);
+	g_clear_pointer(&bench->kv, kv_close);
+
+	fail_none();
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(open_kv(bench), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_blocks * 512 >= st.st_size);
+}
+
 static void
 what_was_cut_off_is_not_opened_again(void **state)
 {
@@ -437,6 +488,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_commit_that_fails_says_how),
 		TEST(a_full_disk_is_told_from_a_broken_one),
+		TEST(a_quota_is_told_from_a_broken_disk),
 		TEST(a_finished_environment_is_in_doubt),
 		TEST(nothing_is_written_before_the_meta_pages_are_settled),
 		TEST(what_cannot_be_opened_again_is_closed),
@@ -446,6 +498,7 @@ main(void)
 		TEST(a_file_that_is_short_is_read_before_it_is_believed),
 		TEST(a_store_without_a_committer_is_not_opened),
 		TEST(a_size_that_is_not_known_is_looked_into),
+		TEST(a_lock_file_has_its_room_before_it_is_written_to),
 		TEST(what_was_cut_off_is_not_opened_again),
 		TEST(what_is_no_file_is_no_database),
 	};
