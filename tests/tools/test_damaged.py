@@ -18,7 +18,7 @@ import time
 import pytest
 
 from commands import COMMANDS, FAILED, OK
-from harness import DEADLINE_S, poctl, program, run
+from harness import DEADLINE_S, poctl, program, run, tally
 from mailtree import BAG, STEM, MailTree
 from terminal import PROMPT, Terminal
 
@@ -176,6 +176,7 @@ def test_a_damaged_page_ends_no_command_without_words(command, subject, dice):
         done = subject.ask(command)
         if done.returncode != sound:
             assert SAID.search(done.stderr), (at // PAGE, done)
+        tally("damaged pages")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -69,9 +69,18 @@ def _disks():
                 settings=every)
     yield Stage("a bad disk", [HERE / "test_disk.py"], {CUTS: 20_000},
                 {"POFS_CUTS": 200}, every)
+    yield Stage("no room, and nothing to be read",
+                [HERE / "test_room.py", HERE / "test_unread.py"],
+                {"full disks": 300}, {"POFS_FULL": 30})
+    yield Stage("upgrades of what a killed pofs left",
+                [HERE / "test_upgrade.py"],
+                {"upgrades": 1000}, {"POFS_UPGRADES": 100})
     yield Stage("calls that fail", [HERE / "test_calls.py"], settings=every)
     yield Stage("flipped bits", [HERE / "flips.py"],
                 {"flipped bits": 100_000}, {"POFS_FLIPS": 10_000})
+    yield Stage("commands on damaged pages",
+                [TESTS / "tools" / "test_damaged.py"],
+                {"damaged pages": 20_000}, {"POFS_PAGES": 40})
 
 
 def _clients():
