@@ -79,7 +79,8 @@ def test_that_it_was_killed_is_told_and_that_it_was(store):
         os.fsync(fd)
         os.close(fd)
         mount.kill()
-        assert events(mount, "killed") == [{"event": "killed", "signal": "9"}]
+        assert events(mount, "killed") == [
+            {"event": "killed", "signal": "9", "reason": "Killed"}]
     with Mount(store) as mount:
         assert events(mount, "unclean")
     with Mount(store) as mount:
