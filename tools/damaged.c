@@ -33,9 +33,10 @@ sentence_new(const char *dir, int number)
 {
 	g_autofree char *name = tool_show(dir);
 
-	return g_strdup_printf("poctl: %s: the database is damaged: reading it "
-	                       "ended with \"%s\"; see poctl check\n",
-	                       name, strsignal(number));
+	return g_strdup_printf(
+		"poctl: %s: the database is damaged, or its disk fails or is "
+		"full: reading it ended with \"%s\"; see poctl check\n",
+		name, g_strsignal(number));
 }
 
 void

@@ -24,6 +24,7 @@ from terminal import PROMPT, Terminal
 
 PAGE = 4096
 HEAD = 16  # bytes of what LMDB says of a page itself
+LOWER = 12  # where in there it says how many records it has
 BRANCH, LEAF = 1, 2
 
 ARGUMENTS = {
@@ -194,6 +195,18 @@ def test_nor_does_a_file_that_is_cut_off(command, subject):
     done = subject.ask(command)
     assert done.returncode == FAILED
     assert "damaged" in done.stderr or code == FAILED
+
+
+def test_a_store_whose_format_is_lost_is_no_foreign_one(subject):
+    """Its record is in a leaf that says that it has none."""
+    lost = 0
+    for at in subject.pages():
+        if b"format" in subject.sound[at:at + PAGE]:
+            subject.damage(at + LOWER, struct.pack("<H", HEAD))
+            done = subject.ask("stat")
+            lost += done.returncode == FAILED
+            assert done.returncode == OK or "damaged" in done.stderr, done
+    assert lost
 
 
 def ending_pages(subject, command):
