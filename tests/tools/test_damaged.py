@@ -162,7 +162,7 @@ def fixture_dice():
 @pytest.fixture(scope="module", name="subject")
 def fixture_subject(tmp_path_factory):
     """The store that is damaged."""
-    return Subject(tmp_path_factory.mktemp("damaged"))
+    return Subject(tmp_path_factory.mktemp("store"))
 
 
 def test_every_command_is_asked(subject):
