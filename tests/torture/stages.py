@@ -70,7 +70,8 @@ def _disks():
     yield Stage("a bad disk", [HERE / "test_disk.py"], {CUTS: 20_000},
                 {"POFS_CUTS": 200}, every)
     yield Stage("no room, and nothing to be read",
-                [HERE / "test_room.py", HERE / "test_unread.py"],
+                [HERE / "cow.py", HERE / "test_room.py",
+                 HERE / "test_unread.py"],
                 {"full disks": 300}, {"POFS_FULL": 30})
     yield Stage("upgrades of what a killed pofs left",
                 [HERE / "test_upgrade.py"],

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Room that is not there where a full disk (test_disk.py) is not all: a file
-system that writes nothing in its old place, a quota, no more files. The client
-is told that there is no room, nothing is half done, what is there can be read,
-and the daemon goes on by itself when there is more.
+"""Room that is not there where a full disk (test_disk.py) is not all: a quota,
+no more files. The client is told that there is no room, nothing is half done,
+what is there can be read, and the daemon goes on by itself when there is more.
 """
 
 import contextlib
@@ -13,14 +12,11 @@ import shutil
 import pytest
 
 import load
-from blockdisk import keep_mounts_private
-from harness import (poctl, program, run, tally, tool, unmount_lazily,
-                     wait_until)
+from harness import poctl, program, run, tally, tool, unmount_lazily
 from powercut import Disk, Log
 from scene import StoreAt, make_store, mounted
 from test_disk import attempt, goes_on, is_well, programs
 
-FULL = int(os.environ.get("POFS_FULL", "3"))
 PUT = 16  # what writes to the store's files (pcut.h)
 
 
@@ -29,22 +25,6 @@ def fixture_template():
     """A store to begin with."""
     with Disk() as disk:
         yield make_store(disk, ["PO"])
-
-
-@pytest.fixture(name="btrfs")
-def fixture_btrfs(tmp_path):
-    """It never writes a page where it was."""
-    keep_mounts_private()
-    image, top = tmp_path / "image", tmp_path / "btrfs"
-    image.touch()
-    os.truncate(image, 128 << 20)
-    top.mkdir()
-    run(tool("mkfs.btrfs"), "-q", image)
-    run(tool("mount"), "-o", "loop", image, top)
-    try:
-        yield top
-    finally:
-        unmount_lazily(top)
 
 
 def fill(top):
@@ -76,26 +56,6 @@ def fixture_point(tmp_path):
 def fixture_log(tmp_path):
     with contextlib.closing(Log(tmp_path / "log")) as made:
         yield made
-
-
-def test_a_full_disk_that_copies_on_write(template, btrfs, seed, log):
-    """Where even the table of LMDB's readers takes room each time that it is
-    written; Linux before 6.16 has none for it then."""
-    store = fresh(template, btrfs / "store")
-    with mounted(None, store) as mount:
-        client = load.Program(mount / "PO", "PO", seed, log)
-        for _ in range(FULL):
-            client.step(["deliver"])
-            client.before_commit = lambda: fill(btrfs)
-            assert attempt(client, "deliver") == errno.ENOSPC
-            client.before_commit = lambda: None
-            assert not client.resume()
-            os.unlink(btrfs / "ballast")
-            wait_until(lambda: is_well(mount.path), "there is room")
-            tally("full disks")
-        assert "event=store-failing" not in mount.stderr
-        mount.unmount()
-    poctl("check", "--mail", "--quiet", store.path)
 
 
 # ---- a quota ----------------------------------------------------------------
