@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from harness import Mount, Store
+from harness import Mount, Store, unmount_lazily
 
 
 def pytest_configure(config):
@@ -30,6 +30,15 @@ def mount(store):
     """That store, mounted."""
     with Mount(store) as made:
         yield made
+
+
+@pytest.fixture
+def point(tmp_path):
+    """An empty mount point, free again afterwards."""
+    path = tmp_path / "point"
+    path.mkdir()
+    yield path
+    unmount_lazily(path)
 
 
 @pytest.fixture

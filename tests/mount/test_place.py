@@ -9,19 +9,10 @@ import pathlib
 
 import pytest
 
-from harness import Mount, is_mounted, poctl, program, run, unmount_lazily
+from harness import Mount, is_mounted, poctl, program, run
 
 SOMEBODY = 1234
 FILES = ("data.mdb", "lock.mdb", "writer")
-
-
-@pytest.fixture(name="point")
-def fixture_point(tmp_path):
-    """An empty mount point, free again afterwards."""
-    path = tmp_path / "point"
-    path.mkdir()
-    yield path
-    unmount_lazily(path)
 
 
 @pytest.fixture(name="served")

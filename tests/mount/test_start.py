@@ -31,15 +31,6 @@ def assert_refused(done, code, *words):
         assert str(word) in lines[0], lines[0]
 
 
-@pytest.fixture
-def point(tmp_path):
-    """An empty mount point, free again afterwards."""
-    path = tmp_path / "point"
-    path.mkdir()
-    yield path
-    unmount_lazily(path)
-
-
 # ---- the command line -------------------------------------------------------
 
 

@@ -43,15 +43,6 @@ def fresh(template, path):
                                    ignore=lambda *_: ["lock.mdb", "writer"]))
 
 
-@pytest.fixture(name="point")
-def fixture_point(tmp_path):
-    """Where nothing will be mounted."""
-    path = tmp_path / "point"
-    path.mkdir()
-    yield path
-    unmount_lazily(path)
-
-
 @pytest.fixture(name="log")
 def fixture_log(tmp_path):
     with contextlib.closing(Log(tmp_path / "log")) as made:
