@@ -124,16 +124,19 @@ quarantine_load(Store *store)
 
 /* ---- discarding ----------------------------------------------------------*/
 
-/* Content that goes with an entry may be large: it is erased in steps. */
+/* Content that goes with an entry may be large: it is erased in steps. A record
+ * that is damaged could name somebody's mail. */
 static void
 discard_key(Store *store, KvSlice key)
 {
 	RecordPart part;
+	KvSlice value;
 	uint64_t data;
 	KvSlice of;
 
 	if (record_key_part_of(key, &part, &of) &&
-	    part == RECORD_PART_CONTENT && record_part_id(of, &data))
+	    part == RECORD_PART_CONTENT && record_part_id(of, &data) &&
+	    txn_get(&store->plain, key, &value) == 0)
 		orphan_add(&store->plain, data, RECORD_ORPHAN_DATA);
 	txn_delete(&store->plain, key);
 }

@@ -205,6 +205,29 @@ a_damaged_entry_of_the_quarantine_can_be_discarded(void **state)
 	test_assert_bytes(b->plain, file, 'a', 100);
 }
 
+/* Nor is it believed where the content is that goes with it. */
+static void
+a_damaged_entry_of_the_quarantine_takes_no_content_with_it(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_bytes(b, "f", 'a', 9000);
+	uint64_t id = undo_change(b, file);
+	uint8_t bad[20] = { 1 };
+	RecordNode node;
+	RecordKey key;
+
+	test_txn_reopen(b);
+	g_mutex_lock(&b->store->lock);
+	assert_int_equal(node_load(b->plain, file, &node), 0);
+	g_mutex_unlock(&b->store->lock);
+	assert_int_not_equal(node.data, 0);
+	key = record_key_part_id(id, RECORD_PART_CONTENT, node.data);
+	put_raw(b, record_slice(&key), (KvSlice){ bad, sizeof(bad) });
+	assert_int_equal(store_quarantine_discard(b->store, id), 0);
+	test_txn_reopen(b);
+	test_assert_bytes(b->plain, file, 'a', 9000);
+}
+
 /* ---- an engine that fails ------------------------------------------------*/
 
 /* What is there: 'a' before the entry that is undone, 'b' after it. */
@@ -312,6 +335,8 @@ main(void)
 		TXN_TEST(a_part_of_a_damaged_chunk_cannot_be_replaced),
 		TXN_TEST(a_damaged_entry_of_the_quarantine_is_left_alone),
 		TXN_TEST(a_damaged_entry_of_the_quarantine_can_be_discarded),
+		TXN_TEST(
+			a_damaged_entry_of_the_quarantine_takes_no_content_with_it),
 		cmocka_unit_test(an_undoing_is_all_or_nothing_whatever_fails),
 	};
 
