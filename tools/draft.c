@@ -53,7 +53,13 @@ find_place(ToolDraft *draft, const ToolOwner *owner, GError **error)
 {
 	struct stat st;
 
-	draft->is_beside = lstat(draft->path, &st) < 0;
+	draft->is_beside = stat(draft->path, &st) < 0;
+	/* Nobody would open for writing what is in there (store/place.h). */
+	if (!draft->is_beside && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return tool_fail(error, -EPERM,
+		                 "%s: others may write to the store's "
+		                 "directory: its mode is %03o, not 700",
+		                 draft->path, st.st_mode & ACCESSPERMS);
 	if (!draft->is_beside && owner == NULL && geteuid() == 0)
 		draft->owner = (ToolOwner){ st.st_uid, st.st_gid };
 	draft->dir = g_strconcat(draft->path, draft->is_beside ? "" : "/",

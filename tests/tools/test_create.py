@@ -60,9 +60,21 @@ def test_files_can_be_executed_by_dos(tmp_path):
 
 
 def test_an_empty_directory_may_be_there(tmp_path):
-    (tmp_path / "store").mkdir()
-    poctl("create", tmp_path / "store")
+    (tmp_path / "store").mkdir(0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    poctl("create", tmp_path / "link")
     poctl("check", tmp_path / "store")
+
+
+def test_a_directory_that_others_may_write_to_is_none(tmp_path):
+    """Nothing would serve the store."""
+    (tmp_path / "store").mkdir()
+    for mode in (0o770, 0o707):
+        (tmp_path / "store").chmod(mode)
+        reason = refuses(FAILED, "create", tmp_path / "store")
+        assert f"others may write to the store's directory: its mode is {mode:o}" \
+            in reason
+        assert os.listdir(tmp_path / "store") == []
 
 
 def test_the_owner_gets_the_store_and_what_is_in_it(tmp_path):
