@@ -206,8 +206,8 @@ forms_allow(scmp_filter_ctx filter)
 		                     1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 
 	/* Threads, but no namespaces, and no processes: one that has LMDB's
-	 * environment of its parent would do harm to the database. Of clone3() a
-	 * filter sees no flags; the C library goes back to clone(). */
+	 * environment of its parent would do harm to the database. Of clone3()
+	 * a filter sees no flags; the C library goes back to clone(). */
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 		                     SCMP_A0(SCMP_CMP_MASKED_EQ,

@@ -173,8 +173,8 @@ exit_end(unsigned long code)
 	                                      : FS_THREAD_IS_KILLED;
 }
 
-/* Whether @tid has memory: who ends gives that back before its files are closed,
- * and has its exit code by then. */
+/* Whether @tid has memory, which is each thread's own to give back: who ends
+ * does so before its files are closed, and has its exit code by then. */
 static bool
 has_memory(pid_t tid)
 {
@@ -192,8 +192,8 @@ end_look(pid_t tid, void *result)
 	FsThreadEnd *end = result;
 	char link[32];
 
-	/* First, for who executes a program has memory, and Linux may let nobody
-	 * read the rest until that is done. */
+	/* First, for who executes a program has memory, and Linux may let
+	 * nobody read the rest until that is done. */
 	*end = FS_THREAD_GOES_ON;
 	if (has_memory(tid))
 		return 0;

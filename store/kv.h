@@ -227,8 +227,8 @@ int kv_lmdb_create(const char *dir, uint64_t map_size, char **ret_reason);
  * the headship: only one process has it.
  *
  * Errors: -EBUSY somebody else writes (the reason names the pid), -EUCLEAN
- * damaged, -EPROTO not LMDB's, -EPERM others have access to it (place.h), -EACCES,
- * -ENOENT.
+ * damaged, -EPROTO not LMDB's, -EPERM others have access to it (place.h),
+ * -EACCES, -ENOENT.
  * Ownership: kv_close(), or free *@ret_reason.
  */
 int kv_lmdb_open(const char *dir, bool writer, uint64_t map_size, Kv **ret_kv,

@@ -171,9 +171,9 @@ lmdb_env_check_file(const char *dir)
 
 /* LMDB writes to its lock file by a map, and that needs room for each page that
  * was a hole, or, where a file system writes nothing in its old place, for each
- * page at any time: where there is none, a signal ends the process. So a new one
- * gets its room at once, and is to stay in its place, where the file system can
- * be told so. */
+ * page at any time: where there is none, a signal ends the process. So a new
+ * one gets its room at once, and is to stay in its place, where the file system
+ * can be told so. */
 static int
 prepare_lock_file(const char *dir)
 {

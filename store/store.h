@@ -147,8 +147,9 @@ int store_create(const char *dir, const StoreOptions *options,
  *
  * Errors: -ENOENT no such store, -EPROTO not a store or of a newer format,
  * -EUCLEAN damaged, -EBUSY already open for writing (the reason names the
- * pid), -EPERM others have access to what is to be written, -EACCES. On any error *@ret_reason is one sentence for the
- * administrator, and nothing was changed.
+ * pid), -EPERM others have access to what is to be written, -EACCES. On any
+ * error *@ret_reason is one sentence for the administrator, and nothing was
+ * changed.
  * Ownership: the caller closes *@ret_store, or frees *@ret_reason.
  */
 int store_open(const char *dir, StoreAccess access, const StoreOptions *options,

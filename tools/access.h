@@ -7,8 +7,8 @@
 
 /**
  * Opens the store in @dir. What root makes there by opening it becomes the
- * owner's of @dir, for the daemon must be able to open it afterwards. Who cannot
- * read it later ends with a sentence (damaged.h).
+ * owner's of @dir, for the daemon must be able to open it afterwards. Who
+ * cannot read it later ends with a sentence (damaged.h).
  *
  * Errors: those of store_open(). Ownership: the caller closes *@ret_store.
  */

@@ -11,8 +11,9 @@
  */
 
 /**
- * From now on SIGBUS and SIGSEGV end the process with a sentence on the standard
- * error, that the store in @dir is damaged, and the exit status TOOL_FAILED.
+ * From now on SIGBUS and SIGSEGV end the process with a sentence on the
+ * standard error, that the store in @dir is damaged, and the exit status
+ * TOOL_FAILED.
  */
 void tool_damaged_begin(const char *dir);
 

@@ -8,7 +8,8 @@
 /**
  * How transactions of clients end (op_commit.c, op_undo.c) without clients: the
  * store, the locks and the book of transactions are the daemon's, over a disk
- * that does as told; sessions (session_kit.h) and requests are what a test says.
+ * that does as told; sessions (session_kit.h) and requests are what a test
+ * says.
  */
 
 typedef struct Ends {
@@ -54,8 +55,8 @@ StoreNode ends_stage(Ends *ends, FsSession *session, const char *name,
 /** As if what @session has staged had been begun so many seconds earlier. */
 void ends_age(Ends *ends, FsSession *session, int64_t seconds);
 
-/** Lets go of @key, the last that keeps @transaction: then it must end well, and
- * the lock be free. */
+/** Lets go of @key, the last that keeps @transaction: then it must end well,
+ * and the lock be free. */
 void ends_finish(Ends *ends, FsTransaction *transaction, const char *key);
 
 /** Waits for what was posted to the main thread, and does it. */
