@@ -183,8 +183,6 @@ check_all(Check *check, const Request *request, GError **error)
 	int r;
 
 	r = open_store(check, request, error);
-	/* Of such an end the process that waits tells (wait_for_check()). */
-	tool_damaged_end();
 	if (r < 0)
 		return r;
 	check->progress = tool_progress_new("checking", options->quiet);
@@ -282,6 +280,9 @@ tool_check(const ToolCommand *self, char **argv, GError **error)
 	/* A page of a disk that fails ends the process that reads it, for it is
 	 * mapped. */
 	child = fork();
-	return child > 0 ? wait_for_check(child, &request, error)
-	                 : check_store(&request, false, error);
+	if (child > 0)
+		return wait_for_check(child, &request, error);
+	if (child == 0)
+		tool_damaged_leave();
+	return check_store(&request, false, error);
 }

@@ -2,6 +2,7 @@
 #include "tools/damaged.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 static char *bus_sentence;
 static char *segment_sentence;
 static void (*tidy_first)(void);
+static bool is_told_by_another;
 
 static void
 end(int number)
@@ -46,6 +48,8 @@ tool_damaged_begin(const char *dir)
 	struct sigaction action = { .sa_handler = end,
 		                    .sa_flags = (int)SA_RESETHAND };
 
+	if (is_told_by_another)
+		return;
 	g_free(bus_sentence);
 	g_free(segment_sentence);
 	bus_sentence = sentence_new(dir, SIGBUS);
@@ -61,8 +65,7 @@ tool_damaged_tidy(void (*tidy)(void))
 }
 
 void
-tool_damaged_end(void)
+tool_damaged_leave(void)
 {
-	(void)signal(SIGBUS, SIG_DFL);
-	(void)signal(SIGSEGV, SIG_DFL);
+	is_told_by_another = true;
 }

@@ -20,5 +20,6 @@ void tool_damaged_begin(const char *dir);
 /** Calls @tidy before such an end, to give a terminal back; NULL: nothing. */
 void tool_damaged_tidy(void (*tidy)(void));
 
-/** From now on these signals do what they do. */
-void tool_damaged_end(void);
+/** Leaves it to the process that waits for this one to tell of such an end, for
+ * all that is opened from now on. */
+void tool_damaged_leave(void);

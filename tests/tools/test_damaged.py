@@ -222,6 +222,14 @@ def test_where_reading_it_ends_the_process(subject):
     assert any(ending_pages(subject, "stat"))
 
 
+def test_a_check_of_that_tells_what_is_left(subject):
+    """For all others say that it does, also where it is ended as they are."""
+    for _ in ending_pages(subject, "stat"):
+        done = subject.ask("check")
+        assert "see poctl check" not in done.stderr, done
+        assert "restore a backup" in done.stderr, done
+
+
 def test_the_live_screen_gives_its_terminal_back(subject):
     for _ in ending_pages(subject, "top"):
         break
