@@ -270,6 +270,12 @@ def become_sleeper():
     os.execv("/bin/sleep", ["sleep", "infinity"])
 
 
+def begin_threads(count):
+    """Threads that do nothing, for as long as the process lives."""
+    for _ in range(count):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
 def become_sleeper_in_thread():
     """The same from another thread, which ends this one."""
     threading.Thread(target=become_sleeper).start()

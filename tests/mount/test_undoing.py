@@ -43,6 +43,19 @@ def test_a_program_that_is_killed(store, b):
         assert files == DELIVERED
 
 
+def test_a_program_of_many_threads_that_is_killed(store, b):
+    """Whichever of them comes last, and closes what they had open."""
+    with mounted(store) as (_, office):
+        for _ in range(8):
+            with Actor() as a:
+                a.call("client.begin_threads", 16)
+                deliver(a, office)
+            b.call("os.close", b.call("os.open", office.key("A"), os.O_RDWR))
+            assert is_delivered(b, office) is False
+        wait_until(lambda: len(store.undone()) == 8, "all of it is kept")
+        assert all("killed" in reason for reason, _ in store.undone())
+
+
 def test_a_program_that_exits_with_an_error(store, b):
     with mounted(store) as (_, office):
         with Actor() as a:
