@@ -7,10 +7,12 @@
         terminal.press("q")
 """
 
+import contextlib
 import os
 import pathlib
 import shlex
 import shutil
+import signal
 import tempfile
 
 from harness import HarnessError, run, tool, wait_until
@@ -39,7 +41,12 @@ class Terminal:
         self.close()
 
     def close(self):
-        """Ends the server, and with it whatever runs in it."""
+        """Ends what runs in it, then the server: a program that looks for its
+        leaks when it ends does not survive that of its terminal meanwhile."""
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not self._children(), "what runs in it has ended")
         self._tmux("kill-server", check=False)
         shutil.rmtree(self._directory)
 
@@ -79,9 +86,13 @@ class Terminal:
         """Waits until this is on the screen."""
         self.wait_until(lambda lines: text in "\n".join(lines), text)
 
+    def _children(self):
+        shell = self._tmux("display-message", "-p", "-t", "it", "#{pane_pid}",
+                           check=False).strip()
+        of = pathlib.Path(f"/proc/{shell}/task/{shell}/children")
+        return [int(pid) for pid in of.read_text().split()] if shell else []
+
     def child(self):
         """The process that the shell waits for."""
-        shell = self._tmux("display-message", "-p", "-t", "it", "#{pane_pid}")
-        of = pathlib.Path(f"/proc/{int(shell)}/task/{int(shell)}/children")
-        pid, = wait_until(lambda: of.read_text().split(), "a child")
-        return int(pid)
+        pid, = wait_until(self._children, "a child")
+        return pid
