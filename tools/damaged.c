@@ -68,4 +68,6 @@ void
 tool_damaged_leave(void)
 {
 	is_told_by_another = true;
+	(void)signal(SIGBUS, SIG_DFL);
+	(void)signal(SIGSEGV, SIG_DFL);
 }
