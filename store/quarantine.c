@@ -71,23 +71,29 @@ quarantine_weigh(const Store *store, StoreVitals *vitals)
 	}
 }
 
+/* Where @id is among those that are known to be there, or NULL. */
+static GList *
+find_entry(const Store *store, uint64_t id)
+{
+	GList *l = store->undone.head;
+
+	while (l != NULL && ((const Entry *)l->data)->id != id)
+		l = l->next;
+	return l;
+}
+
 static void
 forget_entry(Store *store, uint64_t id)
 {
-	GList *l;
+	GList *l = find_entry(store, id);
 
 	g_hash_table_remove(store->undone_fresh, &id);
 	g_hash_table_remove(store->undone_frozen, &id);
-	for (l = store->undone.head; l != NULL; l = l->next) {
-		Entry *entry = l->data;
-
-		if (entry->id != id)
-			continue;
-		store->undone_bytes -= entry->bytes;
-		g_free(entry);
-		g_queue_delete_link(&store->undone, l);
+	if (l == NULL)
 		return;
-	}
+	store->undone_bytes -= ((const Entry *)l->data)->bytes;
+	g_free(l->data);
+	g_queue_delete_link(&store->undone, l);
 }
 
 static void
@@ -161,15 +167,9 @@ discard(Store *store, uint64_t id)
 static bool
 is_draft(const Store *store, uint64_t id)
 {
-	GList *l;
+	const GList *l = find_entry(store, id);
 
-	for (l = store->undone.head; l != NULL; l = l->next) {
-		const Entry *entry = l->data;
-
-		if (entry->id == id)
-			return entry->is_draft;
-	}
-	return false;
+	return l != NULL && ((const Entry *)l->data)->is_draft;
 }
 
 int
@@ -181,8 +181,9 @@ store_quarantine_discard(Store *store, uint64_t id)
 
 	STORE_LOCK(store);
 	r = txn_admit(&store->plain, 0);
-	if (r == 0)
-		r = quarantine_head(store, id, &head, text);
+	if (r < 0)
+		return r;
+	r = quarantine_head(store, id, &head, text);
 	/* What a damaged head says does not matter to who lets it go. */
 	if (r == -EIO && !is_draft(store, id))
 		r = 0;

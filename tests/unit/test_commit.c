@@ -90,6 +90,7 @@ assert_lost(TestTxn *b)
 	assert_int_equal(
 		store_name_add(b->plain, STORE_ROOT, "more", &attr, &attr),
 		-EIO);
+	assert_int_equal(store_quarantine_discard(b->store, 1), -EIO);
 	test_txn_crash(b, &none);
 	assert_true(test_has(b->plain, STORE_ROOT, "theirs"));
 	assert_false(test_has(b->plain, STORE_ROOT, "ours"));
