@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs the release tier, slice by slice; see run.
+"""Runs the release tier, slice by slice, some at once; see run.
 
 What has been done is in RESULTS.md after each slice, so whoever ends this loses
 some minutes. First comes what has not been done; then what has been, but with
@@ -11,10 +11,12 @@ for what makes no sense, with 130 if it was ended.
 """
 
 import argparse
+import asyncio
 import collections
 import dataclasses
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -41,51 +43,33 @@ def environment(stage, seed, tally):
             "PYTHONPATH": str(TESTS)}
 
 
-def run_tests(stage, env, output):
+def command(stage):
+    """What runs its tests once."""
+    return [sys.executable, "-m", "pytest", "-q", "-x", "-p",
+            "no:cacheprovider", *map(str, stage.tests)]
+
+
+async def run_tests(stage, env, output):
     """Runs them once; returns whether they passed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p",
-               "no:cacheprovider", *map(str, stage.tests)]
     # In a session of its own: Ctrl-C is for us, who then let it end in order.
-    with subprocess.Popen(command, env=env, cwd=TESTS, stdout=output,
-                          stderr=output, start_new_session=True,
-                          preexec_fn=end_with_parent) as child:
-        try:
-            child.wait()
-        except KeyboardInterrupt:
-            child.terminate()
-            child.wait()
-            raise
-    return child.returncode == 0
-
-
-def run_slice(stage, row, log):
-    """The row with one more slice, each with a seed of its own."""
-    with tempfile.NamedTemporaryFile("r", prefix="tally-") as tally, \
-            open(log, "wb") as output:
-        env = environment(stage, 1000 * (row.slices + 1), tally.name)
-        began = time.monotonic()
-        has_passed = run_tests(stage, env, output)
-        seconds = round(time.monotonic() - began)
-        counts = collections.Counter()
-        for line in tally:
-            what, count = line.rsplit(" ", 1)
-            counts[what] += int(count)
-    # Who counts nothing would go on for ever.
-    short = [what for what, goal in stage.goals.items()
-             if row.counts[what] < goal]
-    is_idle = short and not any(counts[what] for what in short)
-    return dataclasses.replace(
-        row, counts=row.counts + counts, slices=row.slices + 1,
-        seconds=row.seconds + seconds, has_failed=is_idle or not has_passed)
+    child = await asyncio.create_subprocess_exec(
+        *command(stage), env=env, cwd=TESTS, stdout=output, stderr=output,
+        start_new_session=True, preexec_fn=end_with_parent)
+    try:
+        return await child.wait() == 0
+    except asyncio.CancelledError:
+        child.terminate()
+        await child.wait()
+        raise
 
 
 def left(stage, row):
-    """About how long the rest takes, in words; nothing if nobody knows."""
+    """About how much work the rest is, in words; nothing if nobody knows."""
     share = min((row.counts[what] / goal
                  for what, goal in stage.goals.items()), default=1)
     if not 0 < share < 1 or row.has_failed:
         return ""
-    return f"{math.ceil(row.seconds * (1 / share - 1) / 60)} min left"
+    return f"{math.ceil(row.seconds * (1 / share - 1) / 60)} min of work left"
 
 
 def tell(stage, row, *more):
@@ -96,44 +80,114 @@ def tell(stage, row, *more):
         *more])), flush=True)
 
 
-def exhaust(stage, book, is_again):
-    """Slices until it has done all or has failed; returns whether it passed."""
-    log = build_dir() / f"torture-{stage.name.replace(' ', '-')}.log"
-    row = book.row(stage.name)
-    if row.has_failed and is_again:
-        row = Row()
-    elif row.is_over(stage.goals):
-        tell(stage, row)
-    while not row.is_over(stage.goals):
-        row = run_slice(stage, row, log)
-        if sources(stage.files()) != book.sources(stage.name):
-            sys.exit(f"{stage.name}: its sources have changed meanwhile")
-        book.put(stage.name, row)
-        tell(stage, row)
-        if row.has_failed:
+class Course:
+    """A stage on its way to its goals."""
+
+    def __init__(self, stage, book, is_again):
+        """`is_again` is whether it begins anew if it has failed."""
+        self._stage = stage
+        self._book = book
+        self._under_way = 0  # slices
+        self._row = book.row(stage.name)
+        if self._row.has_failed and is_again:
+            self._row = Row()
+        elif self._row.is_over(stage.goals):
+            tell(stage, self._row)
+
+    def has_passed(self):
+        """Whether there is nothing left to do."""
+        return self._row.is_done(self._stage.goals)
+
+    def wants_more(self):
+        """Whether more is left than the slices under way will do."""
+        row, goals = self._row, self._stage.goals
+        if row.is_over(goals):
+            return False
+        if not goals:
+            return self._under_way == 0
+        # Each will do what the others have done, if there are others.
+        times = 1 + self._under_way / row.slices if row.slices else 0
+        return any(row.counts[what] * times < goal
+                   for what, goal in goals.items())
+
+    async def take_slice(self):
+        """One more, with a seed of its own."""
+        seed = 1000 * random.randrange(1 << 20)
+        log = build_dir() / \
+            f"torture-{self._stage.name.replace(' ', '-')}-{seed}.log"
+        with tempfile.NamedTemporaryFile("r", prefix="tally-") as told, \
+                open(log, "wb") as output:
+            env = environment(self._stage, seed, told.name)
+            began = time.monotonic()
+            self._under_way += 1
+            has_passed = await run_tests(self._stage, env, output)
+            self._under_way -= 1
+            seconds = round(time.monotonic() - began)
+            counts = collections.Counter()
+            for line in told:
+                what, count = line.rsplit(" ", 1)
+                counts[what] += int(count)
+        if self._add(counts, seconds, has_passed):
+            log.unlink()
+        else:
             print(f"{log.read_text(errors='replace')[-SHOWN:]}\n"
                   f"{log} has all of it", flush=True)
-    return row.is_done(stage.goals)
+
+    def _add(self, counts, seconds, has_passed):
+        """What a slice has done; returns whether it was as it should be."""
+        stage, row = self._stage, self._row
+        # Who counts nothing would go on for ever.
+        short = [what for what, goal in stage.goals.items()
+                 if row.counts[what] < goal]
+        is_idle = short and not any(counts[what] for what in short)
+        is_well = has_passed and not is_idle
+        self._row = dataclasses.replace(
+            row, counts=row.counts + counts, slices=row.slices + 1,
+            seconds=row.seconds + seconds,
+            has_failed=row.has_failed or not is_well)
+        if sources(stage.files()) != self._book.sources(stage.name):
+            sys.exit(f"{stage.name}: its sources have changed meanwhile")
+        self._book.put(stage.name, self._row)
+        tell(stage, self._row)
+        return is_well
 
 
-def run(wanted, book, is_named):
+async def work(courses):
+    """Slice after slice, until none is wanted."""
+    while course := next(filter(Course.wants_more, courses), None):
+        await course.take_slice()
+
+
+async def exhaust(courses, jobs):
+    """Slices, so many at once, until each stage has done all or has failed."""
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGTERM, asyncio.current_task().cancel)
+    await asyncio.gather(*(work(courses) for _ in range(jobs)))
+
+
+def run(wanted, book, jobs, is_named):
     """All of them; returns the exit code."""
     subprocess.run(["ninja", "-C", build_dir()], check=True,
                    stdout=subprocess.DEVNULL)
-    passed = [exhaust(stage, book, is_named) for stage in
-              sorted(wanted, key=lambda stage: book.is_stale(stage.name))]
-    return 0 if all(passed) else 1
+    courses = [Course(stage, book, is_named) for stage in
+               sorted(wanted, key=lambda stage: book.is_stale(stage.name))]
+    asyncio.run(exhaust(courses, jobs))
+    return 0 if all(course.has_passed() for course in courses) else 1
 
 
 def main():
     parser = argparse.ArgumentParser(prog="run")
     parser.add_argument("--brief", action="store_true",
                         help="do a hundredth of it, and keep nothing")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() + 1,
+                        metavar="N", help="do N slices at once (%(default)s)")
     parser.add_argument("--list", action="store_true",
                         help="tell what has been done")
     parser.add_argument("stage", nargs="*",
                         help="a part of the names of some, or else all")
     words = parser.parse_args()
+    if words.jobs < 1:
+        parser.error("--jobs is at least 1")
     known = [stage.to_try() if words.brief else stage for stage in stages()]
     for word in words.stage:
         if not any(word in stage.name for stage in known):
@@ -151,10 +205,9 @@ def main():
     for stage in wanted:
         if book.sources(stage.name).endswith(DIRTY) and not words.brief:
             parser.error(f"{stage.name}: its sources are not committed")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return run(wanted, book, bool(words.stage))
-    except KeyboardInterrupt:
+        return run(wanted, book, words.jobs, bool(words.stage))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("ended; what was done is kept")
         return 128 + signal.SIGINT
 

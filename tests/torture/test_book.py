@@ -3,8 +3,10 @@
 done with, and nothing is lost when somebody ends it.
 """
 
+import asyncio
 import collections
 import re
+import signal
 
 import pytest
 
@@ -70,51 +72,75 @@ def test_a_stage_has_all_that_its_tests_are_made_of():
 
 @pytest.fixture(name="slices")
 def fixture_slices(monkeypatch, tmp_path):
-    """What a stage has done in its slices is told instead of done."""
-    told = []
+    """What each slice does, a line of the shell's."""
+    lines = []
     monkeypatch.setenv("POFS_BUILD", str(tmp_path))
     monkeypatch.setattr(release, "sources", lambda files: STAGES["one"][1])
-    monkeypatch.setattr(release, "run_tests", lambda stage, env, output:
-                        told.pop(0)(env))
-    return told
+    monkeypatch.setattr(release, "command",
+                        lambda stage: ["/bin/sh", "-c", lines.pop(0)])
+    handler = signal.getsignal(signal.SIGTERM)
+    yield lines
+    signal.signal(signal.SIGTERM, handler)
 
 
-def slice_of(count, seeds, has_passed=True):
-    """Counts so many kills, and keeps the seed."""
-    def work(env):
-        seeds.append(env["POFS_SEED"])
-        with open(env["POFS_TALLY"], "a", encoding="utf-8") as tally:
-            print("kills", count, file=tally)
-        return has_passed
-    return work
+def kills(count, more="true"):
+    """Counts so many, and then does something else."""
+    return f"echo kills {count} >>$POFS_TALLY; " \
+        f"echo $POFS_SEED >>$POFS_BUILD/seeds; {more}"
 
 
-def test_slices_add_up_with_a_seed_each(path, slices):
-    stage, seeds = Stage("one", [], {"kills": 1000}), []
-    slices += [slice_of(400, seeds), slice_of(500, seeds)]
-    with pytest.raises(IndexError):  # somebody has ended it
-        release.exhaust(stage, Book(STAGES, path), False)
-    slices += [slice_of(300, seeds)]
-    kept = Book(STAGES, path)
-    assert release.exhaust(stage, kept, False)
-    assert kept.row("one").counts["kills"] == 1200
-    assert len(set(seeds)) == 3
-    assert release.exhaust(stage, kept, False)
+def passes(path, goals, jobs=1, is_again=False):
+    """Whether a stage does, with whatever is left of the slices."""
+    course = release.Course(Stage("one", [], goals), Book(STAGES, path),
+                            is_again)
+    asyncio.run(release.exhaust([course], jobs))
+    return course.has_passed()
+
+
+def test_slices_add_up_with_a_seed_each(path, slices, tmp_path):
+    slices += [kills(400), kills(500), kills(300), kills(1)]
+    assert passes(path, {"kills": 1000})
+    assert passes(path, {"kills": 1000})  # nothing is left to do
+    row = Book(STAGES, path).row("one")
+    assert (row.counts["kills"], row.slices) == (1200, 3)
+    assert len(set((tmp_path / "seeds").read_text().splitlines())) == 3
+
+
+def test_what_has_been_done_is_kept_if_somebody_ends_it(path, slices):
+    slices += [kills(400), kills(1, "kill $PPID; exec sleep 1000")]
+    with pytest.raises(asyncio.CancelledError):
+        passes(path, {"kills": 1000})
+    slices += [kills(600)]
+    assert passes(path, {"kills": 1000})
+
+
+def test_of_slices_at_once_there_are_as_many_as_are_wanted(path, slices,
+                                                           tmp_path):
+    # Each of the first two ends when the other one has begun.
+    meet = f"mkfifo {tmp_path}/a {tmp_path}/b 2>&-; "
+    slices += [kills(400, f"{meet} : >{tmp_path}/a; : <{tmp_path}/b"),
+               kills(400, f"{meet} : <{tmp_path}/a; : >{tmp_path}/b"),
+               kills(400), kills(1)]
+    assert passes(path, {"kills": 1000}, jobs=2)
+    assert len(slices) == 1
 
 
 def test_what_has_failed_is_not_tried_until_it_passes(path, slices):
-    stage, seeds = Stage("one", [], {"kills": 10}), []
-    slices += [slice_of(10, seeds, has_passed=False)]
-    assert not release.exhaust(stage, Book(STAGES, path), False)
-    assert not release.exhaust(stage, Book(STAGES, path), False)
-    slices += [slice_of(10, seeds)]
-    assert release.exhaust(stage, Book(STAGES, path), True)
+    slices += [kills(10, "false"), kills(10)]
+    assert not passes(path, {"kills": 10})
+    assert not passes(path, {"kills": 10})
+    assert passes(path, {"kills": 10}, is_again=True)
+
+
+def test_what_has_no_goals_is_done_once(path, slices):
+    slices += ["true", "true"]
+    assert passes(path, {}, jobs=2)
+    assert len(slices) == 1
 
 
 def test_who_counts_nothing_has_failed(path, slices):
-    slices += [slice_of(0, [])]
-    assert not release.exhaust(Stage("one", [], {"kills": 10}),
-                               Book(STAGES, path), False)
+    slices += [kills(0)]
+    assert not passes(path, {"kills": 10})
 
 
 def test_each_stage_has_tests_and_a_name_of_its_own():
