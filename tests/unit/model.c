@@ -362,7 +362,8 @@ compare_bytes(const ModelNode *file, StoreTxn *txn, StoreNode there)
 	                                 file->bytes->len + 1, &size),
 	                 0);
 	assert_int_equal(size, file->bytes->len);
-	if (size > 0)
+	/* Most are equal, and cmocka compares byte by byte. */
+	if (size > 0 && memcmp(bytes, file->bytes->data, size) != 0)
 		assert_memory_equal(bytes, file->bytes->data, size);
 }
 
