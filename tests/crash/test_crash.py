@@ -25,7 +25,7 @@ from harness import (DEADLINE_S, HarnessError, Mount, Store, end_with_parent,
                      tally)
 from history import judge
 
-CYCLES = int(os.environ.get("POFS_CRASH_CYCLES", "240"))
+CYCLES = int(os.environ.get("POFS_CRASH_CYCLES", "300"))
 LOAD_MAX_S = 0.08
 
 # Directory, suffix, and whether the kernel caches what is in such files.

@@ -13,7 +13,7 @@ import pytest
 
 from harness import Mount, Store, program, run, tally
 
-DEATHS = int(os.environ.get("POFS_DEATHS", "150"))
+DEATHS = int(os.environ.get("POFS_DEATHS", "420"))
 
 
 EACH_FORM = pytest.mark.parametrize("form", ["flock", "ofd", "posix"])
