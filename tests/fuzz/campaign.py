@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs every fuzzer until it has had its processor time; see run.
 
-    campaign.py BUILD [--afl] [--seconds N] [TARGET]...
+    campaign.py BUILD [--afl] [--brief] [--seconds N] [TARGET]...
 
 What a fuzzer has had is in RESULTS.md, counted for the sources it was built of:
 a change of these begins its hour anew, with the inputs that are known by then.
@@ -24,6 +24,9 @@ RESULTS = HERE / "RESULTS.md"
 FOUND = "What was found, and how it was mended"
 ROUND_S = 300
 HOUR_S = 3600
+BRIEF_S = 60
+SHOWN = 4000
+"""How many characters of what a fuzzer has found are shown."""
 
 
 def parsers(file):
@@ -66,17 +69,19 @@ class Effort:
 
 class Book:
     """RESULTS.md, the tables of which say how long each target has been fuzzed,
-    by which engine; used by several threads."""
+    by which engine; used by several threads. Without a path it is of paper that
+    is thrown away."""
 
     ROW = re.compile(r"\| (\w+) \| (\w+) \| ([\d,]+) s \| ([\d,]+) \| "
                      r"([\d,]+) \| (\S.*) \|")
     HEAD = ("| target | sources | processor time | inputs tried | "
             "inputs kept | result |\n| --- | --- | --- | --- | --- | --- |\n")
 
-    def __init__(self, engine):
+    def __init__(self, engine, path):
         self._engine = engine
+        self._path = path
         self._lock = threading.Lock()
-        text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+        text = path.read_text(encoding="utf-8") if path else ""
         self._parts = dict(re.findall(r"^## (.*)\n\n((?:(?!## ).*\n?)*)",
                                       text, re.M))
         self._found = self._parts.pop(FOUND, "Nothing.")
@@ -100,13 +105,14 @@ class Book:
             self._efforts[target, sources(target)] = Effort(
                 sofar.seconds + effort.seconds, sofar.tried + effort.tried,
                 effort.kept, sofar.is_clean and effort.is_clean)
-            self._write()
+            if self._path:
+                self._write()
 
     def _write(self):
         """The table of this engine anew; the rest stays as it is."""
         self._parts[self._engine] = self.HEAD + "\n".join(
             effort.row(*key) for key, effort in sorted(self._efforts.items()))
-        RESULTS.write_text("# What the fuzzers have done\n\n" + "\n".join(
+        self._path.write_text("# What the fuzzers have done\n\n" + "\n".join(
             f"## {name}\n\n{part.strip()}\n"
             for name, part in [*sorted(self._parts.items()),
                                (FOUND, self._found)]), encoding="utf-8")
@@ -130,30 +136,30 @@ def number(pattern, text):
     return int(found[1]) if found else 0
 
 
-def fuzz_with_clang(build, target, output):
+def fuzz_with_clang(build, target, output, seconds):
     """One round."""
     grown = build / "corpora" / target
     ends = build / "crashes"
     for directory in (grown, ends):
         directory.mkdir(parents=True, exist_ok=True)
-    code, seconds = run_idle(
+    code, used = run_idle(
         [build / "tests/fuzz" / f"fuzz_{target}", "-max_len=8192",
-         f"-max_total_time={ROUND_S}", "-rss_limit_mb=2048",
+         f"-max_total_time={seconds}", "-rss_limit_mb=2048",
          "-print_final_stats=1", f"-artifact_prefix={ends}/{target}-",
          grown, HERE / "corpus" / target], output, cwd=build)
     tried = number(r"stat::number_of_executed_units: (\d+)",
                    output.read_text(errors="replace"))
-    return Effort(round(seconds), tried, len(list(grown.iterdir())), code == 0)
+    return Effort(round(used), tried, len(list(grown.iterdir())), code == 0)
 
 
-def fuzz_with_afl(build, target, output):
+def fuzz_with_afl(build, target, output, seconds):
     """The same, by AFL++."""
     grown = build / "corpora" / target
     grown.mkdir(parents=True, exist_ok=True)
     told = grown / "default" / "fuzzer_stats"
     before = told.read_text() if told.exists() else ""
-    code, seconds = run_idle(
-        ["afl-fuzz", "-V", str(ROUND_S), "-m", "none", "-G", "8192",
+    code, used = run_idle(
+        ["afl-fuzz", "-V", str(seconds), "-m", "none", "-G", "8192",
          "-i", HERE / "corpus" / target, "-o", grown, "--",
          build / "tests/fuzz" / f"fuzz_{target}"], output,
         env={**os.environ, "AFL_NO_UI": "1", "AFL_AUTORESUME": "1",
@@ -163,7 +169,7 @@ def fuzz_with_afl(build, target, output):
     execs = r"^execs_done +: (\d+)"
     found = number(r"^saved_crashes +: (\d+)", after) + \
         number(r"^saved_hangs +: (\d+)", after)
-    return Effort(round(seconds),
+    return Effort(round(used),
                   max(number(execs, after) - number(execs, before), 0),
                   number(r"^corpus_count +: (\d+)", after),
                   code == 0 and found == 0)
@@ -173,11 +179,15 @@ def exhaust(fuzz, build, book, target, seconds):
     """Rounds until a target has had its time or has found something."""
     output = build / f"fuzz-{target}.log"
     while (sofar := book.of(target)).is_clean and sofar.seconds < seconds:
-        book.add(target, fuzz(build, target, output))
-        print(f"{target}: {book.of(target).seconds} of {seconds} s",
+        # A little more than is wanted, for not all of it is the processor's.
+        book.add(target, fuzz(build, target, output,
+                              min(ROUND_S, seconds - sofar.seconds + 2)))
+        now = book.of(target)
+        print(f"{target}: {now.seconds} of {seconds} s, {now.tried:,} inputs",
               flush=True)
     if not sofar.is_clean:
-        print(f"{target}: {output} says what was found")
+        print(f"{output.read_text(errors='replace')[-SHOWN:]}\n"
+              f"{target}: {output} says what was found", flush=True)
 
 
 def main():
@@ -185,7 +195,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--afl", action="store_true")
-    parser.add_argument("--seconds", type=int, default=HOUR_S)
+    often = parser.add_mutually_exclusive_group()
+    often.add_argument("--brief", action="store_true",
+                       help="a minute each, and keep nothing")
+    often.add_argument("--seconds", type=int, default=HOUR_S,
+                       help="of processor time for each (%(default)s)")
     parser.add_argument("target", nargs="*", help=", ".join(known))
     words = parser.parse_intermixed_args()
     for target in words.target:
@@ -196,11 +210,13 @@ def main():
     subprocess.run(["ninja", "-C", build,
                     *(f"tests/fuzz/fuzz_{target}" for target in targets)],
                    check=True, stdout=subprocess.DEVNULL)
-    book = Book("AFL++" if words.afl else "libFuzzer")
+    seconds = BRIEF_S if words.brief else words.seconds
+    book = Book("AFL++" if words.afl else "libFuzzer",
+                None if words.brief else RESULTS)
     fuzz = fuzz_with_afl if words.afl else fuzz_with_clang
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda target: exhaust(fuzz, build, book, target,
-                                             words.seconds), targets))
+                                             seconds), targets))
     return 0 if all(book.of(target).is_clean for target in targets) else 1
 
 
