@@ -380,6 +380,10 @@ void spill_note_fresh(StoreTxn *txn, uint64_t data);
 int spill_admit(StoreTxn *txn, uint64_t size);
 /** Whether content of @data was spilled that @layer would have named. */
 bool spill_has(const ChangeLayer *layer, uint64_t data);
+/** Bytes of the content of @node that @layer has staged. */
+uint64_t spill_staged(const ChangeLayer *layer, const RecordNode *node);
+/** Says that nobody but a transaction, which ends it, has content of @data. */
+void spill_disown(Store *store, uint64_t data);
 /** Lets what was spilled go, unless somebody has it now. */
 void spill_release(Store *store, const ChangeLayer *layer);
 

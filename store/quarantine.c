@@ -130,10 +130,19 @@ quarantine_load(Store *store)
 
 /* ---- discarding ----------------------------------------------------------*/
 
-/* Content that goes with an entry may be large: it is erased in steps. A record
- * that is damaged could name somebody's mail. */
+static bool
+is_draft(const Store *store, uint64_t id)
+{
+	const GList *l = find_entry(store, id);
+
+	return l != NULL && ((const Entry *)l->data)->is_draft;
+}
+
+/* Content that goes with an entry may be large: it is erased in steps. That of a
+ * draft is its transaction's, which may go on. A record that is damaged could
+ * name somebody's mail. */
 static void
-discard_key(Store *store, KvSlice key)
+discard_key(Store *store, KvSlice key, bool of_draft)
 {
 	RecordPart part;
 	KvSlice value;
@@ -142,8 +151,11 @@ discard_key(Store *store, KvSlice key)
 
 	if (record_key_part_of(key, &part, &of) &&
 	    part == RECORD_PART_CONTENT && record_part_id(of, &data) &&
-	    txn_get(&store->plain, key, &value) == 0)
-		orphan_add(&store->plain, data, RECORD_ORPHAN_DATA);
+	    txn_get(&store->plain, key, &value) == 0) {
+		spill_disown(store, data);
+		if (!of_draft)
+			orphan_queue(store, data);
+	}
 	txn_delete(&store->plain, key);
 }
 
@@ -151,6 +163,7 @@ static int
 discard(Store *store, uint64_t id)
 {
 	RecordKey prefix = record_key_undone(id);
+	bool of_draft = is_draft(store, id);
 	g_autoptr(GPtrArray) keys = NULL;
 	guint i;
 	int r;
@@ -159,17 +172,9 @@ discard(Store *store, uint64_t id)
 	if (r < 0)
 		return r;
 	for (i = 0; i < keys->len; i++)
-		discard_key(store, txn_key_at(keys, i));
+		discard_key(store, txn_key_at(keys, i), of_draft);
 	forget_entry(store, id);
 	return 0;
-}
-
-static bool
-is_draft(const Store *store, uint64_t id)
-{
-	const GList *l = find_entry(store, id);
-
-	return l != NULL && ((const Entry *)l->data)->is_draft;
 }
 
 int
@@ -307,29 +312,6 @@ keep_change(Keep *keep, const Change *change)
 	                   : (KvSlice){ "", 0 });
 }
 
-/* Bytes of the content of @node that were staged. */
-static uint64_t
-staged_bytes(const ChangeLayer *layer, const RecordNode *node)
-{
-	RecordKey prefix = record_key_content(node->data);
-	uint64_t bytes = node->content.size;
-	ChangePlace *place;
-
-	if (node->data == 0)
-		return bytes;
-	/* What was spilled is all of it, but for holes. */
-	if (spill_has(layer, node->data))
-		return node->attr.size;
-	for (place = change_layer_seek(layer, record_slice(&prefix));
-	     change_place_has_prefix(place, record_slice(&prefix));
-	     place = change_place_next(place)) {
-		const Change *change = change_place_get(place);
-
-		bytes += change->value == NULL ? 0 : change->size;
-	}
-	return bytes;
-}
-
 /* Makes content of @node that was spilled the entry's. */
 static void
 keep_content(Keep *keep, const RecordNode *node)
@@ -387,7 +369,7 @@ keep_file(Keep *keep, const Change *change)
 		.mode = node.attr.mode,
 		.what = what_happened(store, change, &node),
 		.size = node.attr.size,
-		.bytes = staged_bytes(keep->view->layer, &node),
+		.bytes = spill_staged(keep->view->layer, &node),
 	};
 	if (node_path(file.what == STORE_UNDONE_REMOVED ? &store->plain
 	                                                : keep->view,
@@ -430,7 +412,7 @@ drop_drafts_of(Store *store, const ChangeLayer *layer)
 	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 
-		txn_delete(&store->plain, change->key);
+		discard_key(store, change->key, true);
 		forget_entry(store, record_key_own_id(change->key));
 	}
 }

@@ -40,11 +40,41 @@ spill_has(const ChangeLayer *layer, uint64_t data)
 	return change != NULL && change->value == NULL;
 }
 
+uint64_t
+spill_staged(const ChangeLayer *layer, const RecordNode *node)
+{
+	RecordKey prefix = record_key_content(node->data);
+	uint64_t bytes = node->content.size;
+	ChangePlace *place;
+
+	if (node->data == 0)
+		return bytes;
+	/* What was spilled is all of it, but for holes. */
+	if (spill_has(layer, node->data))
+		return node->attr.size;
+	for (place = change_layer_seek(layer, record_slice(&prefix));
+	     change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
+		const Change *change = change_place_get(place);
+
+		bytes += change->value == NULL ? 0 : change->size;
+	}
+	return bytes;
+}
+
+void
+spill_disown(Store *store, uint64_t data)
+{
+	RecordKey key = record_key_orphan(data);
+	uint8_t kind = RECORD_ORPHAN_DATA;
+
+	txn_put(&store->plain, record_slice(&key), (KvSlice){ &kind, 1 });
+}
+
 /* Where content of @data goes that need not stay in memory. */
 static ChangeLayer *
 destination(StoreTxn *txn, uint64_t data, ChangeLayer *nowhere)
 {
-	uint8_t kind = RECORD_ORPHAN_DATA;
 	RecordKey key = record_key_orphan(data);
 	const Change *change =
 		change_layer_find(txn->layer, record_slice(&key));
@@ -53,8 +83,7 @@ destination(StoreTxn *txn, uint64_t data, ChangeLayer *nowhere)
 	if (change != NULL && change->value != NULL)
 		return nowhere;
 	if (change == NULL) {
-		txn_put(&txn->store->plain, record_slice(&key),
-		        (KvSlice){ &kind, 1 });
+		spill_disown(txn->store, data);
 		txn_delete(txn, record_slice(&key));
 	}
 	return txn->store->active;

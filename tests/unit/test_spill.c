@@ -418,6 +418,44 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	assert_int_equal(test_count_records(b->store, 'q'), 0);
 }
 
+/* Its transaction goes on, and has its content still. */
+static void
+a_draft_without_room_leaves_what_was_spilled(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	kv_fault_limit(b->disk, 1);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(test_count_records(b->store, 'q'), 0);
+	assert_blocks(txn, file, LARGE);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_blocks(b->plain, file, LARGE);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
+}
+
+/* Nor is it left behind where there is no room to keep it. */
+static void
+a_draft_whose_commit_fails_without_room_is_swept(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_large(b, &file);
+
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_add_file(b->store, STORE_ROOT, "LARGE");
+	kv_fault_leave_room(b->disk, 8192);
+	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
+	kv_fault_leave_room(b->disk, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
+	assert_swept(b);
+}
+
 static void
 too_much_in_place_has_no_room(void **state)
 {
@@ -549,6 +587,8 @@ main(void)
 		TEST(a_store_may_be_closed_in_doubt),
 		TEST(a_draft_keeps_what_was_spilled_over_a_crash),
 		TEST(a_draft_of_what_was_spilled_goes_with_its_transaction),
+		TEST(a_draft_without_room_leaves_what_was_spilled),
+		TEST(a_draft_whose_commit_fails_without_room_is_swept),
 		TEST(too_much_in_place_has_no_room),
 		TEST(all_together_have_a_limit),
 		TEST(content_that_is_dropped_was_not_spilled),
