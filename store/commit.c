@@ -16,8 +16,8 @@
  *   the batch is there.
  * - A failed group: its transactions end with the error; its plain changes,
  *   which everybody has seen, go back under the active layer, and are tried
- *   again with the next group. If there was no room for several transactions,
- *   each is tried alone, so that those that fit are committed.
+ *   again with the next group. If there was no room for it, its plain changes
+ *   are tried alone, then each transaction, so that what fits is committed.
  * - While the database cannot be opened nobody knows whether the group is there.
  *   Who waits is told of the failure; but its plain changes stay frozen, and what
  *   its transactions had staged is nobody else's, nor the quarantine's, until it
@@ -474,10 +474,12 @@ shed_past(CommitGroup *group)
 	return has_shed;
 }
 
+/* What there is no room for is given up only if it has none by itself. */
 static int
 commit_group(CommitGroup *group)
 {
 	Store *store = group->store;
+	bool is_alone = count_layers(group) == 0;
 	int r = freeze_and_commit(group);
 
 	if (r == -ENOSPC && shed_past(group)) {
@@ -485,38 +487,43 @@ commit_group(CommitGroup *group)
 		relieve(store);
 		r = store->base == NULL ? -EIO : freeze_and_commit(group);
 	}
-	quarantine_thaw(store, r);
+	quarantine_thaw(store, r == -ENOSPC && !is_alone ? -EAGAIN : r);
 	if (r == -ENOSPC)
 		relieve(store);
 	return r;
 }
 
-/* Commits the group's transactions one after the other. Who waits for plain
- * changes only is content with any, for each takes them along. */
+/* Commits what is pending with @waiter's transaction, or NULL, alone. */
+static int
+commit_one(Store *store, CommitWaiter *waiter)
+{
+	CommitGroup one = { .store = store };
+	int r = -EIO;
+
+	if (waiter != NULL)
+		g_queue_push_tail(&one.waiters, waiter);
+	if (store->base != NULL)
+		r = commit_group(&one);
+	g_queue_clear(&one.waiters);
+	return r;
+}
+
+/* Commits what everybody has seen, then the group's transactions one after the
+ * other. */
 static void
 commit_singly(CommitGroup *group)
 {
 	Store *store = group->store;
-	int plain = -ENOSPC;
+	int plain = commit_one(store, NULL);
 	GList *l;
 
-	for (l = group->waiters.head; l != NULL; l = l->next) {
-		CommitWaiter *waiter = l->data;
-		CommitGroup one = { .store = store };
-
-		if (waiter->layer == NULL || waiter->r < 0)
-			continue;
-		g_queue_push_tail(&one.waiters, waiter);
-		waiter->r = store->base == NULL ? -EIO : commit_group(&one);
-		g_queue_clear(&one.waiters);
-		if (waiter->r == 0)
-			plain = 0;
-	}
 	for (l = group->waiters.head; l != NULL; l = l->next) {
 		CommitWaiter *waiter = l->data;
 
 		if (waiter->layer == NULL)
 			waiter->r = plain;
+		else if (waiter->r == 0)
+			waiter->r = commit_one(store, waiter);
 	}
 }
 
@@ -552,7 +559,7 @@ commit_round(Store *store)
 		r = commit_health_error(store);
 		if (has_something(store, &group))
 			r = commit_group(&group);
-		if (r == -ENOSPC && count_layers(&group) > 1)
+		if (r == -ENOSPC && count_layers(&group) > 0)
 			commit_singly(&group);
 		else
 			end_waiters(&group, r);

@@ -306,6 +306,27 @@ an_entry_without_room_is_given_up(void **state)
 	assert_true(test_has(b->plain, STORE_ROOT, "plain"));
 }
 
+/* Who is large fails alone. */
+static void
+an_entry_that_has_room_by_itself_is_kept(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *block = g_strnfill(100000, 'x');
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	uint64_t id;
+
+	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	kv_fault_limit(b->disk, 20000);
+	id = test_undo_file(b, "undone");
+	assert_int_equal(store_txn_commit_wait(&txn), -ENOSPC);
+	(void)store_sync_wait(b->store);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).id, id);
+}
+
 /* ---- drafts --------------------------------------------------------------*/
 
 static void
@@ -487,6 +508,7 @@ main(void)
 		TXN_TEST(a_checkpoint_that_fails_after_its_transaction_is_kept),
 		TXN_TEST(an_abort_keeps_nothing),
 		TXN_TEST(an_entry_without_room_is_given_up),
+		TXN_TEST(an_entry_that_has_room_by_itself_is_kept),
 		TXN_TEST(a_draft_is_an_entry_after_a_crash),
 		TXN_TEST(saving_again_writes_only_what_is_new),
 		TXN_TEST(a_draft_goes_with_its_commit),
