@@ -233,6 +233,20 @@ fs_stage_note(const FsCall *call, StoreNode node, const StorePlace *place,
 	return file;
 }
 
+/* smbd sets the time of what was written when that is closed, be it the inqueue's
+ * KEY: no message is half done by that. */
+void
+fs_stage_note_attr(const FsCall *call, StoreNode node, const StorePlace *place)
+{
+	FsTransaction *transaction = call->transaction;
+	bool is_whole =
+		transaction != NULL && (transaction->is_last_index ||
+	                                !fs_transaction_is_staged(transaction));
+
+	if (fs_stage_note(call, node, place, false) != NULL)
+		transaction->is_last_index = is_whole;
+}
+
 void
 fs_stage_note_name(const FsCall *call, StoreNode node, const StorePlace *place,
                    bool is_new)

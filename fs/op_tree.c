@@ -220,7 +220,7 @@ attr_apply(FsCall *call, FsSession *session, const StoreAttr *attr,
 	if (r == 0)
 		r = store_attr_set(call->txn, attr->node, change, set, &after);
 	if (r == 0)
-		(void)fs_stage_note(call, attr->node, &place, false);
+		fs_stage_note_attr(call, attr->node, &place);
 	return r;
 }
 

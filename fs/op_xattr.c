@@ -103,7 +103,7 @@ xattr_change(FsCall *call, FsSession *session, const char *name,
 	                                    size, flags)
 	                  : store_xattr_remove(call->txn, call->node, name);
 	if (r == 0)
-		(void)fs_stage_note(call, call->node, &place, false);
+		fs_stage_note_attr(call, call->node, &place);
 	return r;
 }
 

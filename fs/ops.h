@@ -149,6 +149,10 @@ void fs_stage_introduce(const FsMount *mount, FsSession *session);
 FsTransactionFile *fs_stage_note(const FsCall *call, StoreNode node,
                                  const StorePlace *place, bool is_new);
 
+/** Its times, rights or extended attributes are others. */
+void fs_stage_note_attr(const FsCall *call, StoreNode node,
+                        const StorePlace *place);
+
 /** Its name has come, gone or changed. */
 void fs_stage_note_name(const FsCall *call, StoreNode node,
                         const StorePlace *place, bool is_new);

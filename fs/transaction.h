@@ -66,7 +66,8 @@ typedef struct FsTransaction {
 	int64_t begun_us;   /* monotonic; 0: nothing is staged */
 	int64_t begun_ns;   /* since 1970 */
 	bool is_durable;    /* a mailbag's lock was held: its end is synced */
-	bool is_last_index; /* the last change was a write to an inqueue's KEY */
+	bool is_last_index; /* the last change, but for attributes, was a write
+	                     * to an inqueue's KEY; or there was none */
 
 	bool is_flying;     /* the batch before this one is on its way */
 	bool is_releasing;  /* calls those who waited: it must not end now */

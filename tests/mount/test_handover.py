@@ -158,6 +158,20 @@ def test_who_comes_between_two_messages_is_let_in_at_once(b, office, mailer):
     assert moved(b, office, "A", "B") == 2
 
 
+@pytest.mark.parametrize("attribute", ["time", "extended"])
+def test_attributes_are_no_half_of_a_message(b, office, mailer, attribute):
+    """smbd sets them when a file that was written is closed."""
+    mailer.move("A")
+    for _ in range(2):  # the second time nothing else has changed
+        for path in (office.key("A"), office.key("INQUEUE3")):
+            if attribute == "time":
+                mailer.actor.call("os.utime", path)
+            else:
+                mailer.actor.call("os.setxattr", path, "user.X", b"x")
+        b.call("os.close", b.call("os.open", office.key("A"), os.O_RDWR))
+        assert moved(b, office, "A", "B") == 1
+
+
 @pytest.mark.parametrize("step", ["open", "close", "remove_envelope"])
 def test_a_mailer_that_dies_has_moved_whole_messages(b, office, mailer, step):
     """Never is the envelope gone while the queue still points to it."""

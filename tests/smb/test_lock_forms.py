@@ -87,6 +87,21 @@ def test_who_waits_is_let_in(client, other, mail):
         assert file.read(0, 1) == b"\1"
 
 
+@pytest.mark.parametrize("mtime", [0, 1000000000])
+def test_a_message_in_the_inqueue_is_let_go_of_when_it_is_closed(
+        client, other, mail, mtime):
+    """Though who has put it there works another queue off, on the telephone
+    perhaps, and though smbd sets the time of what was written."""
+    client.create_new(mail.smb("P1", "A.0LK")).close()
+    key = client.open(mail.smb("KEY", "INQUEUE3.KEY"))
+    with client.open(mail.smb("MBG", "INQUEUE3.MBG")) as mbg:
+        mbg.write(0, b"header")
+    key.write(0, b"\1")
+    key.close(mtime)
+    with other.open(mail.smb("KEY", "INQUEUE3.KEY")) as file:
+        assert file.read(0, 1) == b"\1"
+
+
 # ---- lock files -------------------------------------------------------------
 
 
