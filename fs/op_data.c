@@ -293,14 +293,19 @@ fsync_done(void *user_data, int r)
 }
 
 /* What is staged is not published by a sync, but found in the quarantine should
- * the server end before the transaction. */
+ * the server end before the transaction. What was undone is there already, and
+ * not where it was written to. */
 static int
-staged_save(const FsMount *mount, const FsSession *session)
+staged_save(const FsMount *mount, const FsHandle *handle)
 {
 	const FsTransaction *transaction =
-		fs_transaction_find(mount->transactions, session);
+		fs_transaction_find(mount->transactions, handle->session);
 	StoreCause cause = { .reason = "the server ended" };
 
+	if (fs_hold_is_lost(handle)) {
+		fs_session_set_untold(handle->session, false);
+		return -EIO;
+	}
 	if (transaction == NULL || !fs_transaction_is_staged(transaction))
 		return 0;
 
@@ -317,7 +322,7 @@ fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	Fsync *fsync;
 	int r;
 
-	r = staged_save(call.mount, handle->session);
+	r = staged_save(call.mount, handle);
 	if (r < 0) {
 		fs_reply_status(&call, r);
 		return;

@@ -415,6 +415,14 @@ def test_the_locks_of_what_is_undone_are_free(store, a, b):
             a.call("os.unlink", office.lock_file("A.0LK"))
 
 
+def test_what_was_undone_cannot_be_synced(store, a):
+    with mounted(store, "transaction-limit-s=1") as (_, office):
+        fd = deliver(a, office)
+        in_quarantine(store)
+        with fails_with(errno.EIO):
+            a.call("os.fsync", fd)
+
+
 # ---- a crash ----------------------------------------------------------------
 
 
