@@ -152,12 +152,19 @@ place_create(FsCall *call, FsSession *session, const StorePlace *place,
 		                           ret_attr);
 
 	r = fs_stage(call, session, place);
+	if (r == 0 && S_ISDIR(mode) && call->transaction != NULL)
+		r = -ETXTBSY;
 	if (r == 0)
 		r = store_name_add(call->txn, call->node, place->name, &wanted,
 		                   ret_attr);
-	if (r == 0)
-		fs_stage_note_name(call, ret_attr->node, place, true);
-	return r;
+	if (r < 0)
+		return r;
+
+	fs_stage_note_name(call, ret_attr->node, place, true);
+	if (place->kind == LAYOUT_PLAIN && call->transaction != NULL)
+		g_hash_table_add(call->mount->own_nodes,
+		                 GSIZE_TO_POINTER(ret_attr->node));
+	return 0;
 }
 
 /* Adds @name to the directory of @call and says what the kernel is told. */

@@ -161,17 +161,16 @@ move_settle(const FsCall *call, const Move *move)
 static int
 move_stage(FsCall *call, FsSession *session, const Move *move)
 {
-	const StorePlace *first = &move->place;
-	const StorePlace *last = &move->new_place;
 	int r;
 
-	if (last->kind == LAYOUT_PLAIN) {
-		first = &move->new_place;
-		last = &move->place;
-	}
-	r = fs_stage(call, session, first);
+	r = fs_stage(call, session, &move->place);
 	if (r == 0)
-		r = fs_stage(call, session, last);
+		r = fs_stage(call, session, &move->new_place);
+	if (r == 0 && call->transaction == NULL)
+		r = fs_stage(call, session, &move->place);
+	if (r == 0 && S_ISDIR(move->source.attr.mode) &&
+	    call->transaction != NULL)
+		r = -ETXTBSY;
 	return r;
 }
 

@@ -9,6 +9,9 @@
  * - A session sees what it has staged itself, over what everybody sees.
  * - A change of a plain file is seen by everybody at once. One of a mailbag or
  *   message file is staged: its lock is taken first, or else it is refused.
+ * - A file that was renamed between the two kinds of names is staged under both:
+ *   a plain name that its session has staged goes on there, until that is
+ *   committed. A directory never is, so that it cannot have such a name.
  * - What a change may have to wait for was waited for when its file was opened;
  *   here nobody waits.
  */
@@ -125,18 +128,40 @@ stage_begin(FsCall *call, FsTransaction *transaction)
 	return 0;
 }
 
+/* Whether @transaction has staged the plain name at @place: a file was renamed
+ * between there and a mailbag or message, and it is not as everybody sees it. */
+static bool
+is_name_staged(const FsMount *mount, const FsTransaction *transaction,
+               const StorePlace *place)
+{
+	StoreEntry own = { .node = 0 };
+	StoreEntry all = { .node = 0 };
+
+	if (transaction == NULL || transaction->txn == NULL)
+		return false;
+
+	(void)store_name_find(transaction->txn, place->dir, place->name, &own);
+	(void)store_name_find(store_plain(mount->store), place->dir,
+	                      place->name, &all);
+	return own.node != all.node ||
+	       fs_transaction_touches(transaction, own.node);
+}
+
 int
 fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 {
 	const FsMount *mount = call->mount;
+	FsTransaction *transaction =
+		fs_transaction_find(mount->transactions, session);
 	g_autofree char *key = NULL;
-	FsTransaction *transaction;
 	int r;
 
 	call->transaction = NULL;
 	call->txn = store_plain(mount->store);
 	if (place->kind == LAYOUT_PLAIN)
-		return 0;
+		return is_name_staged(mount, transaction, place)
+		               ? stage_begin(call, transaction)
+		               : 0;
 
 	r = fs_undo_tell(session);
 	if (r == 0)

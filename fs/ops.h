@@ -124,7 +124,7 @@ void fs_turn_session_ended(const FsMount *mount, uint64_t serial);
 /* ---- op_stage.c ---------------------------------------------------------- */
 
 /**
- * Readies a change of the file at @place, by @session: takes its lock, and
+ * Readies a change of what is at @place, by @session: takes its lock, and
  * makes @call write to where the change goes. fs_commit_settle(), _end() or
  * _reply() must follow.
  *

@@ -270,6 +270,64 @@ def test_what_others_have_staged_is_busy(a, b, office):
     assert b.call("os.fstat", theirs).st_size == len(MESSAGE) + 1
 
 
+# ---- names that are no message's ---------------------------------------------
+
+
+@pytest.fixture
+def work(office):
+    """A directory of a gateway, where it composes."""
+    path = office.path / "GATE"
+    path.mkdir()
+    return path
+
+
+def test_a_name_that_was_renamed_away_is_used_again(a, b, office, work):
+    """Each message is composed under the same name."""
+    temporary = work / "TEMP"
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    for content in (b"first", b"second", b"third"):
+        a.call("client.put", temporary, content)
+        a.call("os.rename", temporary,
+               office.path / "P1" / f"{content[:3].decode()}.P1")
+        assert names(a, work) == []
+        assert b.call("client.get", temporary) == b"first"
+    a.call("client.put", temporary, b"fourth")
+    a.call("os.close", fd)
+    assert b.call("client.get", temporary) == b"fourth"
+    assert {path.read_bytes() for path in (office.path / "P1").iterdir()} == \
+        {b"first", b"second", b"third"}
+
+
+def test_what_was_renamed_out_of_the_mail_is_moved_and_deleted(
+        a, b, office, work):
+    a.call("client.put", office.p1, b"bad")
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.rename", office.p1, work / "BAD")
+    a.call("os.rename", work / "BAD", work / "WORSE")
+    assert names(a, work) == ["WORSE"]
+    a.call("os.unlink", work / "WORSE")
+    assert names(a, work) == []
+    assert names(b, work) == []
+    assert b.call("client.get", office.p1) == b"bad"
+    a.call("os.close", fd)
+    assert names(b, office.p1.parent) == []
+    assert names(b, work) == []
+
+
+def test_a_directory_takes_no_name_that_is_staged(a, b, office, work):
+    a.call("client.put", work / "TEMP", b"x")
+    a.call("os.mkdir", work / "OTHER")
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.rename", work / "TEMP", office.p1)
+    with fails_with(errno.ETXTBSY):
+        a.call("os.mkdir", work / "TEMP")
+    with fails_with(errno.ETXTBSY):
+        a.call("os.rename", work / "OTHER", work / "TEMP")
+    a.call("os.close", fd)
+    a.call("os.rename", work / "OTHER", work / "TEMP")
+    assert names(b, work) == ["TEMP"]
+
+
 # ---- several postoffices ----------------------------------------------------
 
 
