@@ -255,28 +255,35 @@ attr_change(FsCall *call, FsSession *session, const struct stat *wanted,
 	return 0;
 }
 
-/* A lock file has a size and times of its own, and nobody cares. */
+/* A lock file has a size and times of its own, and nobody cares but for who
+ * may set them. */
 static int
 lock_file_change(const FsCall *call, const struct stat *wanted, int to_set,
-                 StoreAttr *ret_attr)
+                 const struct fuse_file_info *fi, StoreAttr *ret_attr)
 {
 	int64_t now_ns = g_get_real_time() * 1000;
 	FsLockFile *file =
 		fs_lock_file_find_node(call->mount->lock_files, call->node);
 	StoreAttr change;
+	StoreAttr attr;
 	unsigned set = change_decode(wanted, to_set, &change);
-	int r = 0;
+	int r;
 
 	if (file == NULL)
 		return -ETXTBSY;
 
-	if ((to_set & FUSE_SET_ATTR_SIZE) != 0)
+	fs_call_lock_attr(call, call->node, &attr);
+	r = change_check(call, &attr, &change, set, to_set);
+	if (r == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0 && fi == NULL)
+		r = fs_access_check(&call->caller, &attr, W_OK);
+	if (r == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0)
 		r = fs_lock_file_truncate(file, (uint64_t)wanted->st_size,
 		                          now_ns);
 	if (r < 0)
 		return r;
 
-	fs_lock_file_set_attr(file, &change, set, now_ns);
+	fs_lock_file_set_attr(file, &change,
+	                      change_trim(call->mount->config, set), now_ns);
 	fs_call_lock_attr(call, call->node, ret_attr);
 	return 0;
 }
@@ -302,7 +309,7 @@ fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int to_set,
 		session = fs_session_ref(fs_call_handle(&call, fi)->session);
 	}
 	r = fs_lock_file_is_node(call.node)
-	            ? lock_file_change(&call, wanted, to_set, &attr)
+	            ? lock_file_change(&call, wanted, to_set, fi, &attr)
 	            : attr_change(&call, session, wanted, to_set, fi, &attr);
 	r = fs_commit_end(&call, session, r);
 	attr_reply(&call, r, &attr);

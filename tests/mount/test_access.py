@@ -83,6 +83,28 @@ def test_a_stranger_may_read_but_not_change(home, stranger):
     assert (home / "file").stat().st_mode & 0o777 == 0o644
 
 
+def test_a_stranger_may_not_change_a_lock_file(home, owner, stranger):
+    for name in ("KEY", "MBG", "P1"):
+        (home / name).mkdir()
+        os.chown(home / name, OWNER, OWNER)
+    lock = home / "P1" / "INQUEUE.0LK"
+    owner.call("os.open", lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    for call in (("os.open", lock, os.O_RDWR), ("os.truncate", lock, 1),
+                 ("os.setxattr", lock, "user.a", b"x")):
+        with pytest.raises(OSError):
+            stranger.call(*call)
+    for call in (("os.chmod", lock, 0), ("os.utime", lock, (1, 1)),
+                 ("os.chown", lock, STRANGER, STRANGER)):
+        with fails_with(errno.EPERM):
+            stranger.call(*call)
+    assert lock.stat().st_mode & 0o777 == 0o644
+    assert lock.stat().st_size == 0
+    owner.call("os.utime", lock, (1, 1))
+    owner.call("os.chmod", lock, 0o600)
+    owner.call("os.truncate", lock, 1)
+    owner.call("os.unlink", lock)
+
+
 def test_the_owner_may(home, owner):
     fd = owner.call("os.open", home / "file", os.O_RDWR)
     owner.call("os.pwrite", fd, b"CHANGED", 0)
