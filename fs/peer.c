@@ -55,14 +55,19 @@ command_read(pid_t pid, char ret_command[FS_PEER_COMMAND_SIZE])
 	return 0;
 }
 
-static bool
-is_smbd(pid_t pid)
+/* Who cannot be asked, for want of a descriptor say, is not taken for another
+ * program: it may be an smbd that has lost its client. */
+static int
+smbd_look(pid_t pid, bool *ret_is)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/comm", pid);
 	g_autofree char *name = NULL;
 
-	return g_file_get_contents(path, &name, NULL, NULL) &&
-	       g_str_has_prefix(name, "smbd");
+	if (!g_file_get_contents(path, &name, NULL, NULL))
+		return -ESRCH;
+
+	*ret_is = g_str_has_prefix(name, "smbd");
+	return 0;
 }
 
 /* ---- the address ---------------------------------------------------------*/
@@ -177,11 +182,10 @@ peer_look(pid_t pid, void *result)
 	int r;
 
 	r = command_read(pid, peer->command);
-	if (r < 0)
+	if (r == 0)
+		r = smbd_look(pid, &peer->is_smbd);
+	if (r < 0 || !peer->is_smbd)
 		return r;
-	peer->is_smbd = is_smbd(pid);
-	if (!peer->is_smbd)
-		return 0;
 
 	sockets = sockets_of(pid);
 	best = (Connection){

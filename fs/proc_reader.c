@@ -76,6 +76,7 @@ fs_proc_read(FsProcLook *look, pid_t pid, int64_t timeout_us, void *ret_result,
              size_t size)
 {
 	Reading *reading;
+	GThread *thread;
 	int r;
 
 	if (g_atomic_int_add(&readers, 1) >= READERS_MAX) {
@@ -91,7 +92,14 @@ fs_proc_read(FsProcLook *look, pid_t pid, int64_t timeout_us, void *ret_result,
 	reading->result = g_malloc0(size);
 	g_mutex_init(&reading->mutex);
 	g_cond_init(&reading->cond);
-	g_thread_unref(g_thread_new("proc-reader", reading_run, reading));
+	thread = g_thread_try_new("proc-reader", reading_run, reading, NULL);
+	if (thread == NULL) {
+		reading_unref(reading);
+		reading_unref(reading);
+		g_atomic_int_add(&readers, -1);
+		return -EAGAIN;
+	}
+	g_thread_unref(thread);
 
 	r = reading_wait(reading, timeout_us);
 	if (r == 0)

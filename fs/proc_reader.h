@@ -33,7 +33,7 @@ typedef int FsProcLook(pid_t pid, void *result);
  * bytes, into @ret_result.
  *
  * Errors: those of @look; -ETIMEDOUT if it takes too long, or if too many
- * others are stuck.
+ * others are stuck; -EAGAIN if there is no thread for it.
  */
 int fs_proc_read(FsProcLook *look, pid_t pid, int64_t timeout_us,
                  void *ret_result, size_t size);

@@ -62,6 +62,23 @@ link_close(const Link *link)
 	(void)close(link->listener);
 }
 
+/* Whether nobody may read how a process is called. The linker puts this between
+ * peer.c and GLib; see meson.build. */
+static bool is_unreadable;
+
+gboolean __real_g_file_get_contents(const char *path, char **content,
+                                    gsize *length, GError **error);
+gboolean __wrap_g_file_get_contents(const char *path, char **content,
+                                    gsize *length, GError **error);
+
+gboolean
+__wrap_g_file_get_contents(const char *path, char **content, gsize *length,
+                           GError **error)
+{
+	return !is_unreadable &&
+	       __real_g_file_get_contents(path, content, length, error);
+}
+
 static void
 find(FsPeer *peer)
 {
@@ -232,6 +249,21 @@ a_long_command_line_is_cut(void **state)
 	assert_memory_equal(peer.command, "sleep 600 000", 13);
 }
 
+/* As where there is no descriptor for it: a close of an smbd that has lost its
+ * client would be taken for one of a local program. */
+static void
+who_cannot_be_asked_is_not_taken_for_a_local_program(void **state)
+{
+	FsPeer peer;
+
+	(void)state;
+	is_unreadable = true;
+	assert_int_equal(fs_peer_find(getpid(), &peer), -ESRCH);
+	is_unreadable = false;
+	find(&peer);
+	assert_true(peer.is_smbd);
+}
+
 int
 main(void)
 {
@@ -243,6 +275,8 @@ main(void)
 		cmocka_unit_test(who_has_no_client_has_no_address),
 		cmocka_unit_test(a_program_is_known_by_its_command_line),
 		cmocka_unit_test(a_long_command_line_is_cut),
+		cmocka_unit_test(
+			who_cannot_be_asked_is_not_taken_for_a_local_program),
 	};
 
 	(void)prctl(PR_SET_NAME, "smbd[10.0.0.1]");

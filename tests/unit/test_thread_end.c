@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -211,6 +212,38 @@ a_stuck_look_holds_nobody_up(void **state)
 	(void)close(pair[0]);
 }
 
+/* Whether there is no thread. The linker puts this between proc_reader.c and
+ * GLib; see meson.build. */
+static bool is_short;
+
+GThread *__real_g_thread_try_new(const char *name, GThreadFunc run, void *data,
+                                 GError **error);
+GThread *__wrap_g_thread_try_new(const char *name, GThreadFunc run, void *data,
+                                 GError **error);
+
+GThread *
+__wrap_g_thread_try_new(const char *name, GThreadFunc run, void *data,
+                        GError **error)
+{
+	return is_short ? NULL
+	                : __real_g_thread_try_new(name, run, data, error);
+}
+
+static void
+without_a_thread_nobody_looks(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	is_short = true;
+	for (unsigned i = 0; i < STUCK_MAX + 2; i++)
+		assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US,
+		                              &result, sizeof result),
+		                 -EAGAIN);
+	is_short = false;
+	a_look_answers(state);
+}
+
 int
 main(void)
 {
@@ -223,6 +256,7 @@ main(void)
 		cmocka_unit_test(an_end_that_the_kernel_hides_is_not_guessed),
 		cmocka_unit_test(a_look_answers),
 		cmocka_unit_test(a_stuck_look_holds_nobody_up),
+		cmocka_unit_test(without_a_thread_nobody_looks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
