@@ -231,7 +231,14 @@ fs_mount_point_mount(FsMountPoint *point, int fuse_fd, bool read_only,
 	}
 
 	fs_mount_point_adopt(point);
-	return true;
+	if (point->device != NULL)
+		return true;
+
+	/* Who does not know it again would not end it. */
+	error_set(error, EIO, point->path,
+	          "the new mount cannot be found in /proc/self/mountinfo");
+	(void)umount2(point->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+	return false;
 }
 
 void

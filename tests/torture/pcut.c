@@ -160,6 +160,8 @@ ftruncate(int fd, off_t size)
 	int r;
 
 	pcut_count_call(file != NULL);
+	if (file != NULL && pcut_fails(PCUT_NAME))
+		return -1;
 	if (file == NULL)
 		return (int)syscall(SYS_ftruncate, fd, size);
 	pthread_mutex_lock(&pcut_mutex);
@@ -230,6 +232,8 @@ do_open(int dir_fd, const char *path, int flags, mode_t mode)
 	bool is_new;
 	int fd;
 
+	if (pcut_fails(PCUT_OPEN))
+		return -1;
 	if (pcut_is_lying())
 		flags &= ~O_DSYNC;
 	if (parent == 0) {
@@ -301,6 +305,8 @@ mkdirat(int dir_fd, const char *path, mode_t mode)
 
 	record.parent = pcut_find_parent(dir_fd, path, &name);
 	pcut_count_call(record.parent != 0);
+	if (record.parent != 0 && pcut_fails(PCUT_NAME))
+		return -1;
 	pthread_mutex_lock(&pcut_mutex);
 	r = (int)syscall(SYS_mkdirat, dir_fd, path, mode);
 	if (r == 0 && record.parent != 0 &&
@@ -328,6 +334,8 @@ unlinkat(int dir_fd, const char *path, int flags)
 
 	record.parent = pcut_find_parent(dir_fd, path, &name);
 	pcut_count_call(record.parent != 0);
+	if (record.parent != 0 && pcut_fails(PCUT_NAME))
+		return -1;
 	pthread_mutex_lock(&pcut_mutex);
 	r = (int)syscall(SYS_unlinkat, dir_fd, path, flags);
 	if (r == 0 && record.parent != 0)
@@ -371,6 +379,8 @@ renameat2(int old_fd, const char *old, int new_fd, const char *new,
 	if ((record.node == 0) != (record.parent == 0))
 		pcut_give_up("a name was moved across the border");
 	pcut_count_call(record.parent != 0);
+	if (record.parent != 0 && pcut_fails(PCUT_NAME))
+		return -1;
 	pthread_mutex_lock(&pcut_mutex);
 	r = (int)syscall(SYS_renameat2, old_fd, old, new_fd, new, flags);
 	names[0] = (struct iovec){ (void *)(uintptr_t)from, strlen(from) + 1 };

@@ -81,4 +81,5 @@ typedef enum PcutKind {
 	PCUT_THREAD = 4, /* what makes a thread */
 	PCUT_READ = 8,   /* what reads the directory's files */
 	PCUT_PUT = 16,   /* what writes to them, or syncs */
+	PCUT_NAME = 32,  /* what changes their names, or cuts them off */
 } PcutKind;

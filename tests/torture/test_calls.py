@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A call fails, the n-th of its kind, for n = 1 until there is none: one that
-opens something, maps memory, makes a thread, reads or writes. Whoever is at it
-says so and ends, or goes on; nothing is half done, no descriptor is lost, and
-the next attempt succeeds.
+opens something, maps memory, makes a thread, reads, writes or renames. Whoever
+is at it says so and ends, or goes on; nothing is half done, no descriptor is
+lost, and the next attempt succeeds.
 
 With POFS_KILLS=all each n, else one of so many, from a random one on.
 """
@@ -24,7 +24,7 @@ from test_disk import attempt, goes_on, is_well
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
 POCTL = program("tools/poctl")
-OPEN, MAP, THREAD, READ, PUT = 1, 2, 4, 8, 16
+OPEN, MAP, THREAD, READ, PUT, NAME = 1, 2, 4, 8, 16, 32
 
 
 @dataclasses.dataclass
@@ -59,6 +59,7 @@ FAULTS = {
     "threads": Fault(THREAD, errno.EAGAIN),
     "interrupted": Fault(OPEN | READ | PUT, errno.EINTR),
     "unreadable": Fault(READ, errno.EIO),
+    "unwritable": Fault(PUT | NAME, errno.EIO),
 }
 
 each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
@@ -138,7 +139,8 @@ def deliver_at(number, fault, template, seed):
         return is_reached
 
 
-@pytest.mark.parametrize("name", ["descriptors", "memory", "interrupted"])
+@pytest.mark.parametrize("name", ["descriptors", "memory", "threads",
+                                  "interrupted", "unwritable"])
 def test_a_delivery(name, template, seed):
     sweep(lambda number: deliver_at(number, FAULTS[name], template, seed),
           seed, 12)
