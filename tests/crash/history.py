@@ -2,11 +2,12 @@
 """What a writer did, and whether what a crash left of it is right.
 
 A writer does one change after another in a directory of its own and now and
-then syncs. Changes become durable in the order in which they were made, so
-after a crash its directory must look exactly as after some number of them: no
-fewer than had been made when the last successful sync began, and no more than
-had been begun. The same holds across writers: a sync covers whatever any of
-them had finished before it began.
+then syncs; the close of a mailbag that it has changed is a sync, too. Changes
+become durable in the order in which they were made, so after a crash its
+directory must look exactly as after some number of them: no fewer than had been
+made when the last successful sync began, and no more than had been begun. The
+same holds across writers: a sync covers whatever any of them had finished
+before it began.
 """
 
 import dataclasses

@@ -12,13 +12,21 @@ import time
 
 from history import History, Script
 
+MAILBAGS = (".KEY", ".MBG")
+"""Whoever closes such a file that he has changed is answered when that is on
+disk."""
+
 
 def perform(directory, change):
-    """Makes one change by one system call that counts."""
+    """Makes one change by one system call that counts. Returns when the file
+    that it opened for that was about to be closed."""
     path = os.path.join(directory, change.name)
     if change.kind == "create":
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    elif change.kind == "write":
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        began = time.monotonic()
+        os.close(fd)
+        return began
+    if change.kind == "write":
         fd = os.open(path, os.O_WRONLY)
         try:
             size = os.pwrite(fd, change.data, change.offset)
@@ -26,13 +34,16 @@ def perform(directory, change):
                 # The rest is another change.
                 change.data = change.data[:size]
         finally:
+            began = time.monotonic()
             os.close(fd)
-    elif change.kind == "truncate":
+        return began
+    if change.kind == "truncate":
         os.truncate(path, change.offset)
     elif change.kind == "rename":
         os.rename(path, os.path.join(directory, change.new_name))
     elif change.kind == "unlink":
         os.unlink(path)
+    return None
 
 
 def sync(directory, script):
@@ -45,7 +56,7 @@ def sync(directory, script):
         os.close(fd)
 
 
-def work(directory, script, history, hasty):
+def work(directory, script, history, suffix, hasty):
     """Changes and syncs until a call fails.
 
     `hasty` is the mistake that the judge must find: it calls durable what has
@@ -54,8 +65,10 @@ def work(directory, script, history, hasty):
     while True:
         change = script.next()
         history.changes.append(change)
-        perform(directory, change)
+        closed = perform(directory, change)
         history.done.append(time.monotonic())
+        if closed is not None and suffix in MAILBAGS:
+            history.syncs.append((closed, len(history.done)))
         if script.wants_sync():
             began, count = time.monotonic(), len(history.done)
             if not hasty:
@@ -69,7 +82,8 @@ def main():
         directory, seed, suffix, hasty = line.rstrip("\n").split("\t")
         history = History()
         try:
-            work(directory, Script(int(seed), suffix), history, hasty == "1")
+            work(directory, Script(int(seed), suffix), history, suffix,
+                 hasty == "1")
         except OSError as e:
             print(f"writer: {e}", file=sys.stderr)
         pickle.dump(history, sys.stdout.buffer)
