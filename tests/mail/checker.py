@@ -315,10 +315,12 @@ def numbers(history):
     than one that had been given out before it was asked for.
 
     A crash of the server may take back the last numbers with all that was done
-    with them, so it begins anew.
+    with them, so it begins anew; but not if the server keeps what was done, for
+    it was ended in order or something else was.
     """
     owners, latest = {}, collections.defaultdict(list)
-    crashes = [event.began for event in history.of("crash")]
+    crashes = [event.began for event in history.of("crash")
+               if not event.facts.get("keeps")]
     done = [event for event in history.of("number") if event.is_done]
     for event in sorted(done, key=lambda event: event.ended):
         name, number = event.path, event.facts["number"]

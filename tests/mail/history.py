@@ -19,7 +19,8 @@ Operations on files, as sent (Machine records these by itself):
     lock, unlock    handle, offset, size
     delete, rename  to (the new name)
     gone            the program is known to have ended, or its link to be cut
-    crash           the server was killed: all handles are gone
+    crash           keeps: the server was killed: all handles are gone;
+                    whether nothing that was written goes with them
 
 What they mean, which only the program can say; `path` is the mailbag's KEY:
 

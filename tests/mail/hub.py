@@ -173,7 +173,8 @@ class Crew:
     def _end(self, how):
         players = [p for p in self.turns.players if not p.is_ended]
         self._leave(players)
-        with self.hub.history.operation("pofs", "crash"):
+        with self.hub.history.operation("pofs", "crash",
+                                        keeps=how != "daemon"):
             if how == "daemon":
                 self.hub.place.crash()
             elif how == "stop":

@@ -477,6 +477,13 @@ def test_a_crash_may_take_numbers_back(script):
     assert not script.wrong()
 
 
+def test_an_end_in_order_takes_no_numbers_back(script):
+    number(script, "A", 7, 1, 2)
+    script("", "crash", "", 3, 3, keeps=True)
+    number(script, "B", 7, 4, 5)
+    assert has(script.wrong(), "number 7 of", "A at [1.0", "B at [4.0")
+
+
 # ---- the census -------------------------------------------------------------
 
 WHEN = datetime.datetime(1993, 10, 8, 16, 25)

@@ -40,11 +40,13 @@ SLOW_ROUNDS = 400
 """The longest time between two of those; if all programs die, they need some
 to do anything at all."""
 
-KILLS = {"smbd": int(os.environ.get("POFS_CHILD_KILLS", "8")),
+KILLS = {"daemon": int(os.environ.get("POFS_DAEMON_KILLS", "2")),
+         "smbd": int(os.environ.get("POFS_CHILD_KILLS", "8")),
          "server": int(os.environ.get("POFS_PARENT_KILLS", "1")),
          "stop": int(os.environ.get("POFS_STOPS", "2"))}
-KILL_NAMES = {"smbd": "killed smbd", "server": "killed servers",
-              "stop": "ended pofs"}
+KILL_NAMES = {"daemon": "killed pofs", "smbd": "killed smbd",
+              "server": "killed servers", "stop": "ended pofs",
+              "link": "vanished clients"}
 """How often, and what it is called in the results."""
 
 QUEUE = "INQUEUE3"
@@ -134,6 +136,8 @@ def work_and_die(hub, server, seed, messages, ways, rounds):
                   for how, count in deaths.items())
     assert messages - victims <= done
     tally("messages", done)
+    for how, count in deaths.items():
+        tally(KILL_NAMES[how], count)
     print(f"seed {seed}: {messages} messages, {done} acknowledged, "
           f"killed: {deaths}")
     return deaths, done
@@ -155,4 +159,3 @@ def test_one_death_after_another_loses_and_copies_nothing(place, server, how):
         deaths, _ = work_and_die(hub, server, next(seeds), SHIFT, [how],
                                  SLOW_ROUNDS if how in ENDS else QUICK_ROUNDS)
         left -= deaths[how]
-        tally(KILL_NAMES[how], deaths[how])

@@ -100,9 +100,15 @@ class Program:
         self._fds.append(fd)
         return fd
 
+    def _write(self, fd, data, at):
+        os.pwrite(fd, data, at)
+
+    def _sync(self, fd):
+        os.fsync(fd)
+
     def _close(self, fd):
         if self._is_careful:
-            os.fsync(fd)
+            self._sync(fd)
         self._fds.remove(fd)
         os.close(fd)
 
@@ -110,7 +116,7 @@ class Program:
         fd = self._open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         data = memoryview(self.files[path])
         for at in range(0, len(data), 16_384):
-            os.write(fd, data[at:at + 16_384])
+            self._write(fd, data[at:at + 16_384], at)
         self._close(fd)
 
     def _remove(self, path):
@@ -142,9 +148,9 @@ class Program:
 
     def _write_header(self, record, at, key):
         mbg = self._open(MBG, os.O_RDWR)
-        os.pwrite(mbg, record, at)
+        self._write(mbg, record, at)
         self._close(mbg)
-        os.pwrite(key, self.files[KEY], 0)
+        self._write(key, self.files[KEY], 0)
 
     # -- the kinds of steps
 
@@ -187,7 +193,7 @@ class Program:
         self.begin()
         key = self._open(KEY, os.O_RDWR)
         self._remove(self._mai(stem))
-        os.pwrite(key, self.files[KEY], 0)
+        self._write(key, self.files[KEY], 0)
         self.before_commit()
         self._close(key)
         self.acknowledge()
@@ -213,10 +219,10 @@ class Program:
         self.files[CONTROL] = struct.pack("<II", first, second)
         self.begin()
         fd = self._open(CONTROL, os.O_RDWR)
-        os.pwrite(fd, self.files[CONTROL], 0)
+        self._write(fd, self.files[CONTROL], 0)
         is_synced = self._random.random() < 0.5
         if is_synced:
-            os.fsync(fd)
+            self._sync(fd)
         self._close(fd)
         if is_synced:
             self.acknowledge()

@@ -15,6 +15,7 @@ TRY = 100
 
 LOAD = HERE / "test_power.py"
 PHASES = HERE / "test_phases.py"
+SERVED = TESTS / "smb" / "test_recorded.py"
 KILLED = TESTS / "smb" / "test_proof_killed.py"
 LINKS = TESTS / "smb" / "test_proof_links.py"
 CUTS = "power cuts"
@@ -52,6 +53,8 @@ def _powers():
     own recovery they are, too."""
     yield Stage("power cuts under load", [LOAD], {CUTS: 70_000},
                 {"POFS_CUTS": 1000}, {"POFS_STEPS": 200})
+    yield Stage("power cuts under the load of smbd", [SERVED], {CUTS: 10_000},
+                {"POFS_CUTS": 600})
     yield Stage("power cuts of everything else", [PHASES], {CUTS: 48_000},
                 {"POFS_CUTS": 200})
     for kind, goal in (("ext4", 1000), ("xfs", 200), ("btrfs", 200)):
@@ -119,10 +122,10 @@ def _shares():
     yield Stage("killed smbd, servers and pofs ended",
                 [f"{KILLED}::test_one_death_after_another_loses_and_copies_"
                  "nothing"],
-                {"killed smbd": 1000, "killed servers": 200,
-                 "ended pofs": 1000},
-                {"POFS_CHILD_KILLS": 50, "POFS_PARENT_KILLS": 10,
-                 "POFS_STOPS": 50})
+                {"killed pofs": 1000, "killed smbd": 1000,
+                 "killed servers": 200, "ended pofs": 1000},
+                {"POFS_DAEMON_KILLS": 50, "POFS_CHILD_KILLS": 50,
+                 "POFS_PARENT_KILLS": 10, "POFS_STOPS": 50})
     yield Stage("cut links", [LINKS], {"link cuts": 480},
                 {"POFS_LINK_CUTS": 40})
     yield Stage("cut links, noticed as at a site", [LINKS], {"link cuts": 20},

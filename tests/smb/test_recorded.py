@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The disk below pofs loses its power, is full or fails while clients of smbd
+deliver mail: what one of them was told is so, and he is told which of these it
+is. torture/test_power.py and test_disk.py have local programs.
+
+POFS_CUTS says how many power cuts are judged, POFS_SEED repeats the mail and
+the cuts, though not what ran at once with what.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+import smbd
+from harness import wait_until
+from smb1 import Client, Error, Mode, SmbError
+from smbd import SHARE
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "torture"))
+
+import load  # noqa: E402
+from powercut import Disk  # noqa: E402
+from scene import (SUBJECTS, StoreAt, audit, make_store, mounted,  # noqa: E402
+                   must_be_right)
+from test_disk import is_well, leave, small_disk  # noqa: E402
+
+CUTS = int(os.environ.get("POFS_CUTS", "100"))
+SEED = int(os.environ.get("POFS_SEED", "1"))
+STEPS = 40
+
+
+class Remote(load.Program):
+    """The mail program on another machine."""
+
+    def __init__(self, client, top, subject, seed, log):
+        self._client = client
+        super().__init__(top / subject, subject, seed, log)
+
+    def _name(self, path):
+        return "\\".join([self._subject, *path.split("/")])
+
+    def _open(self, path, flags):
+        file = self._client.open(self._name(path), mode=Mode.CREATE
+                                 if flags & os.O_CREAT else Mode.OPEN)
+        self._fds.append(file)
+        return file
+
+    def _write(self, fd, data, at):
+        fd.write(at, bytes(data))
+
+    def _sync(self, fd):
+        fd.flush()
+
+    def _close(self, fd):
+        self._fds.remove(fd)
+        fd.close()
+
+    def _remove(self, path):
+        self._client.delete(self._name(path))
+
+    def give_up(self):
+        while self._fds:
+            with contextlib.suppress(SmbError):
+                self._close(self._fds[-1])
+
+
+@contextlib.contextmanager
+def served(disk, store):
+    """The store, mounted and shared, and recorded if there is a disk."""
+    uid, gid = smbd.share_ids()
+    with mounted(disk, store, "-o", f"uid={uid},gid={gid},umask=000,"
+                 "idle-open-s=3600") as mount:
+        with smbd.Smbd({SHARE: mount.path}) as server:
+            yield mount, server
+        mount.unmount()
+
+
+def work(mount, server, subject, log):
+    """One client's."""
+    number = SUBJECTS.index(subject)
+    with Client(server.port, SHARE, source=f"127.0.3.{number + 1}") as client:
+        program = Remote(client, mount.path, subject, SEED + number, log)
+        for _ in range(STEPS):
+            program.step(load.KINDS)
+        client.disconnect()
+
+
+def test_what_clients_were_told_survives_a_power_cut():
+    with Disk() as disk:
+        store = make_store(disk)
+        with disk.log() as log, served(disk, store) as (mount, server), \
+                concurrent.futures.ThreadPoolExecutor() as pool:
+            # What has failed is raised where it is asked for.
+            list(pool.map(lambda subject: work(mount, server, subject, log),
+                          SUBJECTS))
+        must_be_right(disk.replay(CUTS, SEED, "--store", "store", "--audit",
+                                  audit()))
+
+
+@contextlib.contextmanager
+def one_client(mount, server, log):
+    """It has delivered a message."""
+    with Client(server.port, SHARE) as client:
+        program = Remote(client, mount.path, SUBJECTS[0], SEED, log)
+        program.step(["deliver"])
+        yield program
+        for _ in range(3):
+            program.step(["deliver"])
+        client.disconnect()
+
+
+def is_refused(program):
+    """It is told that a delivery has failed, of which nothing is there, and
+    reads what was there before. Returns as what."""
+    with pytest.raises(SmbError) as told:
+        program.step(["deliver"])
+    assert not program.resume()
+    return told.value.code
+
+
+def test_a_client_is_told_that_the_disk_is_full(tmp_path):
+    with Disk() as disk, small_disk(tmp_path) as top:
+        store = StoreAt(shutil.copytree(make_store(disk).path, top / "store"))
+        with disk.log() as log, served(None, store) as (mount, server), \
+                one_client(mount, server, log) as program:
+            program.before_commit = lambda: leave(top, 0)
+            for _ in range(3):
+                assert is_refused(program) == Error.DISK_FULL
+            program.before_commit = lambda: None
+            (top / "ballast").unlink()
+            wait_until(lambda: is_well(mount.path), "there is room")
+
+
+def test_a_client_is_told_that_the_disk_fails():
+    with Disk() as disk:
+        store = make_store(disk)
+        with disk.log() as log, served(disk, store) as (mount, server), \
+                one_client(mount, server, log) as program:
+            disk.control.is_sticky = 1
+            disk.control.fail_at = disk.control.syncs + 1
+            for _ in range(3):
+                assert is_refused(program) != Error.DISK_FULL
+            disk.control.fail_at = 0
+            wait_until(lambda: is_well(mount.path), "the store recovers")
+        must_be_right(disk.replay(max(CUTS // 2, 1), SEED, "--store", "store"))
