@@ -138,7 +138,7 @@ def _hours():
                 {"operations": 100_000_000}, {"POFS_WALKS": 600})
     # What grows needs time to be seen: of this, an hour may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
-                {"POFS_SOAK_S": 3600})
+                {"POFS_SOAK_S": 14_400})
 
 
 def stages():
