@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import time
 
 import pytest
@@ -41,6 +42,27 @@ def test_a_program_that_is_killed(store, b):
         reason, files = in_quarantine(store)
         assert "killed" in reason
         assert files == DELIVERED
+
+
+def hold(actor, office):
+    """Has the mailbag, and has changed nothing."""
+    actor.call("os.open", office.key("A"), os.O_RDWR)
+
+
+def test_who_waits_for_one_that_is_killed_is_let_in_at_once(store, b):
+    waits = []
+    with mounted(store) as (_, office):
+        for begin in (deliver, hold) * 5:
+            with Actor() as a:
+                begin(a, office)
+                b.start("os.open", office.key("A"), os.O_RDWR)
+                b.wait_blocked()
+                killed = time.monotonic()
+            fd = b.result()
+            waits.append(time.monotonic() - killed)
+            assert is_delivered(b, office) is False
+            b.call("os.close", fd)
+    assert statistics.median(waits) < 1, waits
 
 
 def test_a_program_of_many_threads_that_is_killed(store, b):

@@ -38,6 +38,9 @@ SEED = int(os.environ.get("POFS_SEED", "1"))
 MESSAGES = 8  # of one shift
 ROUNDS = 150  # the longest time between two cuts
 
+NOTICED_S = 15 + 5
+"""As long as it takes at a site until others go on, with a margin."""
+
 LOST = (Disconnected, OSError)
 """What a program gets when its connection is no more."""
 
@@ -103,9 +106,12 @@ def test_who_is_cut_off_is_undone_and_refused_when_he_comes_back(wire, place,
         wired[how] = wire()
         keys[how] = begin_delivery(wired[how].client, mail, mailbag)
         wired[how].machine.cut(how)
+    cut = time.monotonic()
     for mailbag in victims.values():
         # It waits as long as it takes smbd to notice.
         other.open(mail.smb("KEY", f"{mailbag}.KEY")).close()
+    if place.is_pofs:
+        assert time.monotonic() - cut < NOTICED_S
     for how, mailbag in victims.items():
         wired[how].machine.mend()
         if place.is_pofs:
