@@ -93,6 +93,7 @@ def _clients():
                 [HERE / "test_hostile.py", HERE / "test_clock.py",
                  TESTS / "smb" / "test_harm.py"],
                 settings={"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
+    yield Stage("what may take no longer", [HERE / "pace.py"])
     yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
                 {"mutants": 1_000_000}, {"POFS_MUTANTS": 18_000})
     yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
@@ -136,7 +137,7 @@ def _hours():
     """What takes longest."""
     yield Stage("the store against a model", [HERE / "walks.py"],
                 {"operations": 100_000_000}, {"POFS_WALKS": 600})
-    # What grows needs time to be seen: of this, an hour may be lost.
+    # What grows needs time to be seen: of this, four hours may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
                 {"POFS_SOAK_S": 14_400})
 
