@@ -13,6 +13,7 @@ for what makes no sense, with 130 if it was ended.
 import argparse
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import math
 import os
@@ -58,7 +59,8 @@ async def run_tests(stage, env, output):
     try:
         return await child.wait() == 0
     except asyncio.CancelledError:
-        child.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            child.terminate()
         await child.wait()
         raise
 
@@ -85,6 +87,7 @@ class Course:
 
     def __init__(self, stage, book, is_again):
         """`is_again` is whether it begins anew if it has failed."""
+        self.is_timed = stage.is_timed
         self._stage = stage
         self._book = book
         self._under_way = 0  # slices
@@ -159,9 +162,11 @@ async def work(courses):
 
 
 async def exhaust(courses, jobs):
-    """Slices, so many at once, until each stage has done all or has failed."""
+    """Slices, so many at once, until each stage has done all or has failed;
+    those that are timed first, one by one."""
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGTERM, asyncio.current_task().cancel)
+    await work([course for course in courses if course.is_timed])
     await asyncio.gather(*(work(courses) for _ in range(jobs)))
 
 

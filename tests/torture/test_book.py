@@ -15,7 +15,8 @@ import release
 from book import Book, Row
 from stages import Stage, stages
 
-STAGES = {"one": ({"kills": 1000}, "0123456789ab"), "two": ({}, "ba9876543210")}
+SOURCES = "0123456789ab"
+STAGES = {"one": ({"kills": 1000}, SOURCES), "two": ({}, SOURCES)}
 BEGINNING = f"# Something\n\n{book.FOUND}\n\n- A fault | with | bars.\n"
 
 
@@ -75,7 +76,7 @@ def fixture_slices(monkeypatch, tmp_path):
     """What each slice does, a line of the shell's."""
     lines = []
     monkeypatch.setenv("POFS_BUILD", str(tmp_path))
-    monkeypatch.setattr(release, "sources", lambda files: STAGES["one"][1])
+    monkeypatch.setattr(release, "sources", lambda files: SOURCES)
     monkeypatch.setattr(release, "command",
                         lambda stage: ["/bin/sh", "-c", lines.pop(0)])
     handler = signal.getsignal(signal.SIGTERM)
@@ -123,6 +124,28 @@ def test_of_slices_at_once_there_are_as_many_as_are_wanted(path, slices,
                kills(400), kills(1)]
     assert passes(path, {"kills": 1000}, jobs=2)
     assert len(slices) == 1
+
+
+@pytest.mark.usefixtures("slices")
+def test_what_is_timed_runs_alone(path, monkeypatch):
+    running, seen = [], []
+
+    async def run_tests(stage, env, _):
+        running.append(stage.name)
+        seen.append(tuple(running))
+        await asyncio.sleep(0)  # whoever may run is begun
+        running.remove(stage.name)
+        with open(env["POFS_TALLY"], "a", encoding="utf-8") as tally:
+            print("kills", 4, file=tally)
+        return True
+
+    monkeypatch.setattr(release, "run_tests", run_tests)
+    asyncio.run(release.exhaust(
+        [release.Course(stage, Book(STAGES, path), False) for stage in
+         (Stage("two", [], {"kills": 10}), Stage("one", [], is_timed=True))],
+        2))
+    assert [names for names in seen if "one" in names] == [("one",)]
+    assert ("two", "two") in seen
 
 
 def test_what_has_failed_is_not_tried_until_it_passes(path, slices):
