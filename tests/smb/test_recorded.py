@@ -9,6 +9,8 @@ the cuts, though not what ran at once with what.
 
 import concurrent.futures
 import contextlib
+import errno
+import itertools
 import os
 import pathlib
 import shutil
@@ -32,6 +34,7 @@ from test_disk import is_well, leave, small_disk  # noqa: E402
 CUTS = int(os.environ.get("POFS_CUTS", "100"))
 SEED = int(os.environ.get("POFS_SEED", "1"))
 STEPS = 40
+OPEN = 1  # what makes a descriptor (pcut.h)
 
 
 class Remote(load.Program):
@@ -148,3 +151,37 @@ def test_a_client_is_told_that_the_disk_fails():
             disk.control.fail_at = 0
             wait_until(lambda: is_well(mount.path), "the store recovers")
         must_be_right(disk.replay(max(CUTS // 2, 1), SEED, "--store", "store"))
+
+
+def vanish(disk, mount, server, number):
+    """A client does in the middle of a delivery, while open number `number` of
+    pofs fails. Returns whether there was one, and what others see."""
+    office = mount / SUBJECTS[0]
+    before = load.read_tree(office)
+    disk.control.fault_kinds = OPEN
+    disk.control.fault_code = errno.EMFILE
+    disk.control.faults = 0
+    disk.control.fault_at = number
+    with Client(server.port, SHARE, source=f"127.0.4.{number}") as client, \
+            Client(server.port, SHARE, source=f"127.0.5.{number}") as other:
+        key = client.open(f"{SUBJECTS[0]}\\KEY\\{load.BAG}.KEY")
+        client.write_file(f"{SUBJECTS[0]}\\MBG\\{load.BAG}.MBG", b"header")
+        key.write(0, b"\1")
+        client.reset()
+        other.open(f"{SUBJECTS[0]}\\KEY\\{load.BAG}.KEY").close()
+    is_reached = disk.control.faults >= number
+    disk.control.fault_kinds = 0
+    return is_reached, load.read_tree(office) == before
+
+
+def test_a_client_that_vanishes_is_undone_whatever_cannot_be_opened():
+    """Those files, for instance, that tell that it is an smbd."""
+    with Disk() as disk:
+        store = make_store(disk, SUBJECTS[:1])
+        with disk.log(), served(disk, store) as (mount, server):
+            for number in itertools.count(1):
+                is_reached, is_as_before = vanish(disk, mount, server, number)
+                assert is_as_before, number
+                if not is_reached:
+                    break
+        assert number > 2
