@@ -19,7 +19,10 @@ from powercut import Disk
 from scene import StoreAt, make_plain, make_store, mounted, start, sync
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
-KINDS = load.KINDS if IS_ALL else ("deliver", "pickup", "lock_file")
+KINDS = (*load.KINDS, "deliver_large") if IS_ALL else (
+    "deliver", "pickup", "lock_file")
+OPTIONS = ("-o", "staged-limit-mib=1")
+"""What is large is on the disk before the commit."""
 
 
 @pytest.fixture(scope="module", name="template")
@@ -35,7 +38,7 @@ def killed_at(number, kind, template, seed):
         shutil.copytree(template.path, disk.path / "store")
         store = StoreAt(disk.path / "store")
         with disk.log() as log:
-            with mounted(disk, store) as mount:
+            with mounted(disk, store, *OPTIONS) as mount:
                 program = load.Program(mount / "PO", "PO", seed, log)
                 program.step(["deliver"])
                 disk.control.is_wide = IS_ALL
