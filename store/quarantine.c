@@ -140,7 +140,7 @@ is_draft(const Store *store, uint64_t id)
 
 /* Content that goes with an entry may be large: it is erased in steps. That of a
  * draft is its transaction's, which may go on. A record that is damaged could
- * name somebody's mail. */
+ * name somebody's mail; while the database is closed none is known to be. */
 static void
 discard_key(Store *store, KvSlice key, bool of_draft)
 {
@@ -151,7 +151,7 @@ discard_key(Store *store, KvSlice key, bool of_draft)
 
 	if (record_key_part_of(key, &part, &of) &&
 	    part == RECORD_PART_CONTENT && record_part_id(of, &data) &&
-	    txn_get(&store->plain, key, &value) == 0) {
+	    (txn_get(&store->plain, key, &value) == 0 || store->base == NULL)) {
 		spill_disown(store, data);
 		if (!of_draft)
 			orphan_queue(store, data);
@@ -501,6 +501,8 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	Keep k = { .view = txn };
 	RecordHead head = { .is_draft = is_draft };
 
+	/* One that the commit which failed would have ended. */
+	drop_drafts_of(store, txn->layer);
 	if (txn->draft == 0)
 		txn->draft = node_new_id(store);
 	k.id = txn->draft;
@@ -555,7 +557,6 @@ quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 		          txn->who);
 		return -ENOSPC;
 	}
-	drop_drafts_of(store, txn->layer);
 	keep(txn, cause, false);
 	note_undone(txn, cause);
 	if (cause->ret_id != NULL)

@@ -266,6 +266,65 @@ a_draft_is_nobodys_to_discard(void **state)
 	assert_int_equal(store_quarantine_discard(b->store, id), 0);
 }
 
+/* A transaction whose new file "f" was spilled, and a draft of it on disk. */
+static StoreTxn *
+begin_spilled(TestTxn **ret_b, StoreNode *ret_file)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	g_autofree char *block = g_strnfill(100000, 'x');
+	StoreTxn *txn;
+
+	options.staged_limit = 1;
+	*ret_b = test_txn_new(&options);
+	txn = test_begin(*ret_b);
+	*ret_file = test_stage_file(txn, STORE_ROOT, "f");
+	assert_int_equal(store_file_write(txn, *ret_file, 0, block, 100000), 0);
+	assert_int_equal(store_file_write(txn, *ret_file, 0, "y", 1), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_sync_wait((*ret_b)->store), 0);
+	return txn;
+}
+
+static void
+a_checkpoint_that_fails_leaves_one_draft(void **state)
+{
+	StoreNode file;
+	TestTxn *b;
+	StoreTxn *txn = begin_spilled(&b, &file);
+
+	(void)state;
+	test_add_file(b->store, STORE_ROOT, "F");
+	assert_int_equal(test_checkpoint(txn), -ESTALE);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	test_txn_free(b);
+}
+
+/* Nor can be read what the draft had. */
+static void
+a_draft_whose_commit_is_refused_leaves_nothing(void **state)
+{
+	TestAnswer held;
+	TestAnswer refused = { 0 };
+	StoreNode file;
+	TestTxn *b;
+	StoreTxn *txn = begin_spilled(&b, &file);
+
+	(void)state;
+	assert_int_equal(store_file_truncate(txn, file, 0), 0);
+	test_hold_sync(b, &held);
+	store_txn_commit(&txn, test_answered, &refused);
+	kv_fault_break(b->disk, true);
+	assert_int_equal(test_let_go(b, &held), -EIO);
+	assert_int_equal(test_await(&refused), -EIO);
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	test_txn_free(b);
+}
+
 static Store *
 open_reader(TestTxn *b, const char *dir)
 {
@@ -428,6 +487,9 @@ main(void)
 		TXN_TEST(what_has_no_room_is_lost_and_the_journal_says_so),
 		TXN_TEST(a_draft_has_what_was_done_last),
 		TXN_TEST(a_draft_is_nobodys_to_discard),
+		cmocka_unit_test(a_checkpoint_that_fails_leaves_one_draft),
+		cmocka_unit_test(
+			a_draft_whose_commit_is_refused_leaves_nothing),
 		TXN_TEST(a_reader_sees_drafts_of_those_who_are_gone),
 		TXN_TEST(a_change_of_what_is_gone_is_one),
 		TXN_TEST(malformed_records_go_with_their_entry),
