@@ -232,8 +232,7 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			flush_begin(&call, handle, session);
 		else
 			flush_foreign(&call, handle);
-	} else if (fs_hold_is_lost(handle)) {
-		fs_session_set_untold(session, false);
+	} else if (fs_hold_tell(handle) < 0) {
 		flush_end(&call, handle, session, -EIO);
 	} else if (!fs_undo_is_due(&call, session)) {
 		flush_end(&call, handle, session, 0);
@@ -296,16 +295,12 @@ fsync_done(void *user_data, int r)
  * the server end before the transaction. What was undone is there already, and
  * not where it was written to. */
 static int
-staged_save(const FsMount *mount, const FsHandle *handle)
+staged_save(const FsMount *mount, const FsSession *session)
 {
 	const FsTransaction *transaction =
-		fs_transaction_find(mount->transactions, handle->session);
+		fs_transaction_find(mount->transactions, session);
 	StoreCause cause = { .reason = "the server ended" };
 
-	if (fs_hold_is_lost(handle)) {
-		fs_session_set_untold(handle->session, false);
-		return -EIO;
-	}
 	if (transaction == NULL || !fs_transaction_is_staged(transaction))
 		return 0;
 
@@ -322,7 +317,9 @@ fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	Fsync *fsync;
 	int r;
 
-	r = staged_save(call.mount, handle);
+	r = fs_hold_tell(handle);
+	if (r == 0)
+		r = staged_save(call.mount, handle->session);
 	if (r < 0) {
 		fs_reply_status(&call, r);
 		return;

@@ -229,16 +229,21 @@ user_note(const FsCall *call, const FsHandle *handle)
 }
 
 int
+fs_hold_tell(const FsHandle *handle)
+{
+	if (!fs_hold_is_lost(handle))
+		return 0;
+
+	fs_session_set_untold(handle->session, false);
+	return -EIO;
+}
+
+int
 fs_hold_use(const FsCall *call, FsHandle *handle)
 {
-	int r = 0;
+	int r = fs_hold_tell(handle);
 
-	if (fs_hold_is_lost(handle)) {
-		fs_session_set_untold(handle->session, false);
-		return -EIO;
-	}
-
-	if (handle->hold == FS_HOLD_LEFT)
+	if (r == 0 && handle->hold == FS_HOLD_LEFT)
 		r = hold_renew(call, handle);
 	if (r < 0)
 		return r;

@@ -210,20 +210,20 @@ lock_take(const FsCall *call, const FsLockOwner *owner,
 	}
 }
 
+/* To unlock is to be told what became of what was done under the lock. */
 static void
 lock_drop(const FsCall *call, const FsLockOwner *owner,
           const FsLockRange *range, const FsHandle *handle)
 {
+	int lost;
 	int r;
 
-	if (handle->has_range && fs_undo_lost(call, handle->session)) {
-		fs_reply_status(call, -EIO);
-		return;
-	}
-
+	if (handle->has_range)
+		(void)fs_undo_lost(call, handle->session);
+	lost = fs_hold_tell(handle);
 	r = fs_range_lock_drop(call->mount->locks, owner, range);
 	fs_hold_ranges(call->mount, handle);
-	fs_commit_reply(call, handle->session, r);
+	fs_commit_reply(call, handle->session, lost < 0 ? lost : r);
 }
 
 /* Answers a request to lock or unlock through @fi's handle. */

@@ -332,6 +332,9 @@ int fs_hold_use(const FsCall *call, FsHandle *handle);
 /** Whether what @handle kept others from was undone: it is of no use. */
 bool fs_hold_is_lost(const FsHandle *handle);
 
+/** -EIO if it was: so its session is told. */
+int fs_hold_tell(const FsHandle *handle);
+
 /** @handle was closed, though perhaps a copy of it lives on. */
 void fs_hold_leave(const FsMount *mount, FsHandle *handle);
 

@@ -4,6 +4,7 @@ what they had staged is found."""
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
@@ -443,6 +444,19 @@ def test_what_was_undone_cannot_be_synced(store, a):
         in_quarantine(store)
         with fails_with(errno.EIO):
             a.call("os.fsync", fd)
+
+
+def test_who_unlocks_what_was_undone_is_told(store, a, b):
+    """The next lock is of a new transaction, by a new open."""
+    with mounted(store, "transaction-limit-s=1") as (_, office):
+        fd = a.call("os.open", office.key("A"), os.O_RDWR)
+        a.call("fcntl.lockf", fd, fcntl.LOCK_EX)
+        a.call("os.pwrite", fd, b"x", 0)
+        in_quarantine(store)
+        with fails_with(errno.EIO):
+            a.call("fcntl.lockf", fd, fcntl.LOCK_UN)
+        b.call("fcntl.lockf", b.call("os.open", office.key("A"), os.O_RDWR),
+               fcntl.LOCK_EX)
 
 
 # ---- a crash ----------------------------------------------------------------
