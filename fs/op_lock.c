@@ -58,7 +58,8 @@ fs_op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 	fs_reply_lock(&call, &answer);
 }
 
-/* A request to lock that may have to wait, for the mailbag and then the range. */
+/* A request to lock that may have to wait, for the mailbag and then the range;
+ * or to unlock. */
 typedef struct Locking {
 	FsCall call;
 	FsHandle *handle; /* borrowed: it is not released while we answer */
@@ -226,6 +227,45 @@ lock_drop(const FsCall *call, const FsLockOwner *owner,
 	fs_commit_reply(call, handle->session, lost < 0 ? lost : r);
 }
 
+/* On the main thread. */
+static void
+unlock_look(void *user_data)
+{
+	g_autofree Locking *unlocking = user_data;
+	const FsMount *mount = unlocking->call.mount;
+	g_autoptr(FsSession) session =
+		fs_session_ref(unlocking->handle->session);
+
+	fs_session_find_peer(session);
+	g_mutex_lock(mount->turn);
+	lock_drop(&unlocking->call, &unlocking->owner, &unlocking->range,
+	          unlocking->handle);
+	fs_turn_end(mount);
+	g_mutex_unlock(mount->turn);
+}
+
+/* Unlocks, when it is known whether it may be an smbd that does so. */
+static void
+unlock(const FsCall *call, const FsLockOwner *owner, const FsLockRange *range,
+       FsHandle *handle)
+{
+	Locking *unlocking;
+
+	if (!handle->has_range || !fs_undo_is_doubtful(call, handle->session)) {
+		lock_drop(call, owner, range, handle);
+		return;
+	}
+
+	unlocking = g_new(Locking, 1);
+	*unlocking = (Locking){
+		.call = *call,
+		.handle = handle,
+		.owner = *owner,
+		.range = *range,
+	};
+	fs_later_post(call->mount->later, unlock_look, unlocking);
+}
+
 /* Answers a request to lock or unlock through @fi's handle. */
 static void
 lock_change(FsCall *call, const struct fuse_file_info *fi,
@@ -236,7 +276,7 @@ lock_change(FsCall *call, const struct fuse_file_info *fi,
 	int r;
 
 	if (is_unlock) {
-		lock_drop(call, &owner, range, handle);
+		unlock(call, &owner, range, handle);
 		return;
 	}
 

@@ -310,6 +310,15 @@ fs_undo_user_ended(const FsMount *mount, const FsSession *user)
 }
 
 bool
+fs_undo_is_doubtful(const FsCall *call, FsSession *session)
+{
+	FsPeer peer;
+
+	return call->caller.uid == 0 && fs_undo_is_due(call, session) &&
+	       !fs_session_peer(session, &peer);
+}
+
+bool
 fs_undo_lost(const FsCall *call, FsSession *session)
 {
 	FsTransaction *transaction =

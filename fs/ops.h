@@ -247,6 +247,10 @@ FsReason fs_undo_look_user(const FsSession *user, const FsSession *closes_of,
  * have opened. Called with the turn. */
 void fs_undo_user_ended(const FsMount *mount, const FsSession *user);
 
+/** Whether it would be undone by fs_undo_lost() for the only reason that nobody
+ * has found out yet who @session is. */
+bool fs_undo_is_doubtful(const FsCall *call, FsSession *session);
+
 /** Undoes it if the caller is an smbd that has lost its client; whether. */
 bool fs_undo_lost(const FsCall *call, FsSession *session);
 

@@ -4,6 +4,7 @@
 import collections
 import ctypes
 import errno
+import fcntl
 import itertools
 import os
 import random
@@ -287,6 +288,22 @@ def overwrite(path, content):
     """Writes over the beginning of a file."""
     with open(path, "r+b", buffering=0) as file:
         file.write(content)
+
+
+def overwrite_locked(path, content):
+    """The same in a new process, under a lock of its bytes; returns its errno,
+    or 0."""
+    child = os.fork()
+    if child == 0:
+        try:
+            fd = os.open(path, os.O_RDWR)
+            fcntl.lockf(fd, fcntl.LOCK_EX)
+            os.pwrite(fd, content, 0)
+            fcntl.lockf(fd, fcntl.LOCK_UN)
+            os._exit(0)
+        except OSError as e:
+            os._exit(e.errno)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def pair(offices, seed, last, acknowledged):

@@ -299,6 +299,14 @@ def test_a_close_unlocks(a, b, office, form):
     assert is_free(b, office, UPDATE[0])
 
 
+def test_a_program_of_roots_unlocks_what_it_has_just_written(a, b, office):
+    """It is taken for nobody else, though nobody knows it yet."""
+    for number in range(20):
+        content = bytes([number + 1])
+        assert a.call("client.overwrite_locked", office.key("A"), content) == 0
+        assert b.call("client.get", office.key("A"))[:1] == content
+
+
 def test_an_unlock_publishes_what_was_written_under_it(a, b, office):
     """The KEY stays open for reading, so it is the range that is let go."""
     form = Range("KEY/A.KEY", 0, 1)
