@@ -192,11 +192,12 @@ fs_stage_check(const FsCall *call, const FsSession *session,
 /* A file that its session has staged goes on there whatever it is called by
  * now: under a plain name, or none. */
 static int
-stage_touched(FsCall *call, FsTransaction *transaction, StoreNode node)
+stage_touched(FsCall *call, FsTransaction *transaction, StoreNode node,
+              const StorePlace *place)
 {
 	/* What was removed by a batch on its way may be gone when the next one
 	 * arrives. */
-	if (fs_transaction_file(transaction, node) == NULL)
+	if (place->dir == 0 && fs_transaction_file(transaction, node) == NULL)
 		return -ETXTBSY;
 
 	return stage_begin(call, transaction);
@@ -220,7 +221,7 @@ fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
 	*ret_place = place;
 	if (place.kind == LAYOUT_PLAIN && transaction != NULL &&
 	    fs_transaction_touches(transaction, node))
-		return stage_touched(call, transaction, node);
+		return stage_touched(call, transaction, node, &place);
 	return fs_stage(call, session, &place);
 }
 

@@ -158,6 +158,14 @@ def append(path, content):
         file.write(content)
 
 
+def write_often(path, times):
+    """Writes the same bytes again and again."""
+    with open(path, "r+b", buffering=0) as file:
+        for _ in range(times):
+            file.seek(0)
+            file.write(b"x")
+
+
 def truncate_open(path):
     """Empties a file through a descriptor, as smbd does."""
     fd = os.open(path, os.O_RDWR)

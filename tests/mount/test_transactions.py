@@ -298,6 +298,28 @@ def test_a_name_that_was_renamed_away_is_used_again(a, b, office, work):
         {b"first", b"second", b"third"}
 
 
+def test_what_has_such_a_name_is_written_while_it_is_committed(
+        a, b, office, work):
+    """As somebody waits for another mailbag, meanwhile let go of."""
+    temporary = work / "TEMP"
+    a.call("os.close", a.call("os.open", office.lock_file("B.0LK"),
+                              os.O_RDWR | os.O_CREAT))
+    for number in range(10):
+        a.call("client.append", office.mbg("A"), HEADER)
+        for content in (b"first", b"second"):
+            a.call("client.put", temporary, content)
+            if content == b"first":
+                a.call("os.rename", temporary,
+                       office.path / "P1" / f"{number}.P1")
+        a.start("client.write_often", temporary, 1000)
+        b.call("os.close", b.call("os.open", office.key("A"), os.O_RDWR))
+        a.result()
+        assert a.call("client.get", temporary) == b"xecond"
+    a.call("os.unlink", office.lock_file("B.0LK"))
+    assert b.call("client.get", temporary) == b"xecond"
+    assert len(names(b, office.path / "P1")) == 10
+
+
 def test_what_was_renamed_out_of_the_mail_is_moved_and_deleted(
         a, b, office, work):
     a.call("client.put", office.p1, b"bad")
