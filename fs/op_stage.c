@@ -9,9 +9,9 @@
  * - A session sees what it has staged itself, over what everybody sees.
  * - A change of a plain file is seen by everybody at once. One of a mailbag or
  *   message file is staged: its lock is taken first, or else it is refused.
- * - A file that was renamed between the two kinds of names is staged under both:
- *   a plain name that its session has staged goes on there, until that is
- *   committed. A directory never is, so that it cannot have such a name.
+ * - A file that was renamed between the two kinds of names is staged under
+ *   both: what is done with the plain one goes on there, until that is
+ *   committed. A directory is never staged, so it cannot have such a name.
  * - What a change may have to wait for was waited for when its file was opened;
  *   here nobody waits.
  */
@@ -128,8 +128,8 @@ stage_begin(FsCall *call, FsTransaction *transaction)
 	return 0;
 }
 
-/* Whether @transaction has staged the plain name at @place: a file was renamed
- * between there and a mailbag or message, and it is not as everybody sees it. */
+/* Whether @transaction has staged the plain name at @place: what has it, or had
+ * it, was renamed, and everybody else sees it otherwise. */
 static bool
 is_name_staged(const FsMount *mount, const FsTransaction *transaction,
                const StorePlace *place)
@@ -259,8 +259,8 @@ fs_stage_note(const FsCall *call, StoreNode node, const StorePlace *place,
 	return file;
 }
 
-/* smbd sets the time of what was written when that is closed, be it the inqueue's
- * KEY: no message is half done by that. */
+/* smbd sets the time of what was written when that is closed, be it the
+ * inqueue's KEY: no message is half done by that. */
 void
 fs_stage_note_attr(const FsCall *call, StoreNode node, const StorePlace *place)
 {
