@@ -33,22 +33,18 @@ wait_for_work(Store *store)
 }
 
 /* Who changes plain files faster than the disk takes it waits for a round, and
- * so does whoever waits for him. So no more may be pending than the disk has
- * shown to take in this time. */
+ * so does whoever waits for him. */
 #define ROUND_US   ((int64_t)2 * G_USEC_PER_SEC)
 #define WINDOW_MIN ((uint64_t)1 << 20)
 
-static void
-window_fit(Store *store, uint64_t bytes, int64_t us)
+uint64_t
+committer_window(uint64_t window, uint64_t limit, uint64_t bytes, int64_t us)
 {
-	if (bytes < store->window / 2)
-		return;
-
+	if (bytes < window / 2)
+		return window;
 	if (us > ROUND_US)
-		store->window = MAX(store->window / 2, WINDOW_MIN);
-	else if (us < ROUND_US / 2 &&
-	         store->window < store->options.dirty_limit)
-		store->window *= 2;
+		return MAX(window / 2, WINDOW_MIN);
+	return us < ROUND_US / 2 && window < limit ? 2 * window : window;
 }
 
 /* One round, and tells who opened the store when it begins to ail; unlocks
@@ -61,7 +57,9 @@ round_run(Store *store)
 	int64_t begun_us = g_get_monotonic_time();
 
 	commit_round(store);
-	window_fit(store, bytes, g_get_monotonic_time() - begun_us);
+	store->window =
+		committer_window(store->window, store->options.dirty_limit,
+	                         bytes, g_get_monotonic_time() - begun_us);
 	if (!was_well || store->health == STORE_HEALTHY ||
 	    store->options.ailing == NULL)
 		return;

@@ -272,12 +272,12 @@ int quarantine_stage_end(StoreTxn *txn);
 /** A batch begins; and how it ended. */
 void quarantine_freeze(Store *store);
 void quarantine_thaw(Store *store, int r);
-/** Reads the head of @id, or of the first entry from @from on, drafts too.
- * Errors: -ENOENT. Ownership: the texts are in @text. */
+/** Reads the head of @id, unless it is a draft whose transaction goes on; or
+ * even then. Errors: -ENOENT. Ownership: the texts are in @text. */
 int quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
                     char text[2 * (RECORD_TEXT_MAX + 1)]);
-int quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
-                    char text[2 * (RECORD_TEXT_MAX + 1)]);
+int quarantine_any_head(Store *store, uint64_t id, RecordHead *ret_head,
+                        char text[2 * (RECORD_TEXT_MAX + 1)]);
 
 /** The first entry from @from on, damaged or not. Errors: -ENOENT. */
 int quarantine_next_id(Store *store, uint64_t from, uint64_t *ret_id);
@@ -425,6 +425,11 @@ void waiter_forget(Store *store);
 
 /** One round: erases, takes a group, commits it and answers. Unlocks. */
 void commit_round(Store *store);
+/** How many bytes of plain changes may be pending, at most @limit, after @bytes
+ * of as many as @window took @us microseconds: no more than the disk has shown
+ * to take in two seconds. */
+uint64_t committer_window(uint64_t window, uint64_t limit, uint64_t bytes,
+                          int64_t us);
 /** Starts and stops the committer; stopping commits what is pending. */
 int commit_start(Store *store);
 /** Unlocked. Returns how the last commit ended. */

@@ -117,7 +117,7 @@ quarantine_load(Store *store)
 
 	while ((r = quarantine_next_id(store, id + 1, &id)) == 0) {
 		/* One that is damaged is not known, and in nobody's way. */
-		if (quarantine_next(store, id, &head, text) < 0)
+		if (quarantine_any_head(store, id, &head, text) < 0)
 			continue;
 		if (head.is_draft) {
 			head.is_draft = false;

@@ -11,9 +11,9 @@
 #include "store/headship.h"
 #include "store/internal.h"
 
-static int
-get_head(Store *store, uint64_t id, RecordHead *ret_head,
-         char text[2 * (RECORD_TEXT_MAX + 1)])
+int
+quarantine_any_head(Store *store, uint64_t id, RecordHead *ret_head,
+                    char text[2 * (RECORD_TEXT_MAX + 1)])
 {
 	RecordKey key =
 		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
@@ -36,7 +36,7 @@ int
 quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,
                 char text[2 * (RECORD_TEXT_MAX + 1)])
 {
-	int r = get_head(store, id, ret_head, text);
+	int r = quarantine_any_head(store, id, ret_head, text);
 
 	return r == 0 && is_alive(store, ret_head) ? -ENOENT : r;
 }
@@ -55,20 +55,6 @@ quarantine_next_id(Store *store, uint64_t from, uint64_t *ret_id)
 	if (keys->len == 0)
 		return -ENOENT;
 	return record_key_id(txn_key_at(keys, 0), ret_id) ? 0 : -EIO;
-}
-
-int
-quarantine_next(Store *store, uint64_t from, RecordHead *ret_head,
-                char text[2 * (RECORD_TEXT_MAX + 1)])
-{
-	uint64_t id;
-	int r;
-
-	r = quarantine_next_id(store, from, &id);
-	if (r < 0)
-		return r;
-	r = get_head(store, id, ret_head, text);
-	return r == -ENOENT ? -EIO : r;
 }
 
 int

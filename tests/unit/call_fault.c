@@ -207,6 +207,21 @@ __wrap_fstatvfs64(int fd, struct statvfs *vfs)
 	return code == 0 ? 0 : -1;
 }
 
+int __real_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+
+/* With an argument, as a file's flags are one. */
+int
+__wrap_ioctl(int fd, unsigned long request, void *argument)
+{
+	int code = 0;
+
+	if (!fails("ioctl", &code))
+		return __real_ioctl(fd, request, argument);
+	errno = code;
+	return -1;
+}
+
 int __real_fallocate64(int fd, int mode, off_t offset, off_t size);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t size);
 

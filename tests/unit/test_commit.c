@@ -404,10 +404,34 @@ who_asks_while_the_store_closes_is_answered(void **state)
 	assert_int_equal(chain.left, 0);
 }
 
+/* No more may be pending than the disk takes in two seconds. */
+static void
+the_window_fits_the_disk(void **state)
+{
+	const uint64_t mib = 1 << 20;
+	const int64_t s = G_USEC_PER_SEC;
+
+	(void)state;
+	assert_int_equal(committer_window(8 * mib, 32 * mib, 3 * mib, 9 * s),
+	                 8 * mib); /* so little says nothing */
+	assert_int_equal(committer_window(8 * mib, 32 * mib, 8 * mib, 3 * s),
+	                 4 * mib);
+	assert_int_equal(committer_window(1 * mib, 32 * mib, 1 * mib, 9 * s),
+	                 1 * mib);
+	assert_int_equal(
+		committer_window(8 * mib, 32 * mib, 8 * mib, 3 * s / 2),
+		8 * mib);
+	assert_int_equal(committer_window(8 * mib, 32 * mib, 8 * mib, s / 2),
+	                 16 * mib);
+	assert_int_equal(committer_window(32 * mib, 32 * mib, 32 * mib, s / 2),
+	                 32 * mib);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_window_fits_the_disk),
 		TXN_TEST(the_engine_may_answer_on_another_thread),
 		TXN_TEST(
 			a_database_that_opens_but_cannot_be_read_stays_in_doubt),

@@ -205,6 +205,24 @@ a_damaged_entry_of_the_quarantine_can_be_discarded(void **state)
 	test_assert_bytes(b->plain, file, 'a', 100);
 }
 
+/* Unless it is a draft: its transaction goes on. */
+static void
+a_damaged_draft_is_nobodys_to_discard(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin_draft(b, NULL);
+	RecordKey key = record_key_part(txn->draft, RECORD_PART_HEAD,
+	                                (KvSlice){ "", 0 });
+	uint8_t bad[20] = { 1 };
+
+	g_mutex_lock(&b->store->lock);
+	txn_put(b->plain, record_slice(&key), (KvSlice){ bad, sizeof(bad) });
+	g_mutex_unlock(&b->store->lock);
+	assert_int_equal(store_quarantine_discard(b->store, txn->draft), -EIO);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), 0);
+}
+
 /* Nor is it believed where the content is that goes with it. */
 static void
 a_damaged_entry_of_the_quarantine_takes_no_content_with_it(void **state)
@@ -335,6 +353,7 @@ main(void)
 		TXN_TEST(a_part_of_a_damaged_chunk_cannot_be_replaced),
 		TXN_TEST(a_damaged_entry_of_the_quarantine_is_left_alone),
 		TXN_TEST(a_damaged_entry_of_the_quarantine_can_be_discarded),
+		TXN_TEST(a_damaged_draft_is_nobodys_to_discard),
 		TXN_TEST(
 			a_damaged_entry_of_the_quarantine_takes_no_content_with_it),
 		cmocka_unit_test(an_undoing_is_all_or_nothing_whatever_fails),

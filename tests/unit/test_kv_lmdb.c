@@ -420,11 +420,15 @@ a_size_that_is_not_known_is_looked_into(void **state)
 	g_autofree char *reason = NULL;
 
 	assert_int_equal(commit(bench->kv, "1", NULL), KV_COMMITTED);
-	g_clear_pointer(&bench->kv, kv_close);
-	fail_call("fstat64", 1, EIO);
-	assert_int_equal(
-		kv_lmdb_open(bench->dir, false, 0, &bench->kv, &reason), 0);
-	assert_a(bench->kv, "1");
+	for (unsigned at = 1; at < 4; at++) {
+		g_clear_pointer(&bench->kv, kv_close);
+		fail_none();
+		fail_call("fstat64", at, EIO);
+		assert_int_equal(
+			kv_lmdb_open(bench->dir, false, 0, &bench->kv, &reason),
+			0);
+		assert_a(bench->kv, "1");
+	}
 }
 
 /* It is written to by a map, which cannot say that there is no room. */
@@ -445,11 +449,16 @@ a_lock_file_has_its_room_before_it_is_written_to(void **state)
 	assert_int_equal(open_kv(bench), 0);
 	g_clear_pointer(&bench->kv, kv_close);
 
-	fail_none();
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(open_kv(bench), 0);
-	assert_int_equal(stat(path, &st), 0);
-	assert_true(st.st_blocks * 512 >= st.st_size);
+	/* Where it cannot be asked to stay in its place it has room, too. */
+	for (unsigned at = 0; at < 2; at++) {
+		fail_none();
+		fail_call("ioctl", at, ENOTTY);
+		assert_int_equal(unlink(path), 0);
+		assert_int_equal(open_kv(bench), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_true(st.st_blocks * 512 >= st.st_size);
+		g_clear_pointer(&bench->kv, kv_close);
+	}
 }
 
 static void
