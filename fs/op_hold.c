@@ -301,6 +301,25 @@ fs_hold_leave(const FsMount *mount, FsHandle *handle)
 		fs_hold_let_go(mount, handle->session, handle->key);
 }
 
+void
+fs_hold_note_attr(const FsCall *call, const FsSession *session,
+                  const StoreAttr *before)
+{
+	GPtrArray *handles = fs_handle_list(call->mount->handles, before->node);
+	StoreAttr after;
+
+	if (store_attr_get(call->txn, before->node, &after) < 0)
+		return;
+
+	for (guint i = 0; handles != NULL && i < handles->len; i++) {
+		FsHandle *handle = handles->pdata[i];
+
+		if (handle->session == session &&
+		    handle->left_ctime_ns == before->ctime_ns)
+			handle->left_ctime_ns = after.ctime_ns;
+	}
+}
+
 /* ---- idle handles -------------------------------------------------------- */
 
 /* A mailbag that a client has left open, with nothing done to it for a while,

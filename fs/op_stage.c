@@ -260,17 +260,23 @@ fs_stage_note(const FsCall *call, StoreNode node, const StorePlace *place,
 }
 
 /* smbd sets the time of what was written when that is closed, be it the
- * inqueue's KEY: no message is half done by that. */
+ * inqueue's KEY: no message is half done by that. And before it writes for the
+ * first time it sets the archive bit: what was left open has not changed by
+ * that. */
 void
-fs_stage_note_attr(const FsCall *call, StoreNode node, const StorePlace *place)
+fs_stage_note_attr(const FsCall *call, const StoreAttr *before,
+                   const StorePlace *place)
 {
 	FsTransaction *transaction = call->transaction;
 	bool is_whole =
 		transaction != NULL && (transaction->is_last_index ||
 	                                !fs_transaction_is_staged(transaction));
 
-	if (fs_stage_note(call, node, place, false) != NULL)
-		transaction->is_last_index = is_whole;
+	if (fs_stage_note(call, before->node, place, false) == NULL)
+		return;
+
+	transaction->is_last_index = is_whole;
+	fs_hold_note_attr(call, transaction->session, before);
 }
 
 void

@@ -220,7 +220,7 @@ attr_apply(FsCall *call, FsSession *session, const StoreAttr *attr,
 	if (r == 0)
 		r = store_attr_set(call->txn, attr->node, change, set, &after);
 	if (r == 0)
-		fs_stage_note_attr(call, attr->node, &place);
+		fs_stage_note_attr(call, attr, &place);
 	return r;
 }
 

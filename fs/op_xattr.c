@@ -86,11 +86,11 @@ fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		fs_reply_data(&call, r, buf, got);
 }
 
-/* A change of an attribute of the file that @call was sent for: a removal if
- * @value is NULL. */
+/* A change of an attribute of the file of @attr, for which @call was sent: a
+ * removal if @value is NULL. */
 static int
-xattr_change(FsCall *call, FsSession *session, const char *name,
-             const char *value, size_t size, int flags)
+xattr_change(FsCall *call, FsSession *session, const StoreAttr *attr,
+             const char *name, const char *value, size_t size, int flags)
 {
 	StorePlace place;
 	int r;
@@ -103,7 +103,7 @@ xattr_change(FsCall *call, FsSession *session, const char *name,
 	                                    size, flags)
 	                  : store_xattr_remove(call->txn, call->node, name);
 	if (r == 0)
-		fs_stage_note_attr(call, call->node, &place);
+		fs_stage_note_attr(call, attr, &place);
 	return r;
 }
 
@@ -142,7 +142,8 @@ xattr_answer(FsCall *call, const char *name, const char *value, size_t size,
 	if (r == 0 && fs_lock_file_is_node(call->node))
 		r = lock_file_change(call, name, value, size, flags);
 	else if (r == 0)
-		r = xattr_change(call, session, name, value, size, flags);
+		r = xattr_change(call, session, &attr, name, value, size,
+		                 flags);
 
 	fs_commit_reply(call, session, r);
 }

@@ -149,8 +149,8 @@ void fs_stage_introduce(const FsMount *mount, FsSession *session);
 FsTransactionFile *fs_stage_note(const FsCall *call, StoreNode node,
                                  const StorePlace *place, bool is_new);
 
-/** Its times, rights or extended attributes are others. */
-void fs_stage_note_attr(const FsCall *call, StoreNode node,
+/** The times, rights or extended attributes of what was *@before are others. */
+void fs_stage_note_attr(const FsCall *call, const StoreAttr *before,
                         const StorePlace *place);
 
 /** Its name has come, gone or changed. */
@@ -341,6 +341,11 @@ int fs_hold_tell(const FsHandle *handle);
 
 /** @handle was closed, though perhaps a copy of it lives on. */
 void fs_hold_leave(const FsMount *mount, FsHandle *handle);
+
+/** What was *@before has got other attributes, by @session: for handles of its
+ * own that were left this is no change. */
+void fs_hold_note_attr(const FsCall *call, const FsSession *session,
+                       const StoreAttr *before);
 
 /** Lets go of mailbags that are idle and that somebody waits for. */
 void fs_hold_expire(const FsMount *mount);
