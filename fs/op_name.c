@@ -13,9 +13,9 @@
  * - A file may be spelled in many ways, and the kernel knows each spelling as
  *   a name of its own. It may remember only the stored one (view.h), so that
  *   is the one name to take care of when another spelling was used.
- * - If the file is gone, its attributes are forgotten before the reply: whoever
- *   comes by the remembered name must ask us, is told ESTALE, and looks the
- *   name up again. If it lives on, renamed or open, the name is forgotten.
+ * - That name is forgotten, and the attributes before the reply: whoever still
+ *   comes by it must ask us, is told ESTALE, and looks the name up again. smbd
+ *   does not, which opens a path and then asks what it has there.
  * - A directory that gets the children KEY and MBG becomes a postoffice, and
  *   the mail files in it get nodeids for each session: what is remembered of
  *   them below that directory must be forgotten.
@@ -72,14 +72,11 @@ void
 fs_name_lost(const FsCall *call, fuse_ino_t dir, const FsFound *found,
              const char *spelled)
 {
-	StoreAttr attr;
-
 	if (strcmp(found->entry.name, spelled) == 0)
 		return;
 
 	fs_notify_attr(call->mount->notify, found->entry.node);
-	if (fs_call_attr(call, found->entry.node, &attr) == 0)
-		fs_name_forget(call, dir, found->entry.name);
+	fs_name_forget(call, dir, found->entry.name);
 }
 
 static bool

@@ -63,6 +63,28 @@ def test_so_is_a_name_that_a_local_program_made(any_client, office, place):
     assert any_client.read_file(office.smb("P1", "0000000E.P1")) == b"x"
 
 
+@ONLY_POFS
+def test_a_name_that_a_local_program_spells_otherwise_is_free(any_client,
+                                                              office):
+    """smbd opens a path without asking whether it is still there, and does not
+    look the name up again when it learns that it is not."""
+    log, directory = office.smb("GLB", "SESSION.LOG"), office.smb("GLB", "OLD")
+    for content in (b"first", b"second", b"third"):
+        any_client.mkdir(directory)
+        any_client.write_file(log, content)
+        assert any_client.read_file(log) == content
+        if content == b"first":
+            os.unlink(office.path / "GLB" / "session.log")
+        else:
+            os.rename(office.path / "GLB" / "session.log",
+                      office.path / "GLB" / "session.old")
+        os.rmdir(office.path / "GLB" / "old")
+    any_client.write_file(log, b"fourth")
+    os.rename(office.path / "GLB" / "SESSION.OLD",
+              office.path / "GLB" / "session.log")
+    assert any_client.read_file(log) == b"third"
+
+
 def test_two_names_that_differ_in_case_are_one(client, office, place):
     (office.path / "KEY" / "A.KEY").write_bytes(b"first")
     try:
