@@ -402,6 +402,9 @@ fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = fs_undo_tell(session);
 	if (r == 0)
 		r = open_try(&call, session, &opening);
+	/* Removed or replaced since it was looked up; as after a wait. */
+	if (r == -ESTALE && fs_session_is_smbd(session))
+		r = -EAGAIN;
 
 	if (r == 0)
 		open_finish(&call, session, &attr, &opening, fi);

@@ -4,6 +4,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -273,6 +275,33 @@ def test_unknown_rename_flags_are_refused(place):
         syscalls.renameat2(place / "a", place / "b",
                            syscalls.RENAME_WHITEOUT)
     assert os.listdir(place) == ["a"]
+
+
+# What smbd does: it takes hold of a path, and opens it later (15: PR_SET_NAME).
+OPEN_LATE = """
+import ctypes, errno, os, sys
+ctypes.CDLL(None).prctl(15, sys.argv[1].encode())
+held = os.open(sys.argv[2], os.O_PATH)
+os.unlink(sys.argv[2])
+try:
+    os.open(f"/proc/self/fd/{held}", os.O_RDONLY)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.parametrize("caller, error", [("smbd[10.0.0.7]", "EAGAIN"),
+                                           ("python", "ESTALE")])
+@pytest.mark.parametrize("name", ["GLB/SESSION.LOG", "P1/00000001.P1"])
+def test_what_was_removed_before_it_is_opened_is_looked_up_again(post, name,
+                                                                 caller, error):
+    """smbd asks again in a second when it is told to wait; upon any other error
+    its client is told that it may not, which is not so."""
+    (post / name).write_text("x")
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_LATE, caller, post / name], check=True,
+        capture_output=True, text=True)
+    assert done.stdout.strip() == error
 
 
 # ---- inside a postoffice ----------------------------------------------------
