@@ -3,29 +3,35 @@
 """A mail program: delivers and picks up mail in one postoffice, and says in a
 log what it is about to do and what was acknowledged.
 
-    load.py [--sync] [--kinds KIND,...] DIRECTORY SUBJECT SEED COUNT LOG
+    load.py [--sync] [--kinds KIND,...] [--store STORE]
+            DIRECTORY SUBJECT SEED COUNT LOG
 
 DIRECTORY is the postoffice. Each step changes it as a whole, so it has one
 state a step: a digest of all its files, which state.c makes, too. With --sync
 each file is synced before it is closed, as a careful program does that cannot
-rely on locks.
+rely on locks. With --store, which has it as SUBJECT, the program dies now and
+then, and discards what was kept of that.
 """
 
 import argparse
 import contextlib
 import datetime
 import hashlib
+import json
 import os
 import pathlib
 import random
+import signal
 import struct
 import sys
+import tempfile
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "demo"),
                 str(pathlib.Path(__file__).resolve().parents[1])]
 
 import mail
-from powercut import Log
+from harness import poctl
+from powercut import MEMORY, Log
 
 WHEN = datetime.datetime(1994, 8, 6, 12, 0)
 BAG = "0000000A"
@@ -61,11 +67,74 @@ def read_tree(top):
     return files
 
 
+class Quarantine:
+    """What the quarantine has of one postoffice: an entry at most, which is
+    there as a whole. It is a subject of its own."""
+
+    def __init__(self, store, subject, log):
+        self._store = store
+        self._subject = subject
+        self._log = log
+        self._number = -1
+        self._may_be = []  # (path -> content) of the entry, or nothing
+        self.begin({})
+        self.acknowledge()
+
+    @property
+    def files(self):
+        """What the entry must have now."""
+        return self._may_be[-1]
+
+    def begin(self, files):
+        """It may have these from here on."""
+        self._number += 1
+        self._may_be.append(files)
+        self._log.begin(f"quarantine/{self._subject}", self._number,
+                        state_of({f"0/{path}": content
+                                  for path, content in files.items()}))
+
+    def acknowledge(self):
+        """It must have them from here on."""
+        del self._may_be[:-1]
+        self._log.acknowledge(f"quarantine/{self._subject}", self._number)
+
+    def _ids(self):
+        told = poctl("quarantine", "list", "--json", self._store).stdout
+        return [entry["id"] for entry in json.loads(told)["quarantine"]]
+
+    def _entries(self):
+        """(id, files) of each entry of this postoffice."""
+        for entry in self._ids():
+            with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+                done = poctl("quarantine", "restore", self._store, entry,
+                             name, check=False)
+                # Another program may have discarded its own meanwhile.
+                assert done.returncode == 0 or entry not in self._ids(), (
+                    done.stderr)
+                office = pathlib.Path(name) / self._subject
+                if office.is_dir():
+                    yield entry, read_tree(office)
+
+    def discard(self):
+        """Lets go of the entry, which is whole."""
+        (entry, files), = self._entries()
+        assert files == self.files
+        self.begin({})
+        poctl("quarantine", "discard", self._store, entry)
+
+    def resume(self):
+        """Goes on from what is there, as it may be."""
+        found = [files for _, files in self._entries()] or [{}]
+        assert len(found) == 1 and found[0] in self._may_be, (
+            "an entry is half there")
+        self.begin(found[0])
+
+
 class Program:
     """One client. Each method that begins with do_ is a kind of step; it does
     the same to .files and to the directory."""
 
-    def __init__(self, top, subject, seed, log, is_careful=False):
+    def __init__(self, top, subject, seed, log, is_careful=False, store=None):
         self._top = top
         self._subject = subject
         self._random = random.Random(seed)
@@ -80,6 +149,7 @@ class Program:
         self._fds = []
         self._steps = []  # what may be there: (files, live, slots)
         self.before_commit = lambda: None
+        self._quarantine = store and Quarantine(store, subject, log)
         self.begin()
         self.acknowledge()
 
@@ -227,9 +297,50 @@ class Program:
         if is_synced:
             self.acknowledge()
 
+    def _sync_all(self):
+        """Whatever anybody has done is on the disk now."""
+        fd = self._open("", os.O_RDONLY | os.O_DIRECTORY)
+        self._sync(fd)
+        self._close(fd)
+
+    def _die_delivering(self, stem, record, at):
+        """A program of its own does all but the last close."""
+        child = os.fork()
+        if child == 0:
+            try:
+                key = self._open(KEY, os.O_RDWR)
+                self._put(self._mai(stem))
+                self._write_header(record, at, key)
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+
+    def do_die(self):
+        """The postoffice is as it was, the quarantine has the delivery."""
+        before = dict(self.files), list(self._live), self._slots
+        stem = self._add_message()
+        record, at = self._add_header(stem)
+        self._quarantine.begin({path: self.files[path]
+                                for path in (KEY, MBG, self._mai(stem))})
+        self._die_delivering(stem, record, at)
+        self.files, self._live, self._slots = before
+        self._close(self._open(KEY, os.O_RDWR))  # it is undone by then
+        self.before_commit()
+        self._sync_all()
+        self._quarantine.acknowledge()
+
+    def do_discard(self):
+        """The administrator looks at it and lets go of it."""
+        self._quarantine.discard()
+        self.before_commit()
+        self._sync_all()
+        self._quarantine.acknowledge()
+
     def step(self, kinds):
         """One step of any of `kinds`."""
         kind = self._random.choice(kinds)
+        if kind in DEATHS:
+            kind = "discard" if self._quarantine.files else "die"
         if len(self._live) > LIVE_MAX or (kind == "pickup" and not self._live):
             kind = "pickup" if self._live else "deliver"
         getattr(self, f"do_{kind}")()
@@ -251,6 +362,8 @@ class Program:
         """After that: goes on from what is there, which must be as after some
         step since the last acknowledged one. Returns whether all is done."""
         self.give_up()
+        if self._quarantine is not None:
+            self._quarantine.resume()
         found = read_tree(self._top)
         if found == self.files:
             return True
@@ -265,21 +378,28 @@ class Program:
 # Of what is chosen, unless a test says so.
 KINDS = ("deliver", "send", "pickup", "lock_file", "number")
 
+# What else there is in a store; they take turns.
+DEATHS = ("die", "discard")
+
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--sync", action="store_true")
-    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--kinds")
+    parser.add_argument("--store")
     parser.add_argument("directory")
     parser.add_argument("subject")
     parser.add_argument("seed", type=int)
     parser.add_argument("count", type=int)
     parser.add_argument("log")
     words = parser.parse_args()
+    kinds = KINDS if words.store is None else (*KINDS, *DEATHS[:1])
+    if words.kinds is not None:
+        kinds = words.kinds.split(",")
     program = Program(words.directory, words.subject, words.seed,
-                      Log(words.log), words.sync)
+                      Log(words.log), words.sync, words.store)
     for _ in range(words.count):
-        program.step(words.kinds.split(","))
+        program.step(kinds)
 
 
 if __name__ == "__main__":

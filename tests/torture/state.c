@@ -206,6 +206,90 @@ read_node(StateReader *reader, StoreNode dir, const char *prefix, GTree *files)
 	}
 }
 
+/* ---- the quarantine of a store -------------------------------------------*/
+
+/* A file of an entry that has its content. */
+typedef struct UndoneFile {
+	StoreNode node;
+	uint64_t size;
+	char *path; /* owned */
+} UndoneFile;
+
+static void
+undone_file_free(void *data)
+{
+	UndoneFile *file = data;
+
+	g_free(file->path);
+	g_free(file);
+}
+
+static bool
+keep_id(void *user_data, const StoreUndone *undone)
+{
+	g_array_append_val((GArray *)user_data, undone->id);
+	return true;
+}
+
+static bool
+keep_undone_file(void *user_data, const StoreUndoneFile *file)
+{
+	UndoneFile *kept;
+
+	if (!S_ISREG(file->mode) || file->what == STORE_UNDONE_REMOVED)
+		return true;
+	kept = g_new(UndoneFile, 1);
+	*kept = (UndoneFile){ file->node, file->size, g_strdup(file->path) };
+	g_ptr_array_add(user_data, kept);
+	return true;
+}
+
+/* Of entry @id what is below directory @name; returns whether there is any. */
+static bool
+read_entry(StateReader *reader, uint64_t id, const char *name, guint number,
+           GTree *files)
+{
+	g_autofree char *prefix = g_strdup_printf("/%s/", name);
+	g_autoptr(GPtrArray) undone =
+		g_ptr_array_new_with_free_func(undone_file_free);
+	bool is_any = false;
+
+	if (store_quarantine_files(reader->store, id, keep_undone_file,
+	                           undone) < 0)
+		errx(2, "an entry of the quarantine cannot be read");
+	for (guint i = 0; i < undone->len; i++) {
+		const UndoneFile *file = undone->pdata[i];
+		uint8_t *bytes;
+		size_t size;
+
+		if (!g_str_has_prefix(file->path, prefix))
+			continue;
+		bytes = g_malloc(file->size);
+		if (store_quarantine_read(reader->store, id, file->node, 0,
+		                          bytes, file->size, &size) < 0)
+			errx(2, "%s: undone, cannot be read", file->path);
+		g_tree_insert(files,
+		              g_strdup_printf("%u/%s", number,
+		                              file->path + strlen(prefix)),
+		              g_bytes_new_take(bytes, size));
+		is_any = true;
+	}
+	return is_any;
+}
+
+static void
+read_quarantine(StateReader *reader, const char *name, GTree *files)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	guint number = 0;
+
+	if (store_quarantine_list(reader->store, keep_id, ids) < 0)
+		errx(2, "the quarantine cannot be read");
+	for (guint i = 0; i < ids->len; i++)
+		number += read_entry(reader, g_array_index(ids, uint64_t, i),
+		                     name, number, files);
+}
+
 char *
 state_of_subject(StateReader *reader, const char *name)
 {
@@ -214,6 +298,10 @@ state_of_subject(StateReader *reader, const char *name)
 
 	if (reader == NULL)
 		return g_strdup(STATE_ABSENT);
+	if (g_str_has_prefix(name, STATE_QUARANTINE)) {
+		read_quarantine(reader, name + strlen(STATE_QUARANTINE), files);
+		return digest(files);
+	}
 	if (!g_str_equal(name, ".") &&
 	    store_name_find(store_plain(reader->store), STORE_ROOT, name,
 	                    &entry) < 0)

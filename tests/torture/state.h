@@ -11,6 +11,9 @@
 
 #define STATE_ABSENT "absent"
 
+/** Before the name of a directory: what a store's quarantine has of it. */
+#define STATE_QUARANTINE "quarantine/"
+
 /** Of directory @dir of a file system. */
 char *state_of_directory(const char *dir);
 
@@ -25,5 +28,8 @@ typedef struct StateReader StateReader;
 StateReader *state_reader_open(const char *dir, char **ret_reason);
 void state_reader_close(StateReader *reader);
 
-/** Of its directory @name; of "." the whole store. */
+/**
+ * Of its directory @name; of "." the whole store; of a directory of its
+ * quarantine, whose paths begin with the number of the entry, from 0 on.
+ */
 char *state_of_subject(StateReader *reader, const char *name);

@@ -2,6 +2,9 @@
 """The daemon is killed before each of the calls that a commit is made of: what
 was acknowledged is there, the rest wholly or not at all, and it goes on.
 
+Two kinds of steps change no mail: a program that dies is undone, and what the
+quarantine has of it is discarded. An entry is there as a whole, or not at all.
+
 With POFS_KILLS=all before each call that writes anything, the answers to
 clients included, and in each kind of step.
 """
@@ -19,8 +22,10 @@ from powercut import Disk
 from scene import StoreAt, make_plain, make_store, mounted, start, sync
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
-KINDS = (*load.KINDS, "deliver_large") if IS_ALL else (
-    "deliver", "pickup", "lock_file")
+KINDS = (*load.KINDS, *load.DEATHS, "deliver_large") if IS_ALL else (
+    "deliver", "pickup", "lock_file", *load.DEATHS)
+BEFORE = {"discard": "die"}
+"""Which kind of step is done first; a delivery, if there is none."""
 OPTIONS = ("-o", "staged-limit-mib=1")
 """What is large is on the disk before the commit."""
 
@@ -39,8 +44,9 @@ def killed_at(number, kind, template, seed):
         store = StoreAt(disk.path / "store")
         with disk.log() as log:
             with mounted(disk, store, *OPTIONS) as mount:
-                program = load.Program(mount / "PO", "PO", seed, log)
-                program.step(["deliver"])
+                program = load.Program(mount / "PO", "PO", seed, log,
+                                       store=store.path)
+                program.step([BEFORE.get(kind, "deliver")])
                 disk.control.is_wide = IS_ALL
                 disk.control.calls = 0
                 disk.control.kill_at = number

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The power is cut at any moment: what was acknowledged is there, each once,
-and nothing is half done.
+and nothing is half done; nor is what is kept of transactions that were undone,
+nor half gone once that is discarded.
 
 POFS_CUTS says how many states are judged of each recording, POFS_SEED repeats
 a recording's mail and its cuts, though not what ran at once with what.
@@ -27,7 +28,9 @@ pofs_names = pytest.mark.parametrize("names", [(), ("--strict",)],
 def test_what_was_acknowledged_is_there(disk, seed, names):
     store = make_store(disk)
     with mounted(disk, store) as mount:
-        work(mount.path, disk, seed, STEPS)
+        work(mount.path, disk, seed, STEPS, "--store", store.path)
+    assert any(number > 0 for subject, number, _ in disk.begun()
+               if subject.startswith("quarantine/"))
     must_be_right(disk.replay(3 * CUTS, seed, "--store", "store", *names))
     must_be_right(disk.replay(max(CUTS // 5, 1), seed + 1, "--store", "store",
                               "--audit", audit(), *names))
