@@ -3,9 +3,10 @@
  * Programs that change one mailbag and die while they do, at any instant, and
  * others that look at it.
  *
- *	mortals DIRECTORY KILLS SEED flock|ofd|posix
+ *	mortals DIRECTORY KILLS LOOKERS SEED flock|ofd|posix
  *
  * The last word is how they lock the KEY, for as long as they have it open.
+ * LOOKERS of them only look at it with the lock, again and again.
  *
  * All of KEY and MBG says the same number, over and over; a change makes it the
  * next one, in several writes. Who has the lock must see one number in both, and
@@ -31,14 +32,18 @@
 #define MBG_WORDS 290
 #define PIECES    5
 #define WRITERS   3
+#define LOOKERS   16
+#define LOOKS     50 /* before who looks opens the files again */
 #define PAUSE_US  200
-#define LIFE_US   6000 /* at most */
+#define LIFE_US   4000 /* at most */
+#define TURN_US   1000 /* more of it, for each who has the lock in between */
 
 /* What all of them share. */
 typedef struct Tally {
 	atomic_uint_fast64_t killed;
 	atomic_uint_fast64_t acknowledged; /* the highest number */
-	atomic_uint_fast64_t locked;       /* looks */
+	atomic_uint_fast64_t locked;       /* looks, of who writes then */
+	atomic_uint_fast64_t shared;       /* and of who only looks */
 	atomic_uint_fast64_t unlocked;
 	atomic_uint_fast64_t torn;
 	atomic_uint_fast64_t lost;
@@ -96,7 +101,6 @@ pair_look(Tally *tally, int key, int mbg)
 	bool is_whole = file_read(key, KEY_WORDS, &number) &&
 	                file_read(mbg, MBG_WORDS, &other) && number == other;
 
-	tally->locked++;
 	if (!is_whole)
 		tally->torn++;
 	else if (number < acknowledged)
@@ -114,13 +118,19 @@ number_acknowledge(Tally *tally, uint64_t number)
 		continue;
 }
 
+/* @type is F_WRLCK, F_RDLCK or F_UNLCK. */
 static bool
-key_lock(const Mailbag *mailbag, int key)
+key_lock(const Mailbag *mailbag, int key, short type)
 {
-	struct flock whole = { .l_type = F_WRLCK };
+	static const int operations[] = {
+		[F_WRLCK] = LOCK_EX,
+		[F_RDLCK] = LOCK_SH,
+		[F_UNLCK] = LOCK_UN,
+	};
+	struct flock whole = { .l_type = type };
 
 	if (strcmp(mailbag->form, "flock") == 0)
-		return flock(key, LOCK_EX) == 0;
+		return flock(key, operations[type]) == 0;
 
 	return fcntl(key,
 	             strcmp(mailbag->form, "ofd") == 0 ? F_OFD_SETLKW
@@ -132,7 +142,7 @@ static void
 pair_change(Tally *tally, const Mailbag *mailbag)
 {
 	int key = open(mailbag->key, O_RDWR);
-	int mbg = key < 0 || !key_lock(mailbag, key)
+	int mbg = key < 0 || !key_lock(mailbag, key, F_WRLCK)
 	                  ? -1
 	                  : open(mailbag->mbg, O_RDWR);
 	bool is_done = mbg >= 0;
@@ -143,6 +153,7 @@ pair_change(Tally *tally, const Mailbag *mailbag)
 		return;
 	}
 	number = pair_look(tally, key, mbg) + 1;
+	tally->locked++;
 	for (unsigned piece = 0; piece < PIECES; piece++)
 		is_done = is_done &&
 		          piece_write(key, KEY_WORDS, piece, number) &&
@@ -152,6 +163,29 @@ pair_change(Tally *tally, const Mailbag *mailbag)
 	if (is_done)
 		number_acknowledge(tally, number);
 	else
+		tally->failed++;
+}
+
+/* Writes nothing, and has the files open for reading only: it is the lock that
+ * keeps the others out. */
+static void
+pair_look_locked(Tally *tally, const Mailbag *mailbag)
+{
+	int key = open(mailbag->key, O_RDONLY);
+	int mbg = open(mailbag->mbg, O_RDONLY);
+	bool is_done = key >= 0 && mbg >= 0;
+
+	for (int i = 0; is_done && i < LOOKS && !tally->is_over; i++) {
+		is_done = key_lock(mailbag, key, F_RDLCK);
+		if (is_done) {
+			(void)pair_look(tally, key, mbg);
+			tally->shared++;
+		}
+		is_done = is_done && key_lock(mailbag, key, F_UNLCK);
+	}
+	is_done = close(mbg) == 0 && is_done;
+	is_done = close(key) == 0 && is_done;
+	if (!is_done)
 		tally->failed++;
 }
 
@@ -171,10 +205,21 @@ file_look(Tally *tally, const char *path, unsigned count)
 	close(fd);
 }
 
+/* What a mortal does again and again. */
+typedef void Deed(Tally *tally, const Mailbag *mailbag);
+
+static void
+pair_look_unlocked(Tally *tally, const Mailbag *mailbag)
+{
+	file_look(tally, mailbag->key, KEY_WORDS);
+	file_look(tally, mailbag->mbg, MBG_WORDS);
+}
+
 /* One that changes, or looks, until it is killed or all is over. */
 static pid_t
-mortal_start(Tally *tally, const Mailbag *mailbag, bool is_writer, int seed)
+mortal_start(Tally *tally, const Mailbag *mailbag, Deed *deed)
 {
+	int seed = rand();
 	pid_t pid = fork();
 
 	if (pid != 0)
@@ -182,14 +227,8 @@ mortal_start(Tally *tally, const Mailbag *mailbag, bool is_writer, int seed)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	srand((unsigned)seed);
-	while (!tally->is_over) {
-		if (is_writer) {
-			pair_change(tally, mailbag);
-		} else {
-			file_look(tally, mailbag->key, KEY_WORDS);
-			file_look(tally, mailbag->mbg, MBG_WORDS);
-		}
-	}
+	while (!tally->is_over)
+		deed(tally, mailbag);
 	_exit(0);
 }
 
@@ -209,27 +248,28 @@ mailbag_make(const Mailbag *mailbag)
 
 /* Kills one after the other, and has another one in its place. */
 static void
-mortals_kill(Tally *tally, const Mailbag *mailbag, int kills)
+mortals_kill(Tally *tally, const Mailbag *mailbag, int kills, int lookers)
 {
 	pid_t writers[WRITERS];
-	pid_t reader = mortal_start(tally, mailbag, false, 0);
 
+	(void)mortal_start(tally, mailbag, pair_look_unlocked);
+	for (int i = 0; i < lookers; i++)
+		(void)mortal_start(tally, mailbag, pair_look_locked);
 	for (int i = 0; i < WRITERS; i++)
-		writers[i] = mortal_start(tally, mailbag, true, rand());
+		writers[i] = mortal_start(tally, mailbag, pair_change);
 	for (int i = 0; i < kills; i++) {
 		int victim = rand() % WRITERS;
 		int status;
 
-		usleep((useconds_t)(rand() % LIFE_US));
+		usleep((useconds_t)(rand() % (LIFE_US + lookers * TURN_US)));
 		kill(writers[victim], SIGKILL);
 		waitpid(writers[victim], &status, 0);
 		tally->killed += WIFSIGNALED(status);
-		writers[victim] = mortal_start(tally, mailbag, true, rand());
+		writers[victim] = mortal_start(tally, mailbag, pair_change);
 	}
 	tally->is_over = true;
-	for (int i = 0; i < WRITERS; i++)
-		waitpid(writers[i], NULL, 0);
-	waitpid(reader, NULL, 0);
+	while (wait(NULL) > 0)
+		continue;
 }
 
 int
@@ -239,21 +279,21 @@ main(int argc, char **argv)
 	                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	Mailbag mailbag;
 
-	if (argc != 5 || tally == MAP_FAILED)
-		errx(2, "usage: mortals DIRECTORY KILLS SEED FORM");
+	if (argc != 6 || tally == MAP_FAILED)
+		errx(2, "usage: mortals DIRECTORY KILLS LOOKERS SEED FORM");
 
 	snprintf(mailbag.key, sizeof mailbag.key, "%s/KEY/A.KEY", argv[1]);
 	snprintf(mailbag.mbg, sizeof mailbag.mbg, "%s/MBG/A.MBG", argv[1]);
-	mailbag.form = argv[4];
-	srand((unsigned)atoi(argv[3]));
+	mailbag.form = argv[5];
+	srand((unsigned)atoi(argv[4]));
 	mailbag_make(&mailbag);
-	mortals_kill(tally, &mailbag, atoi(argv[2]));
+	mortals_kill(tally, &mailbag, atoi(argv[2]), atoi(argv[3]));
 	printf("{\"killed\": %ju, \"acknowledged\": %ju, \"locked\": %ju, "
-	       "\"unlocked\": %ju, \"torn\": %ju, \"lost\": %ju, "
+	       "\"shared\": %ju, \"unlocked\": %ju, \"torn\": %ju, \"lost\": %ju, "
 	       "\"failed\": %ju}\n",
 	       (uintmax_t)tally->killed, (uintmax_t)tally->acknowledged,
-	       (uintmax_t)tally->locked, (uintmax_t)tally->unlocked,
-	       (uintmax_t)tally->torn, (uintmax_t)tally->lost,
-	       (uintmax_t)tally->failed);
+	       (uintmax_t)tally->locked, (uintmax_t)tally->shared,
+	       (uintmax_t)tally->unlocked, (uintmax_t)tally->torn,
+	       (uintmax_t)tally->lost, (uintmax_t)tally->failed);
 	return 0;
 }

@@ -104,6 +104,11 @@ def _clients():
     yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
                 {"deaths": 100_000, "looks": 10_000_000},
                 {"POFS_DEATHS": 10_000})
+    yield Stage("looks with the lock",
+                [f"{HERE / 'test_mortals.py'}::test_who_dies_in_the_middle_has_"
+                 "changed_nothing"],
+                {"looks with the lock": 4_000_000}, {"POFS_DEATHS": 5000},
+                {"POFS_LOOKERS": 32})
     yield Stage("backups while mail flows",
                 [TESTS / "mount" / "test_backup.py"],
                 {"backups": 500}, {"POFS_BACKUPS": 50})
