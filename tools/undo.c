@@ -17,42 +17,70 @@
 
 /* ---- what names a message ------------------------------------------------- */
 
-/* The number of the message that @file, below @office, was made as. */
-static bool
-is_new_message(const ToolOffice *office, const StoreJournalFile *file,
-               uint32_t *ret_number)
+/* The path of @file below @office, or NULL if it was not made there. */
+static const char *
+path_made(const ToolOffice *office, const StoreJournalFile *file)
 {
 	const char *path = file->new_path;
 	size_t size = strlen(office->path);
-	FormatName name;
 
 	if (file->what != STORE_UNDONE_CREATED || path[0] != '/')
-		return false;
+		return NULL;
 	path++;
 	if (size > 0 &&
 	    (strncmp(path, office->path, size) != 0 || path[size] != '/'))
-		return false;
-	format_name_parse(path + size + (size > 0), &name);
-	*ret_number = name.number;
-	return name.kind == FORMAT_NAME_MAI && name.has_number;
+		return NULL;
+	return path + size + (size > 0);
 }
 
-/* Refuses to have the message @file go, with the @number, while a record of a
- * mailbag that @deed has nothing to do with names it. */
+static bool
+has_path(const StoreJournalFile *file, const char *path)
+{
+	return g_ascii_strcasecmp(file->old_path, path) == 0 ||
+	       g_ascii_strcasecmp(file->new_path, path) == 0;
+}
+
+/* Whether @deed has changed @mailbag, so that what it names goes back with it.
+ * That it only had the lock is not enough. */
+static bool
+has_changed(const ToolDeed *deed, const ToolMailbag *mailbag)
+{
+	static const FormatNameKind kinds[] = { FORMAT_NAME_KEY,
+		                                FORMAT_NAME_MBG };
+	bool is_changed = false;
+
+	for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++) {
+		g_autofree char *inside =
+			format_name_path(kinds[k], mailbag->name);
+		g_autofree char *name =
+			tool_office_name(mailbag->office, inside);
+		g_autofree char *path = g_strconcat("/", name, NULL);
+
+		for (guint i = 0; !is_changed && i < deed->files->len; i++)
+			is_changed = has_path(deed->files->pdata[i], path);
+	}
+	return is_changed;
+}
+
+/* Refuses to have @file, a message or an envelope, which is called @name, go
+ * while a record of a mailbag that @deed has not changed names it. */
 static int
 check_message(const ToolDeed *deed, const StoreJournalFile *file,
-              uint32_t number, const GPtrArray *mailbags,
+              const FormatName *name, const GPtrArray *mailbags,
               const GArray *references, GError **error)
 {
 	const ToolReference *reference;
 	guint count = 0;
 
-	reference = tool_reference_find(references, number, &count);
+	reference = tool_reference_find(references, name->number, &count);
 	for (; count > 0; count--, reference++) {
 		const ToolMailbag *mailbag =
 			mailbags->pdata[reference->mailbag];
 
-		if (reference->is_live && !tool_deed_is_of(deed, mailbag->name))
+		if (reference->is_live &&
+		    (name->kind == FORMAT_NAME_MAI ||
+		     mailbag->kind == TOOL_MAILBAG_INQUEUE) &&
+		    !has_changed(deed, mailbag))
 			return tool_fail(error, -EBUSY,
 			                 "record %u of %s names %s since then",
 			                 reference->record, mailbag->name,
@@ -61,14 +89,14 @@ check_message(const ToolDeed *deed, const StoreJournalFile *file,
 	return 0;
 }
 
-/* Programs make a message first, and enter it in mailbags with another
- * transaction: that depends on it, though it has changed other files. */
+/* Programs make a message and its envelope first, and enter them in mailbags
+ * with another transaction: that depends on it, though it has changed other
+ * files. */
 static int
 check_messages(const ToolOffice *office, const ToolDeed *deed, GError **error)
 {
 	g_autoptr(GPtrArray) mailbags = NULL;
 	g_autoptr(GArray) references = NULL;
-	uint32_t number;
 	int r;
 
 	r = tool_mailbag_list(office, &mailbags);
@@ -79,9 +107,13 @@ check_messages(const ToolOffice *office, const ToolDeed *deed, GError **error)
 		                 g_strerror(-r));
 	for (guint i = 0; r == 0 && i < deed->files->len; i++) {
 		const StoreJournalFile *file = deed->files->pdata[i];
+		const char *path = path_made(office, file);
+		FormatName name = { .kind = FORMAT_NAME_FOREIGN };
 
-		if (is_new_message(office, file, &number))
-			r = check_message(deed, file, number, mailbags,
+		if (path != NULL)
+			format_name_parse(path, &name);
+		if (name.kind == FORMAT_NAME_MAI || name.kind == FORMAT_NAME_P1)
+			r = check_message(deed, file, &name, mailbags,
 			                  references, error);
 	}
 	return r;

@@ -139,6 +139,42 @@ def test_a_message_that_a_mailbag_names_stays(tmp_path):
         assert not mai.exists()
 
 
+def test_who_had_only_the_lock_has_not_named_the_message(tmp_path):
+    """Its record came later, and would stay."""
+    tree = MailTree(tmp_path)
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        mai, key = mount / tree.mai(STEM), mount / f"KEY/{BAG}.KEY"
+        with open(key, "r+b") as file:
+            file.read()
+            mai.write_bytes(b"mail")
+        with open(key, "r+b"):
+            (mount / f"MBG/{BAG}.MBG").write_bytes(header_of(STEM))
+        made, named = journal(store)[-2:]
+        assert made["mailbags"] == f"/{BAG}"
+        assert refuses(FAILED, "undo", store.path, made["id"]) == \
+            f"record 0 of {BAG} names /{tree.mai(STEM)} since then"
+        assert mai.read_bytes() == b"mail"
+        poctl("undo", store.path, named["id"])
+        poctl("undo", store.path, made["id"])
+        assert not mai.exists()
+
+
+def test_an_envelope_that_an_inqueue_names_stays(tmp_path):
+    """Without it nobody could deliver the message."""
+    tree = MailTree(tmp_path)
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        envelope = mount / f"P1/{STEM}.P1"
+        envelope.write_bytes(b"envelope")
+        with open(mount / "KEY/INQUEUE3.KEY", "r+b"):
+            (mount / "MBG/INQUEUE3.MBG").write_bytes(header_of(STEM))
+        made, named = [entry["id"] for entry in journal(store)[-2:]]
+        assert refuses(FAILED, "undo", store.path, made) == \
+            f"record 0 of INQUEUE3 names /P1/{STEM}.P1 since then"
+        poctl("undo", store.path, named)
+        poctl("undo", store.path, made)
+        assert not envelope.exists()
+
+
 def test_what_was_not_done_is_not_undone(store):
     run(program("tests/tools/undo"), store.path, "test", "broken",
         "write", "P1/A.P1", "x")
