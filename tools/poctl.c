@@ -185,9 +185,11 @@ main(int argc, char **argv)
 		tool_warn("%s", error->message);
 		return error->code;
 	}
-	if (fflush(stdout) != 0) {
+	/* What could not be written is not kept for the last attempt. */
+	errno = 0;
+	if (fflush(stdout) != 0 || ferror(stdout) != 0) {
 		tool_warn("cannot write the standard output: %s",
-		          g_strerror(errno));
+		          g_strerror(errno != 0 ? errno : EIO));
 		return TOOL_FAILED;
 	}
 	return (int)status;

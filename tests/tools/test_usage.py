@@ -86,6 +86,17 @@ def test_a_full_standard_output_is_an_error(tmp_path):
     assert "cannot write the standard output" in done.stderr
 
 
+def test_what_of_a_long_output_is_lost_is_an_error(tmp_path):
+    """It is written while it is made; what fails then is not tried again."""
+    folders = [word for i in range(40)
+               for word in ("--postoffice", f"FOLDER{i}")]
+    poctl("create", *folders, tmp_path / "store")
+    done = run("sh", "-c", 'exec "$0" queue --json "$1" >/dev/full',
+               program("tools/poctl"), tmp_path / "store", check=False)
+    assert done.returncode == FAILED
+    assert "cannot write the standard output" in done.stderr
+
+
 def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
