@@ -26,7 +26,8 @@
  *   to none of theirs, is of none of them.
  * - A program that stopped may have left its copies of envelopes (P1/<MAI>.Pxx,
  *   Q119642), and that of a mailbag that it compressed (COPY.MBG, Q103850): this
- *   may be the only one, so it stays while a mailbag lacks one of its files.
+ *   may be the only one, so it stays while a mailbag lacks one of its files, and
+ *   its records count as long as it is there.
  * - What is named with --only is what a check has found, and no other orphan:
  *   one is beyond doubt where another is not.
  * - All only if it was neither made nor changed for as long as the
@@ -41,6 +42,8 @@
 /* Directories that are looked at: P1, MBG, those of messages, of attachments. */
 #define DIRS_OF_MAIL 18
 #define DIRS_OF_ALL  34
+
+#define COPY_PATH "MBG/COPY.MBG"
 
 #define NS_PER_S INT64_C(1000000000)
 
@@ -74,20 +77,48 @@ typedef struct Purge {
 
 /* ---- what is referred to -------------------------------------------------- */
 
+static void
+header_note(Purge *purge, const FormatMbgRecord *header, bool is_of_inqueue)
+{
+	char *stem = format_mbg_stem(header);
+
+	if (stem == NULL)
+		return;
+	if (is_of_inqueue)
+		g_hash_table_add(purge->inqueue, g_strdup(stem));
+	g_hash_table_add(purge->records, stem);
+}
+
 static int
 record_note(void *user_data, const ToolMailbag *mailbag,
             const ToolRecord *record)
 {
-	Purge *purge = user_data;
-	bool is_live =
-		record->is_live || !mailbag->office->layout->is_confirmed;
-	char *stem = is_live ? format_mbg_stem(&record->header) : NULL;
+	if (record->is_live || !mailbag->office->layout->is_confirmed)
+		header_note(user_data, &record->header,
+		            mailbag->kind == TOOL_MAILBAG_INQUEUE);
+	return 0;
+}
 
-	if (stem == NULL)
-		return 0;
-	if (mailbag->kind == TOOL_MAILBAG_INQUEUE)
-		g_hash_table_add(purge->inqueue, g_strdup(stem));
-	g_hash_table_add(purge->records, stem);
+/* Of which mailbag it is a copy, and which of its records were live, nobody
+ * knows. */
+static int
+copy_note(Purge *purge, const ToolOffice *office)
+{
+	g_autoptr(GBytes) bytes = NULL;
+	const uint8_t *data;
+	FormatMbgRecord header;
+	size_t size;
+	int r;
+
+	r = tool_office_read(office, COPY_PATH, FORMAT_MBG_SIZE_MAX, &bytes);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	data = g_bytes_get_data(bytes, &size);
+	for (uint32_t i = 0; i < format_mbg_count(size); i++) {
+		format_mbg_decode(data + (size_t)i * FORMAT_MBG_RECORD_SIZE,
+		                  &header);
+		header_note(purge, &header, true);
+	}
 	return 0;
 }
 
@@ -108,7 +139,7 @@ records_note(Purge *purge, const ToolOffice *office)
 			mailbag->key.node != 0 && mailbag->mbg.node != 0;
 		r = tool_mailbag_read(mailbag, record_note, purge);
 	}
-	return r;
+	return r < 0 ? r : copy_note(purge, office);
 }
 
 /* ---- what is an orphan ---------------------------------------------------- */

@@ -10,7 +10,7 @@ import pytest
 
 from commands import FAILED, USAGE, Existing, refuses
 from harness import Mount, Store, poctl, program, run, tool
-from mailtree import BAG, RECORD_SIZE, STEM, WHEN, MailTree, mail
+from mailtree import (BAG, RECORD_SIZE, STEM, WHEN, MailTree, header_of, mail)
 
 KEY, MBG = f"KEY/{BAG}.KEY", f"MBG/{BAG}.MBG"
 CONTROL = "GLB/CONTROL.GLB"
@@ -397,6 +397,22 @@ def test_what_programs_left_goes_if_it_is_asked_for(tree):
     assert list(changes(broken, "purge-orphans", "--leftovers", *AGE,
                         broken)) == [f"/P1/{STEM}.PBB"]
     assert changes(store, "purge-orphans", "--leftovers", *AGE, store) == left
+
+
+def test_what_a_copy_of_a_mailbag_names_stays_with_it(tree):
+    """It may be the only list of that mail: ADMIN Compress stopped."""
+    tree.message("00000077")
+    tree.envelope("00000077")
+    tree.write("MBG/COPY.MBG", header_of("00000077"))
+    tree.remove(MBG)
+    store = tree.store()
+    assert not changes(store, "purge-orphans", "--leftovers", *AGE, store)
+    tree.write(MBG)
+    store = tree.store()
+    assert list(changes(store, "purge-orphans", "--leftovers", *AGE,
+                        store)) == ["/MBG/COPY.MBG"]
+    assert set(changes(store, "purge-orphans", *AGE, store)) == {
+        "/MAI/MA7/00000077.MAI", "/P1/00000077.P1"}
 
 
 @pytest.mark.parametrize("kind, gone", [
