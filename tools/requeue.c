@@ -115,6 +115,36 @@ file_expect(const Requeue *requeue, FormatNameKind kind, StoreEdits *edits,
 	return 0;
 }
 
+/* ---- twice ---------------------------------------------------------------- */
+
+static int
+record_check(void *user_data, const ToolMailbag *mailbag,
+             const ToolRecord *record)
+{
+	g_autofree char *stem = format_mbg_stem(&record->header);
+	const Requeue *requeue = user_data;
+
+	(void)mailbag;
+	return record->is_live && g_strcmp0(stem, requeue->stem) == 0 ? -EEXIST
+	                                                              : 0;
+}
+
+/* A live record more of a message that @mailbag has would be a copy to whoever
+ * works it off. */
+static int
+mailbag_check(Requeue *requeue, const ToolMailbag *mailbag, GError **error)
+{
+	int r = tool_mailbag_read(mailbag, record_check, requeue);
+
+	if (r == -EEXIST)
+		return tool_fail(error, r, "message %s is in %s (%s)",
+		                 requeue->stem, mailbag->name,
+		                 requeue->certainty);
+	return r < 0 ? tool_fail(error, r, "cannot read %s: %s", mailbag->name,
+	                         g_strerror(-r))
+	             : 0;
+}
+
 /* ---- in its place --------------------------------------------------------- */
 
 static int
@@ -161,7 +191,9 @@ revive(Requeue *requeue, StoreEdits *edits, GError **error)
 		return tool_fail(
 			error, -EEXIST, "record %u of %s is in the queue (%s)",
 			requeue->record, requeue->mailbag, requeue->certainty);
-	r = record_revive(requeue->from, requeue->record, edits, error);
+	r = mailbag_check(requeue, requeue->from, error);
+	if (r == 0)
+		r = record_revive(requeue->from, requeue->record, edits, error);
 	if (r == 0 && !requeue->is_message_back)
 		r = owner_add(requeue, edits, error);
 	return r;
@@ -179,18 +211,6 @@ inqueue_find(const GPtrArray *all)
 }
 
 static int
-inqueue_check(void *user_data, const ToolMailbag *mailbag,
-              const ToolRecord *record)
-{
-	g_autofree char *stem = format_mbg_stem(&record->header);
-	const Requeue *requeue = user_data;
-
-	(void)mailbag;
-	return record->is_live && g_strcmp0(stem, requeue->stem) == 0 ? -EEXIST
-	                                                              : 0;
-}
-
-static int
 copy(Requeue *requeue, const GPtrArray *all, StoreEdits *edits, GError **error)
 {
 	const ToolMailbag *inqueue = inqueue_find(all);
@@ -200,10 +220,9 @@ copy(Requeue *requeue, const GPtrArray *all, StoreEdits *edits, GError **error)
 
 	if (inqueue == NULL || inqueue->mbg.node == 0 || !inqueue->has_bits)
 		return tool_fail(error, -ENOENT, "there is no whole " INQUEUE);
-	r = tool_mailbag_read(inqueue, inqueue_check, requeue);
+	r = mailbag_check(requeue, inqueue, error);
 	if (r < 0)
-		return tool_fail(error, r, "message %s is in " INQUEUE " (%s)",
-		                 requeue->stem, requeue->certainty);
+		return r;
 
 	requeue->place = format_key_find_vacant(
 		inqueue->bits, inqueue->office->layout, inqueue->records);

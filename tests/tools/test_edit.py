@@ -545,8 +545,11 @@ def test_a_deleted_record_is_brought_back(tree):
 
 def test_an_inqueues_record_needs_its_envelope(tree):
     tree.delete("INQUEUE3", tree.submit("gone"))
+    tree.delete("INQUEUE3", tree.put("INQUEUE3", "the same"))
     store = tree.store()
     poctl("requeue", store, "INQUEUE3", 0)
+    assert f"message {STEM} is in INQUEUE3" in refuses_and_keeps(
+        store, FAILED, "requeue", store, "INQUEUE3", 1)
     assert Files(store).live("INQUEUE3") == [0]
     tree.remove(f"P1/{STEM}.P1")
     store = tree.store()
