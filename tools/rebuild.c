@@ -15,7 +15,8 @@
  *
  * - The records that are live, as far as the KEY tells, and whose message is
  *   there, in an inqueue with its envelope, become a new MBG, in their order,
- *   each once; or those that the administrator names.
+ *   each once; or those that the administrator names. A message in the wrong
+ *   directory is there: without its record nobody would know whose it is.
  * - In the KEY they are the first, and live; the bits behind them are zero, as
  *   a reset leaves them (Q104279). The other 48 bytes are not public: they stay
  *   as they are, for there are also the flags that say whether there is mail to
@@ -148,6 +149,22 @@ file_find(const ToolMailbag *mailbag, FormatNameKind kind, const char *stem)
 	return tool_office_find(mailbag->office, path, &attr);
 }
 
+/* Finds the message of @stem, also where no program looks: it can be moved. */
+static int
+message_find(const ToolMailbag *mailbag, const char *stem)
+{
+	int r = file_find(mailbag, FORMAT_NAME_MAI, stem);
+
+	for (unsigned i = 0; r == -ENOENT && stem != NULL && i < 16; i++) {
+		g_autofree char *path =
+			g_strdup_printf("MAI/MA%X/%s.MAI", i, stem);
+		StoreAttr attr;
+
+		r = tool_office_find(mailbag->office, path, &attr);
+	}
+	return r;
+}
+
 /* Whether @record says nothing that another does not: a mailbag has one live
  * record of a message (Q77926), and copies come of what is torn (Q127752). */
 static bool
@@ -168,20 +185,23 @@ record_visit(void *user_data, const ToolMailbag *mailbag,
 {
 	g_autofree char *stem = format_mbg_stem(&record->header);
 	Rebuild *rebuild = user_data;
+	bool needs_stub;
 	int r;
 
 	if (rebuild->keep != NULL ? !rebuild->list.has[record->number]
 	                          : !record->is_live)
 		return 0;
 
-	r = file_find(mailbag, FORMAT_NAME_MAI, stem);
-	if (r == 0 && mailbag->kind == TOOL_MAILBAG_INQUEUE)
-		r = file_find(mailbag, FORMAT_NAME_P1, stem);
-	else if (r == -ENOENT && stem != NULL && rebuild->stub_bytes != NULL) {
+	r = message_find(mailbag, stem);
+	needs_stub =
+		r == -ENOENT && stem != NULL && rebuild->stub_bytes != NULL;
+	if (r == 0 || needs_stub)
+		r = mailbag->kind == TOOL_MAILBAG_INQUEUE
+		            ? file_find(mailbag, FORMAT_NAME_P1, stem)
+		            : 0;
+	if (r == 0 && needs_stub)
 		g_hash_table_insert(rebuild->stubs, g_steal_pointer(&stem),
 		                    NULL);
-		r = 0;
-	}
 	if (r == -ENOENT)
 		rebuild->missing++;
 	else if (r == 0 && rebuild->keep == NULL && is_copy(rebuild, record))

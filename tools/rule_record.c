@@ -52,11 +52,11 @@ check_all(const ToolInquiry *inquiry, RecordCheck *check)
 	return r;
 }
 
-/* Adds a finding about @record of @mailbag, which a rebuilt one leaves out. */
-static void G_GNUC_PRINTF(5, 6)
+/* Adds a finding about @record of @mailbag, which @mend mends, unless NULL. */
+static void G_GNUC_PRINTF(6, 7)
 	add_finding(const ToolInquiry *inquiry, ToolSeverity severity,
                     const ToolMailbag *mailbag, uint32_t record,
-                    const char *format, ...)
+                    const char *mend, const char *format, ...)
 {
 	g_autofree char *object =
 		g_strdup_printf("%s/%u", mailbag->name, record);
@@ -66,10 +66,11 @@ static void G_GNUC_PRINTF(5, 6)
 	va_start(args, format);
 	sentence = g_strdup_vprintf(format, args);
 	va_end(args);
-	tool_finding_add(inquiry, tool_finding_if_live(inquiry, severity),
-	                 object,
-	                 tool_mend_mailbag(inquiry, "rebuild", mailbag->name),
-	                 "%s", sentence);
+	tool_finding_add(
+		inquiry, tool_finding_if_live(inquiry, severity), object,
+		mend != NULL ? tool_mend_mailbag(inquiry, mend, mailbag->name)
+			     : NULL,
+		"%s", sentence);
 }
 
 /* The number of the message that @record is of, or false if it has none. */
@@ -93,7 +94,7 @@ check_envelope(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	    !read_number(record, &number) ||
 	    tool_file_find(inquiry->census->files->envelopes, number) != NULL)
 		return;
-	add_finding(inquiry, TOOL_FAULT, mailbag, record->number,
+	add_finding(inquiry, TOOL_FAULT, mailbag, record->number, "rebuild",
 	            "P1/%08X.P1 is missing: the header stays, and is reported "
 	            "as [021]; the mail may have been delivered",
 	            number);
@@ -107,19 +108,46 @@ tool_rule_record_envelope(const ToolInquiry *inquiry)
 
 /* ---- P02: no message ----------------------------------------------------- */
 
+/* The MAI of @number in a directory where no program looks, or NULL. */
+static const ToolFile *
+find_misplaced(const ToolInquiry *inquiry, uint32_t number)
+{
+	const GArray *all = inquiry->census->files->all;
+	guint i;
+
+	for (i = 0; i < all->len; i++) {
+		const ToolFile *file = &g_array_index(all, ToolFile, i);
+
+		if (file->is_misplaced && file->kind == FORMAT_NAME_MAI &&
+		    file->number == number)
+			return file;
+	}
+	return NULL;
+}
+
 static void
 check_message(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
               const ToolRecord *record)
 {
+	const ToolFile *misplaced;
 	uint32_t number;
 
 	if (!read_number(record, &number) ||
 	    tool_file_find(inquiry->census->files->messages, number) != NULL)
 		return;
-	add_finding(inquiry, TOOL_FAULT, mailbag, record->number,
-	            "its message %08X is missing: it cannot be read or sent "
-	            "([016])",
-	            number);
+	misplaced = find_misplaced(inquiry, number);
+	if (misplaced == NULL) {
+		add_finding(inquiry, TOOL_FAULT, mailbag, record->number,
+		            "rebuild",
+		            "its message %08X is missing: it cannot be read or "
+		            "sent ([016])",
+		            number);
+		return;
+	}
+	add_finding(inquiry, TOOL_FAULT, mailbag, record->number, NULL,
+	            "its message is %s, where no program looks: it cannot be "
+	            "read or sent ([016]) until it is moved",
+	            misplaced->path);
 }
 
 int
@@ -147,7 +175,7 @@ check_header(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	add_finding(inquiry,
 	            faults == FORMAT_MBG_ODD_SUBJECT ? TOOL_SUSPICIOUS
 	                                             : TOOL_FAULT,
-	            mailbag, record->number, "%s", sentence->str);
+	            mailbag, record->number, "rebuild", "%s", sentence->str);
 }
 
 int
@@ -256,7 +284,7 @@ tool_rule_record_duplicate(const ToolInquiry *inquiry)
 		if (last != NULL && last->message == reference->message &&
 		    last->mailbag == reference->mailbag)
 			add_finding(inquiry, TOOL_FAULT, mailbag,
-			            reference->record,
+			            reference->record, "rebuild",
 			            "message %08X is in this mailbag already, "
 			            "as record %u",
 			            last->message, last->record);

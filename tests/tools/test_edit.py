@@ -505,6 +505,10 @@ def test_rebuild_makes_stubs(tree, tmp_path):
     assert made[0x0B:0x0D] == b"\2\0"
     assert made[0x0D:] == stub.read_bytes()[0x0D:]
     assert Files(store).stems() == [STEM]
+    tree.put("INQUEUE3", "without an envelope")
+    store = tree.store()
+    poctl("rebuild", "--stub-missing", stub, store, "INQUEUE3")
+    assert tree.mai(STEM) not in Files(store)
 
 
 def test_a_stub_must_be_a_message(tree, tmp_path):

@@ -95,6 +95,24 @@ def test_all_takes_nothing_with_it_that_it_leaves_alone(tree):
     assert check(store) == {}
 
 
+def test_a_message_in_the_wrong_directory_keeps_its_header(tree):
+    """It has to be moved; without a header nobody would know whose it is."""
+    here = tree.deliver(BAG, "here")
+    tree.put(BAG, "lost", "00000090")
+    wrong = f"MAI/MA0/{STEM}.MAI"
+    tree.write(wrong, tree.read(tree.mai(STEM)))
+    tree.remove(tree.mai(STEM))
+    store = tree.store()
+    (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    name = f"P02 {BAG}/{here}"
+    assert "mend" not in check(store)[name]
+    assert wrong in check(store)[name]["sentence"]
+    poctl("repair", store, "all")
+    kept, moved = sorted(check(store))
+    assert kept.startswith(f"P02 {BAG}/") and moved == f"R08 {wrong}"
+    assert wrong in check(store)[kept]["sentence"]
+
+
 def test_an_envelope_of_a_deleted_header_goes_when_that_is_certain(tree):
     tree.delete(BAG, tree.deliver(BAG, "deleted", "00000090"))
     tree.envelope("00000090")
