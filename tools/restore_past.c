@@ -85,6 +85,26 @@ file_fail(const char *path, int r, GError **error)
 	}
 }
 
+/* The journal knows of plain files what transactions did to them, and nothing of
+ * what else: one that has changed since then may be otherwise there, too. */
+static int
+check_known(const Looking *looking, StoreNode node, const char *path)
+{
+	StoreAttr attr;
+	LayoutDir role;
+	int r;
+
+	r = store_attr_get(looking->past, node, &attr);
+	if (r == 0)
+		r = store_dir_role(looking->past, attr.parent, &role);
+	if (r < 0)
+		return r;
+	return layout_kind(role, strrchr(path, '/') + 1) == LAYOUT_PLAIN &&
+	                       attr.ctime_ns > looking->at_ns
+	               ? -ENODATA
+	               : 0;
+}
+
 static int add_partner(Looking *looking, const char *path, GError **error);
 
 /* The path that @node had, as its names were written. */
@@ -110,7 +130,9 @@ add_file(Looking *looking, StoreNode node, GError **error)
 	if (r < 0 || !g_hash_table_add(looking->seen, g_strdup(path)))
 		return r;
 	looking->files++;
-	r = tool_past_read(looking->past, node, &was);
+	r = check_known(looking, node, path);
+	if (r == 0)
+		r = tool_past_read(looking->past, node, &was);
 	if (r == 0 && !is_same(looking, path, was)) {
 		looking->changed++;
 		r = tool_past_add(looking->edits, looking->now, path,

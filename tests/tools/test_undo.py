@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -356,3 +357,25 @@ def test_what_the_journal_does_not_know(store):
     assert "there was no file, directory or mailbag KEY/NO.KEY at " in refuses(
         FAILED, "restore", "--at", now(), store.path, "KEY/NO.KEY")
     refuses(USAGE, "restore", "--at", "yesterday", store.path, KEY)
+
+
+def test_what_a_plain_file_was_is_not_known(store):
+    """Nor that it was not there: the journal does not tell of it."""
+    with Mount(store) as mount:
+        list_, key = mount / "GLB/SERVER.GLB", mount / KEY
+        list_.write_bytes(b"old")
+        wait_until(lambda: time.time() > list_.stat().st_ctime + 0.01,
+                   "the clock goes on")
+        then = now()
+        wait_until(lambda: now() > then, "the clock goes on")
+        list_.write_bytes(b"new")
+        with open(key, "r+b") as file:
+            file.write(b"changed")
+        assert refuses(FAILED, "restore", "--at", then, store.path, "GLB") == (
+            "/GLB/SERVER.GLB was changed without a transaction since then: "
+            "what it was is not known")
+        assert key.read_bytes()[:7] == b"changed"
+        poctl("restore", "--at", then, store.path, KEY)
+        assert key.read_bytes()[:7] != b"changed"
+        assert "Restored 0 of " in poctl("restore", "--at", now(), store.path,
+                                         "GLB").stdout
