@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -233,6 +234,15 @@ check_store(const Request *request, bool is_damaged, GError **error)
 	return check.findings > 0 || check.is_damaged ? TOOL_FAILED : TOOL_OK;
 }
 
+/* Whether a process ends itself by signal @number, and is not ended by others:
+ * by whoever is tired of it, or by a system that is short of memory. */
+static bool
+is_own_end(int number)
+{
+	return number == SIGBUS || number == SIGSEGV || number == SIGABRT ||
+	       number == SIGFPE || number == SIGILL;
+}
+
 /* Waits for the process that checks, and passes on how it ended. Where reading
  * the database was its end, what is left is checked, which takes no LMDB. */
 static ToolExit
@@ -244,6 +254,12 @@ wait_for_check(pid_t child, const Request *request, GError **error)
 		continue;
 	if (WIFEXITED(status))
 		return (ToolExit)WEXITSTATUS(status);
+	if (!is_own_end(WTERMSIG(status))) {
+		(void)tool_fail(error, -EINTR,
+		                "the check could not be finished: %s",
+		                strsignal(WTERMSIG(status)));
+		return TOOL_FAILED;
+	}
 	tool_warn("%s: the database is damaged: reading it ended with \"%s\"",
 	          request->options.arguments[0], strsignal(WTERMSIG(status)));
 	return check_store(request, true, error);

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """poctl check and stat: what state a store is in."""
 
+import contextlib
 import json
 import os
+import pathlib
+import signal
+import subprocess
 
 import trees
 from commands import FAILED, refuses
-from harness import poctl
+from harness import DEADLINE_S, poctl, program, wait_until
 
 
 def test_a_new_store_is_sound(tmp_path):
@@ -121,3 +125,25 @@ def test_no_damaged_page_ends_the_check_without_words(tmp_path):
             told += 1
             assert "poctl: " in done.stderr
     assert told >= 10
+
+
+def test_a_check_that_was_ended_has_found_nothing(tmp_path):
+    """As where memory is short: that is no damage, and no store to restore."""
+    poctl("create", tmp_path / "store")
+    reader, writer = os.pipe()
+    with contextlib.closing(os.fdopen(reader)), os.fdopen(writer, "wb") as pipe:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        os.set_blocking(writer, True)
+        # It can say nothing, and so does not end.
+        check = subprocess.Popen(
+            [program("tools/poctl"), "check", str(tmp_path / "store")],
+            stdout=pipe, stderr=subprocess.PIPE, text=True)
+        children = pathlib.Path(f"/proc/{check.pid}/task/{check.pid}/children")
+        os.kill(int(wait_until(children.read_text, "it has a child")),
+                signal.SIGKILL)
+        _, told = check.communicate(timeout=DEADLINE_S)
+    assert check.returncode == FAILED
+    assert told == "poctl: the check could not be finished: Killed\n"
