@@ -59,12 +59,15 @@ read_date(const char *word)
 int
 tool_moment_read(const char *word, int64_t *ret_ns, GError **error)
 {
+	const int64_t most_s = INT64_MAX / NS_PER_S - 1;
 	g_autoptr(GDateTime) time = NULL;
 
 	if (read_ago(word, ret_ns))
 		return 0;
 	time = read_date(word);
-	if (time == NULL)
+	/* Those before 1678 and after 2261 are too far away for nanoseconds. */
+	if (time == NULL || g_date_time_to_unix(time) > most_s ||
+	    g_date_time_to_unix(time) < -most_s)
 		return tool_misuse(error,
 		                   "%s is no time (2026-11-22, "
 		                   "\"2026-11-22 05:06\", 12h)",

@@ -47,6 +47,9 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
+/* 200 years: older than any file, and not too long in nanoseconds. */
+#define AGE_MAX_S (INT64_C(200) * 366 * 86400)
+
 /* What may be an orphan. */
 typedef enum Kind {
 	KIND_MESSAGES = 1 << 0,
@@ -346,7 +349,8 @@ age_parse(Purge *purge, GError **error)
 		    !g_ascii_string_to_unsigned(digits, 10, 1, 1000000, &number,
 		                                NULL))
 			continue;
-		purge->age_s = (int64_t)number * units[i].seconds;
+		purge->age_s =
+			MIN((int64_t)number * units[i].seconds, AGE_MAX_S);
 		return 0;
 	}
 	return tool_misuse(error,

@@ -130,7 +130,7 @@ def test_what_a_client_chose_is_harmless_on_a_terminal(store):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--since", "yesterday"], ["--session", "x"]])
+    ["--since", "yesterday"], ["--since", "2900-01-01"], ["--session", "x"]])
 def test_what_makes_no_sense_is_refused(store, arguments):
     refuses(USAGE, "log", *arguments, store.path)
 
