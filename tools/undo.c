@@ -17,14 +17,14 @@
 
 /* ---- what names a message ------------------------------------------------- */
 
-/* The path of @file below @office, or NULL if it was not made there. */
+/* The path below @office that @file has got, made or renamed; NULL if none. */
 static const char *
-path_made(const ToolOffice *office, const StoreJournalFile *file)
+path_got(const ToolOffice *office, const StoreJournalFile *file)
 {
 	const char *path = file->new_path;
 	size_t size = strlen(office->path);
 
-	if (file->what != STORE_UNDONE_CREATED || path[0] != '/')
+	if (path[0] != '/' || strcmp(path, file->old_path) == 0)
 		return NULL;
 	path++;
 	if (size > 0 &&
@@ -107,7 +107,7 @@ check_messages(const ToolOffice *office, const ToolDeed *deed, GError **error)
 		                 g_strerror(-r));
 	for (guint i = 0; r == 0 && i < deed->files->len; i++) {
 		const StoreJournalFile *file = deed->files->pdata[i];
-		const char *path = path_made(office, file);
+		const char *path = path_got(office, file);
 		FormatName name = { .kind = FORMAT_NAME_FOREIGN };
 
 		if (path != NULL)

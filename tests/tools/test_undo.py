@@ -160,12 +160,14 @@ def test_who_had_only_the_lock_has_not_named_the_message(tmp_path):
         assert not mai.exists()
 
 
-def test_an_envelope_that_an_inqueue_names_stays(tmp_path):
-    """Without it nobody could deliver the message."""
+@pytest.mark.parametrize("made_as", [f"P1/{STEM}.P1", "GLB/OUT.GLB"])
+def test_an_envelope_that_an_inqueue_names_stays(tmp_path, made_as):
+    """Without it nobody could deliver the message, however it got its name."""
     tree = MailTree(tmp_path)
     with Existing(tree.store()) as store, Mount(store) as mount:
         envelope = mount / f"P1/{STEM}.P1"
-        envelope.write_bytes(b"envelope")
+        (mount / made_as).write_bytes(b"envelope")
+        os.rename(mount / made_as, envelope)
         with open(mount / "KEY/INQUEUE3.KEY", "r+b"):
             (mount / "MBG/INQUEUE3.MBG").write_bytes(header_of(STEM))
         made, named = [entry["id"] for entry in journal(store)[-2:]]
