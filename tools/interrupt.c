@@ -16,16 +16,25 @@ ask(int number)
 	is_asked = 1;
 }
 
-void
-tool_interrupt_begin(void)
+/* What was ignored stays so: by nohup(1), and by a shell for its jobs. */
+static void
+heed(int number)
 {
 	/* The second signal ends the process at once. */
 	struct sigaction action = { .sa_handler = ask,
 		                    .sa_flags = (int)SA_RESETHAND };
+	struct sigaction old;
 
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigaction(SIGTERM, &action, NULL);
-	(void)sigaction(SIGHUP, &action, NULL);
+	if (sigaction(number, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		(void)sigaction(number, &action, NULL);
+}
+
+void
+tool_interrupt_begin(void)
+{
+	heed(SIGINT);
+	heed(SIGTERM);
+	heed(SIGHUP);
 }
 
 bool

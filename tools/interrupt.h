@@ -3,8 +3,9 @@
 
 #include <stdbool.h>
 
-/** From now on SIGINT, SIGTERM and SIGHUP ask for a tidy end, once: whoever
- * does long work looks at tool_interrupt_is_asked() and cleans up. */
+/** From now on SIGINT, SIGTERM and SIGHUP, unless they were ignored, ask for a
+ * tidy end, once: whoever does long work looks at tool_interrupt_is_asked() and
+ * cleans up. */
 void tool_interrupt_begin(void);
 
 bool tool_interrupt_is_asked(void);

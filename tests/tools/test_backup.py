@@ -246,6 +246,23 @@ def test_an_interrupted_backup_leaves_nothing(large_store, tmp_path, signum):
     assert sorted(os.listdir(tmp_path)) == before
 
 
+def test_what_nohup_keeps_away_interrupts_nothing(stream, tmp_path):
+    """Nor does a key that is for another job of the shell."""
+    def ignore():
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+    process = start("restore", tmp_path / "restored", "-",
+                    stdin=subprocess.PIPE, preexec_fn=ignore)
+    wait_until(lambda: any(name.startswith("restored.new-")
+                           for name in os.listdir(tmp_path)), "it reads")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGINT)
+    process.stdin.buffer.write(stream)
+    process.stdin.close()
+    assert process.wait() == 0, process.stderr.read()
+    poctl("check", tmp_path / "restored")
+
+
 def test_an_interrupted_restore_leaves_nothing(large_store, tmp_path):
     stream = poctl("backup", large_store, "-", text=False).stdout
     before = sorted(os.listdir(tmp_path))
