@@ -146,7 +146,9 @@ flush_answer(const Flush *flush, FsSession *session, FsReason fault)
 	int r = 0;
 
 	if (fault.why != FS_UNDONE_NOT && transaction != NULL)
-		fs_undo(mount, transaction, fault, !flush->is_foreign);
+		fs_undo(mount, transaction, fault,
+		        !flush->is_foreign &&
+		                fault.why != FS_UNDONE_DISCONNECT);
 	if (flush->is_foreign) {
 		flush_foreign(&flush->call, flush->handle);
 		return;
@@ -154,7 +156,7 @@ flush_answer(const Flush *flush, FsSession *session, FsReason fault)
 
 	/* Another one's look may have undone it meanwhile. */
 	if (fault.why != FS_UNDONE_NOT || fs_hold_is_lost(flush->handle)) {
-		fs_session_set_untold(session, false);
+		fs_undo_told(&flush->call, session);
 		r = -EIO;
 	}
 	flush_end(&flush->call, flush->handle, session, r);
@@ -232,7 +234,7 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			flush_begin(&call, handle, session);
 		else
 			flush_foreign(&call, handle);
-	} else if (fs_hold_tell(handle) < 0) {
+	} else if (fs_hold_tell(&call, handle) < 0) {
 		flush_end(&call, handle, session, -EIO);
 	} else if (!fs_undo_is_due(&call, session)) {
 		flush_end(&call, handle, session, 0);
@@ -317,7 +319,7 @@ fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 	Fsync *fsync;
 	int r;
 
-	r = fs_hold_tell(handle);
+	r = fs_hold_tell(&call, handle);
 	if (r == 0)
 		r = staged_save(call.mount, handle->session);
 	if (r < 0) {

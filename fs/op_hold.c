@@ -229,19 +229,19 @@ user_note(const FsCall *call, const FsHandle *handle)
 }
 
 int
-fs_hold_tell(const FsHandle *handle)
+fs_hold_tell(const FsCall *call, const FsHandle *handle)
 {
 	if (!fs_hold_is_lost(handle))
 		return 0;
 
-	fs_session_set_untold(handle->session, false);
+	fs_undo_told(call, handle->session);
 	return -EIO;
 }
 
 int
 fs_hold_use(const FsCall *call, FsHandle *handle)
 {
-	int r = fs_hold_tell(handle);
+	int r = fs_hold_tell(call, handle);
 
 	if (r == 0 && handle->hold == FS_HOLD_LEFT)
 		r = hold_renew(call, handle);

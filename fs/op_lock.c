@@ -221,7 +221,7 @@ lock_drop(const FsCall *call, const FsLockOwner *owner,
 
 	if (handle->has_range)
 		(void)fs_undo_lost(call, handle->session);
-	lost = fs_hold_tell(handle);
+	lost = fs_hold_tell(call, handle);
 	r = fs_range_lock_drop(call->mount->locks, owner, range);
 	fs_hold_ranges(call->mount, handle);
 	fs_commit_reply(call, handle->session, lost < 0 ? lost : r);

@@ -105,7 +105,7 @@ fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
 	g_autofree char *key = fs_lock_key(place);
 	int r;
 
-	r = fs_undo_tell(session);
+	r = fs_undo_tell(call, session);
 	if (r == 0)
 		r = fs_hold_check(call, session);
 	if (r < 0)
@@ -157,7 +157,7 @@ fs_call_lock_delete(const FsCall *call, FsSession *session,
 	int r;
 
 	/* It went with what was undone. */
-	r = fs_undo_tell(session);
+	r = fs_undo_tell(call, session);
 	if (r < 0)
 		return r;
 

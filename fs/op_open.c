@@ -399,7 +399,7 @@ fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r == 0)
 		r = open_begin(&call, session, fi->flags, &opening);
 	if (r == 0 && opening.wants_lock)
-		r = fs_undo_tell(session);
+		r = fs_undo_tell(&call, session);
 	if (r == 0)
 		r = open_try(&call, session, &opening);
 	/* Removed or replaced since it was looked up; as after a wait. */

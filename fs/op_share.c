@@ -114,7 +114,7 @@ declare_lock(const FsCall *call, FsHandle *handle)
 	if (handle->purpose != FS_LOCK_UPDATE || handle->hold == FS_HOLD_HAS)
 		return 0;
 
-	r = fs_undo_tell(handle->session);
+	r = fs_undo_tell(call, handle->session);
 	if (r == 0)
 		r = fs_hold_check(call, handle->session);
 	if (r == 0)

@@ -163,7 +163,7 @@ fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 		               ? stage_begin(call, transaction)
 		               : 0;
 
-	r = fs_undo_tell(session);
+	r = fs_undo_tell(call, session);
 	if (r == 0)
 		r = fs_hold_check(call, session);
 	if (r < 0)

@@ -13,7 +13,9 @@
  *   with a gap in it. What it had staged goes to the quarantine.
  * - The session's locks and lock files go with it, and what was open is of no
  *   use any more: to use or close it fails. A session that lives on and was
- *   told nothing yet is told by its next change, lest it goes on where it was.
+ *   told nothing yet is told by its next change, lest it goes on where it was:
+ *   a client that has given up one of its drives hears nothing of how smbd then
+ *   closes what was open there.
  * - The death of a process that used the session's files counts as that of the
  *   session, if it was killed: under Wine, a server opens and closes them, and
  *   closes in order what a killed program had open. One that exits may be seen
@@ -167,16 +169,6 @@ fs_undo_stop(const FsMount *mount, FsReason reason)
 		fs_undo(mount, transaction, reason, false);
 }
 
-int
-fs_undo_tell(FsSession *session)
-{
-	if (!fs_session_is_untold(session))
-		return 0;
-
-	fs_session_set_untold(session, false);
-	return -EIO;
-}
-
 /* ---- who lets go, and how ------------------------------------------------ */
 
 /* Whether a close or an unlock is that of an smbd that has lost its client: it
@@ -189,6 +181,23 @@ is_lost(const FsCall *call, FsSession *session)
 
 	return call->caller.uid == 0 &&
 	       (!fs_session_peer(session, &peer) || peer.is_smbd);
+}
+
+void
+fs_undo_told(const FsCall *call, FsSession *session)
+{
+	if (!is_lost(call, session))
+		fs_session_set_untold(session, false);
+}
+
+int
+fs_undo_tell(const FsCall *call, FsSession *session)
+{
+	if (!fs_session_is_untold(session))
+		return 0;
+
+	fs_undo_told(call, session);
+	return -EIO;
 }
 
 static FsReason
@@ -327,6 +336,6 @@ fs_undo_lost(const FsCall *call, FsSession *session)
 	if (!fs_undo_is_due(call, session) || !is_lost(call, session))
 		return false;
 
-	fs_undo(call->mount, transaction, DISCONNECTED, true);
+	fs_undo(call->mount, transaction, DISCONNECTED, false);
 	return true;
 }

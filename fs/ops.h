@@ -217,7 +217,10 @@ void fs_undo_session(const FsMount *mount, const FsSession *session,
 void fs_undo_stop(const FsMount *mount, FsReason reason);
 
 /** -EIO if @session has yet to be told that it was undone, once. */
-int fs_undo_tell(FsSession *session);
+int fs_undo_tell(const FsCall *call, FsSession *session);
+
+/** It is told by the answer to @call, if anybody hears that. */
+void fs_undo_told(const FsCall *call, FsSession *session);
 
 /** Whether it matters how the caller, of @session, lets go of something. */
 bool fs_undo_is_due(const FsCall *call, const FsSession *session);
@@ -337,7 +340,7 @@ int fs_hold_use(const FsCall *call, FsHandle *handle);
 bool fs_hold_is_lost(const FsHandle *handle);
 
 /** -EIO if it was: so its session is told. */
-int fs_hold_tell(const FsHandle *handle);
+int fs_hold_tell(const FsCall *call, const FsHandle *handle);
 
 /** @handle was closed, though perhaps a copy of it lives on. */
 void fs_hold_leave(const FsMount *mount, FsHandle *handle);

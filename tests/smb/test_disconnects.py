@@ -14,10 +14,14 @@ from delivery import deliver, is_delivered
 from harness import wait_until
 from place import ONLY_POFS
 from smb1 import Command, Disconnected, Error, SmbError
+from smbd import SHARE
 
 pytestmark = ONLY_POFS
 
 _NO_ANDX = b"\xff\0\0\0"
+
+DELETE_ON_CLOSE = 0x1000
+DELETE_ACCESS = 0x00010000
 
 
 def tree_disconnect(server, client):
@@ -165,3 +169,45 @@ def test_a_client_that_is_told_nothing_begins_anew(server, machines, mail):
     again = machines.new()
     deliver(again, mail).close()
     assert is_delivered(again, mail)
+
+
+@pytest.mark.parametrize("files", [["KEY"], ["KEY", "MBG"]])
+def test_a_client_that_gives_up_one_drive_is_told_on_the_other(machines, other,
+                                                               mail, files):
+    """Its transaction is undone with the tree, whose closing it hears nothing
+    of. What it does next must not be taken for all that it does."""
+    client = machines.new()
+    drive = client.drive(SHARE)
+    client.create_new(mail.smb("P1", "INQUEUE3.0LK")).close()
+    deliver(client, mail).close()
+    for file in files:
+        drive.open(mail.smb(file, f"B.{file}")).write(0, b"x")
+    tree_disconnect(None, drive)
+    queue = mail.smb("KEY", "INQUEUE3.KEY")
+    with pytest.raises(SmbError) as error, client.open(queue) as key:
+        key.write(0, b"taken")
+    assert error.value.code == Error.GENERAL_FAILURE
+    assert is_delivered(other, mail) is False
+    assert other.read_file(queue)[:5] == bytes(5)
+
+    # It begins anew.
+    deliver(client, mail).close()
+    assert is_delivered(other, mail)
+
+
+@pytest.mark.parametrize("way", [tree_disconnect, reset])
+def test_what_it_is_to_delete_when_it_closes_is_kept(server, machines, other,
+                                                     mail, way):
+    """smbd deletes as the share's user what it closes because its client is
+    gone; by then what that has done with it is undone."""
+    client = machines.new()
+    routing = mail.smb("P1", "00000001.P1")
+    other.write_file(routing, b"routing")
+    client.open_nt(routing, access=DELETE_ACCESS, share=7,
+                   options=DELETE_ON_CLOSE)
+    with client.open(mail.smb("MBG", "INQUEUE3.MBG")) as mbg:
+        mbg.write(0, b"header")
+    client.open(mail.smb("KEY", "INQUEUE3.KEY")).write(0, b"taken")
+    way(server, client)
+    assert other.read_file(mail.smb("KEY", "INQUEUE3.KEY"))[:5] == bytes(5)
+    assert other.read_file(routing) == b"routing"

@@ -151,6 +151,15 @@ ends_assert_answered(const EndsCall *call, int r)
 	assert_int_equal(call->r, r);
 }
 
+int
+ends_tell(Ends *ends, FsSession *session, uid_t uid)
+{
+	EndsCall call;
+
+	ends_call(ends, &call, uid);
+	return fs_undo_tell(&call.call, session);
+}
+
 FsTransaction *
 ends_take(Ends *ends, FsSession *session, const char *key,
           FsLockPurpose purpose)

@@ -38,6 +38,9 @@ void ends_call(Ends *ends, EndsCall *call, uid_t uid);
 /** Fails the test unless @call was answered with @r, and once. */
 void ends_assert_answered(const EndsCall *call, int r);
 
+/** What a change by @session is told, if it comes from user @uid. */
+int ends_tell(Ends *ends, FsSession *session, uid_t uid);
+
 /** The keys of two mailbags and of the inqueue; a message file. */
 #define ENDS_KEY   "U:2:A"
 #define ENDS_OTHER "U:2:B"

@@ -88,8 +88,8 @@ what_is_on_its_way_arrives_though_its_session_is_broken(void **state)
 		ends_assert_answered(&calls[i], 0);
 	assert_true(ends_is_seen(ends, ENDS_MAI));
 	assert_true(ends_is_free(ends, ENDS_KEY));
-	assert_int_equal(fs_undo_tell(session), -EIO);
-	assert_int_equal(fs_undo_tell(session), 0);
+	assert_int_equal(ends_tell(ends, session, 1000), -EIO);
+	assert_int_equal(ends_tell(ends, session, 1000), 0);
 }
 
 /* Who waits for what follows is told that it was undone, and nobody else. */
@@ -105,7 +105,7 @@ what_follows_is_undone_by_itself(void **state)
 	let_go(ends, session, &calls[1]);
 	fs_undo_session(&ends->mount, session, BROKEN);
 	ends_assert_answered(&calls[1], -EIO);
-	assert_int_equal(fs_undo_tell(session), 0);
+	assert_int_equal(ends_tell(ends, session, 1000), 0);
 	end_flight(ends);
 	assert_int_equal(calls[0].r, 0);
 	assert_true(ends_is_seen(ends, ENDS_MAI));
@@ -132,7 +132,7 @@ what_follows_a_failed_batch_fails_with_it(void **state)
 	assert_int_equal(ends_count_undone(ends), 1);
 	assert_true(ends_is_free(ends, ENDS_KEY));
 	/* It was told by the answer. */
-	assert_int_equal(fs_undo_tell(session), 0);
+	assert_int_equal(ends_tell(ends, session, 1000), 0);
 }
 
 /* ---- everybody's at once ------------------------------------------------- */
@@ -323,7 +323,7 @@ what_is_half_done_has_until_the_limit(void **state)
 	assert_int_equal(ends_count_undone(ends), 1);
 	assert_false(ends_is_seen(ends, ENDS_MAI));
 	assert_true(ends_is_free(ends, ENDS_QUEUE));
-	assert_int_equal(fs_undo_tell(session), -EIO);
+	assert_int_equal(ends_tell(ends, session, 1000), -EIO);
 }
 
 static void

@@ -74,7 +74,7 @@ what_cannot_be_kept_is_undone_all_the_same(void **state)
 	assert_true(ends_is_free(ends, ENDS_KEY));
 	assert_false(handle->has_range);
 	assert_true(fs_handle_is_stale(handle));
-	assert_int_equal(fs_undo_tell(session), -EIO);
+	assert_int_equal(ends_tell(ends, session, 1000), -EIO);
 	fs_handle_close(handle);
 	fs_handle_close(other);
 }
@@ -167,8 +167,10 @@ an_unlock_of_who_has_lost_its_client_undoes(void **state)
 	call.call.caller.uid = 0;
 	assert_true(fs_undo_lost(&call.call, session));
 	assert_int_equal(ends_count_undone(ends), 1);
-	/* Its caller answers with an error. */
-	assert_int_equal(fs_undo_tell(session), 0);
+	/* Nobody hears what smbd is told for want of a client. */
+	assert_int_equal(ends_tell(ends, session, 0), -EIO);
+	assert_int_equal(ends_tell(ends, session, 1000), -EIO);
+	assert_int_equal(ends_tell(ends, session, 1000), 0);
 }
 
 /* ---- who uses what others have opened ------------------------------------ */
@@ -250,7 +252,7 @@ the_death_of_a_user_undoes_what_it_used(void **state)
 	fs_undo_user_ended(&ends->mount, user);
 	assert_int_equal(ends_count_undone(ends), 1);
 	assert_true(ends_is_free(ends, ENDS_KEY));
-	assert_int_equal(fs_undo_tell(opener), -EIO);
+	assert_int_equal(ends_tell(ends, opener, 1000), -EIO);
 }
 
 static void
