@@ -105,7 +105,10 @@ fs_open_resize(FsCall *call, FsSession *session, const StoreAttr *attr,
 		r = truncate_guard(call, session, attr, &place);
 	if (r == 0)
 		r = store_file_truncate(call->txn, attr->node, size);
-	if (r == 0)
+	/* DOS programs also write nothing where the file ends anyway. */
+	if (r == 0 && size == attr->size)
+		fs_stage_note_attr(call, attr, &place);
+	else if (r == 0)
 		fs_stage_note_size(call, attr->node, &place, size);
 
 	return r;

@@ -102,6 +102,19 @@ def test_a_message_in_the_inqueue_is_let_go_of_when_it_is_closed(
         assert file.read(0, 1) == b"\1"
 
 
+def test_a_queue_that_ends_where_it_did_has_not_changed(client, other, mail):
+    """Who works the inqueue off by its lock file, and has updated it, lets
+    others have the mailbags that he delivered to; also if he then writes
+    nothing at the end of the file, which is how DOS sets its size."""
+    client.create_new(mail.smb("P1", "INQUEUE3.0LK")).close()
+    deliver(client, mail).close()
+    with client.open(mail.smb("KEY", "INQUEUE3.KEY")) as key:
+        key.write(0, b"\1")
+        key.truncate(560)
+    with other.open(mail.smb("KEY", "A.KEY")) as file:
+        assert file.read(0, 1) == b"\1"
+
+
 # ---- lock files -------------------------------------------------------------
 
 
