@@ -30,12 +30,12 @@ class Imported(Store):
         self.path = path
 
 
-def make_store(directory):
-    """MESSAGES messages, in BAGS mailbags."""
+def make_store(directory, messages=MESSAGES):
+    """So many messages, in BAGS mailbags."""
     tree = mailtree.MailTree(directory)
     content = tree.message(f"{FIRST:08X}", text=TEXT)
     header = mailtree.header_of(f"{FIRST:08X}")
-    stems = [f"{FIRST + number:08X}" for number in range(MESSAGES)]
+    stems = [f"{FIRST + number:08X}" for number in range(messages)]
     for stem in stems:
         tree.write(tree.mai(stem), content)
     for number in range(BAGS):
@@ -44,7 +44,7 @@ def make_store(directory):
         tree.write(f"MBG/{bag}.MBG", b"".join(
             header.replace(stems[0].encode(), stem.encode())
             for stem in stems[number::BAGS]))
-    tree.set_counters(FIRST, FIRST + MESSAGES)
+    tree.set_counters(FIRST, FIRST + messages)
     store = Imported(tree.store())
     shutil.rmtree(tree.office)
     return store

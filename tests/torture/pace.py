@@ -5,7 +5,9 @@ bench has figures of that, too.
 """
 
 import contextlib
+import os
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -15,11 +17,14 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 
 import hostile  # noqa: E402
+import load  # noqa: E402
 import postoffice  # noqa: E402
+import smb1  # noqa: E402
 import smbd  # noqa: E402
 from actor import Actor  # noqa: E402
-from harness import Mount, Store  # noqa: E402
-from powercut import MEMORY  # noqa: E402
+from harness import Mount, Store, poctl, wait_until  # noqa: E402
+from powercut import MEMORY, Disk  # noqa: E402
+from scene import make_store, mounted, start  # noqa: E402
 
 SECONDS = 10
 
@@ -32,12 +37,23 @@ UNFAIR = 20
 LOCK_S = 5
 """Nor so long, among 64 who want it."""
 
-START_S = 5
-"""A start after a kill, with 100,000 messages."""
+START_S = {0: 2, 10_000: 2, 100_000: 5}
+"""A start after a kill, with so many messages."""
+
+KILLED_S = {"local": 1, "client": 2}
+"""Who waits when pofs is killed has been told; smbd asks once in a second."""
+
+HUNG_S = 30
+"""And when it hangs."""
+
+END_S = 5
+"""An end in order, while mail programs work."""
+
+ENDS = 10
 
 
-@pytest.fixture(scope="module", name="mount")
-def fixture_mount():
+@contextlib.contextmanager
+def served():
     """A mount with the limits that there are, which smbd can share."""
     uid, gid = smbd.share_ids()
     with tempfile.TemporaryDirectory(prefix="pace-", dir=MEMORY) as name:
@@ -50,6 +66,12 @@ def fixture_mount():
             hostile.make_office(made / "PO")
             (made / "PO/P1/R").write_bytes(b"")
             yield made
+
+
+@pytest.fixture(scope="module", name="mount")
+def fixture_mount():
+    with served() as made:
+        yield made
 
 
 @pytest.mark.parametrize("name", hostile.attacks(pathlib.Path()))
@@ -89,12 +111,89 @@ def test_a_crowd_of_clients_is_served_fairly(mount):
     assert is_fair(waits)
 
 
-def test_a_start_after_a_kill(tmp_path):
-    store = postoffice.make_store(tmp_path)
+# ---- deaths of pofs ---------------------------------------------------------
+
+
+def seconds_until_told(mount, number):
+    """How long those who wait for a mailbag go on to, once pofs has got that
+    signal: a local program, and a client of smbd."""
+    name = "INQUEUE3.KEY"
+    with smbd.Smbd({smbd.SHARE: mount.path}) as server, \
+            Actor() as holder, Actor() as local, \
+            smb1.Client(server.port, smbd.SHARE, timeout=60) as client:
+        holder.call("os.open", mount / "PO/KEY" / name, os.O_RDWR)
+        local.start("os.open", mount / "PO/KEY" / name, os.O_RDWR)
+        local.wait_blocked()
+        client.send(*client.open_request(f"PO\\KEY\\{name}"))
+        wait_until(server.is_blocked, "a client waits")
+        os.kill(mount.server_pid, number)
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            local.result(60)
+        told = {"local": time.monotonic() - began}
+        with pytest.raises((smb1.SmbError, smb1.Disconnected)):
+            client.receive()
+        told["client"] = time.monotonic() - began
+        print(told)
+        return told
+
+
+def restart_seconds(store):
+    """How long a start takes, until it serves."""
+    began = time.monotonic()
+    with Mount(store) as mount:
+        os.listdir(mount.path)
+        took = time.monotonic() - began
+        mount.unmount()
+    print(f"starts in {took:.3f} s")
+    return took
+
+
+def test_who_waits_when_pofs_is_killed_is_told_and_can_go_on():
+    with served() as mount:
+        told = seconds_until_told(mount, signal.SIGKILL)
+        assert all(told[who] < KILLED_S[who] for who in KILLED_S), told
+        mount.wait()
+        assert restart_seconds(mount.store) < START_S[0]
+
+
+def test_who_waits_when_pofs_hangs_is_told():
+    with served() as mount:
+        told = seconds_until_told(mount, signal.SIGSTOP)
+        assert max(told.values()) < HUNG_S, told
+
+
+@pytest.mark.parametrize("messages", [10_000, 100_000])
+def test_a_start_after_a_kill(tmp_path, messages):
+    store = postoffice.make_store(tmp_path, messages)
     with contextlib.closing(Mount(store)) as mount:
         (mount / "KEY/00000000.KEY").write_bytes(bytes(560))
         mount.kill()
-    began = time.monotonic()
-    with Mount(store) as mount:
-        assert time.monotonic() - began < START_S
+    assert restart_seconds(store) < START_S[messages]
+
+
+def test_an_end_in_order_while_mail_flows():
+    pairs = [("PO", "Q0"), *((f"P{i}", f"Q{i}") for i in range(1, ENDS))]
+    with Disk() as disk:
+        store = make_store(disk, [name for pair in pairs for name in pair])
+        for pair in pairs:
+            assert seconds_to_end(store, pair, disk.log_path) < END_S
+        poctl("check", "--mail", "--quiet", store.path)
+
+
+def seconds_to_end(store, subjects, log):
+    """How long it takes where a program works in each of these."""
+    log.touch()
+    with contextlib.ExitStack() as undo, mounted(None, store) as mount:
+        for subject in subjects:
+            one = start(mount.path, subject, 1, 1 << 20, log, "--kinds",
+                        ",".join((*load.KINDS, "deliver_large")))
+            undo.callback(one.wait)
+            undo.callback(one.kill)
+        wait_until(lambda: log.stat().st_size > 20_000, "they work")
+        began = time.monotonic()
         mount.unmount()
+        took = time.monotonic() - began
+    log.unlink()
+    print(f"ends in {took:.3f} s")
+    return took
