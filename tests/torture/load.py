@@ -41,6 +41,7 @@ LOCK = f"P1/{BAG}.0LK"
 CONTROL = "GLB/CONTROL.GLB"
 LIVE_MAX = 12
 FIRST = 0x63
+LARGE = (1_200_000, 1_600_000)
 
 
 def state_of(files):
@@ -238,7 +239,7 @@ class Program:
 
     def do_deliver_large(self):
         """More than is kept in memory, where that is set to a MiB."""
-        self.do_deliver(sizes=(1_200_000, 1_600_000))
+        self.do_deliver(sizes=LARGE)
 
     def do_send(self):
         """The message first, which is a step of its own; then the lock."""
@@ -315,10 +316,10 @@ class Program:
                 os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(child, 0)
 
-    def do_die(self):
+    def do_die(self, **sizes):
         """The postoffice is as it was, the quarantine has the delivery."""
         before = dict(self.files), list(self._live), self._slots
-        stem = self._add_message()
+        stem = self._add_message(**sizes)
         record, at = self._add_header(stem)
         self._quarantine.begin({path: self.files[path]
                                 for path in (KEY, MBG, self._mai(stem))})
@@ -328,6 +329,10 @@ class Program:
         self.before_commit()
         self._sync_all()
         self._quarantine.acknowledge()
+
+    def do_die_large(self):
+        """What was on the disk ahead is the quarantine's then."""
+        self.do_die(sizes=LARGE)
 
     def do_discard(self):
         """The administrator looks at it and lets go of it."""
@@ -339,8 +344,8 @@ class Program:
     def step(self, kinds):
         """One step of any of `kinds`."""
         kind = self._random.choice(kinds)
-        if kind in DEATHS:
-            kind = "discard" if self._quarantine.files else "die"
+        if kind.startswith("die") and self._quarantine.files:
+            kind = "discard"
         if len(self._live) > LIVE_MAX or (kind == "pickup" and not self._live):
             kind = "pickup" if self._live else "deliver"
         getattr(self, f"do_{kind}")()
@@ -378,9 +383,6 @@ class Program:
 # Of what is chosen, unless a test says so.
 KINDS = ("deliver", "send", "pickup", "lock_file", "number")
 
-# What else there is in a store; they take turns.
-DEATHS = ("die", "discard")
-
 
 def main():
     parser = argparse.ArgumentParser()
@@ -393,7 +395,7 @@ def main():
     parser.add_argument("count", type=int)
     parser.add_argument("log")
     words = parser.parse_args()
-    kinds = KINDS if words.store is None else (*KINDS, *DEATHS[:1])
+    kinds = KINDS if words.store is None else (*KINDS, "die")
     if words.kinds is not None:
         kinds = words.kinds.split(",")
     program = Program(words.directory, words.subject, words.seed,

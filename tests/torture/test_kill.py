@@ -22,10 +22,12 @@ from powercut import Disk
 from scene import StoreAt, make_plain, make_store, mounted, start, sync
 
 IS_ALL = os.environ.get("POFS_KILLS") == "all"
-KINDS = (*load.KINDS, *load.DEATHS, "deliver_large") if IS_ALL else (
-    "deliver", "pickup", "lock_file", *load.DEATHS)
-BEFORE = {"discard": "die"}
-"""Which kind of step is done first; a delivery, if there is none."""
+KINDS = load.KINDS if IS_ALL else ("deliver", "pickup", "lock_file")
+STEPS = [*(("deliver", kind) for kind in (*KINDS, "die")), ("die", "discard")]
+"""Kinds: of a step, and of the one in which it is killed."""
+if IS_ALL:
+    STEPS += [("deliver", "deliver_large"), ("deliver", "die_large"),
+              ("die_large", "discard")]
 OPTIONS = ("-o", "staged-limit-mib=1")
 """What is large is on the disk before the commit."""
 
@@ -37,7 +39,7 @@ def fixture_template():
         yield make_store(disk, ["PO"])
 
 
-def killed_at(number, kind, template, seed):
+def killed_at(number, before, kind, template, seed):
     """One life; returns whether it ended before call `number` of a step."""
     with Disk() as disk:
         shutil.copytree(template.path, disk.path / "store")
@@ -46,7 +48,7 @@ def killed_at(number, kind, template, seed):
             with mounted(disk, store, *OPTIONS) as mount:
                 program = load.Program(mount / "PO", "PO", seed, log,
                                        store=store.path)
-                program.step([BEFORE.get(kind, "deliver")])
+                program.step([before])
                 disk.control.is_wide = IS_ALL
                 disk.control.calls = 0
                 disk.control.kill_at = number
@@ -73,10 +75,10 @@ def killed_at(number, kind, template, seed):
         return is_killed
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_killed_before_any_call(kind, template, seed):
+@pytest.mark.parametrize("before, kind", STEPS)
+def test_killed_before_any_call(before, kind, template, seed):
     number = 1
-    while killed_at(number, kind, template, seed):
+    while killed_at(number, before, kind, template, seed):
         number += 1
     assert number > 4
 

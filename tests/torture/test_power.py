@@ -46,6 +46,16 @@ def test_what_is_too_large_for_memory_is_there(disk, seed):
                               "--audit", audit()))
 
 
+def test_what_is_too_large_for_memory_and_undone_is_there(disk, seed):
+    """That content is the quarantine's then, until it is discarded."""
+    store = make_store(disk, ["PO"])
+    with mounted(disk, store, "-o", "staged-limit-mib=1") as mount:
+        work(mount.path, disk, seed, 3, "--kinds", "die_large", "--store",
+             store.path, subjects=["PO"])
+    must_be_right(disk.replay(max(CUTS // 5, 1), seed, "--store", "store",
+                              "--audit", audit()))
+
+
 def test_a_disk_that_lies_is_caught(disk, seed):
     """The same where a sync does nothing, as with MDB_NOSYNC: the judge must
     find losses."""
