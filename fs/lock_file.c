@@ -68,6 +68,7 @@ file_free(void *data)
 	file->files->count--;
 	file->files->size -= file->content->len;
 	g_free(file->name);
+	g_free(file->key);
 	g_byte_array_unref(file->content);
 	if (file->xattrs != NULL)
 		g_hash_table_unref(file->xattrs);
@@ -184,6 +185,7 @@ fs_lock_file_create(FsLockFiles *files, const FsLockFileNew *wanted,
 		.btime_ns = wanted->now_ns,
 	};
 	file->name = g_strdup(wanted->name);
+	file->key = g_strdup(wanted->key);
 	file->session = wanted->session;
 	file->owner = owner;
 	file->content = g_byte_array_new();

@@ -40,6 +40,7 @@ typedef struct FsLockFile {
 	FsLockFiles *files; /* borrowed */
 	StoreAttr attr;     /* parent is 0 once the name is gone */
 	char *name;         /* as it was created; owned */
+	char *key;          /* of its lock, wherever it is now; owned */
 	uint64_t session;   /* that made it */
 
 	/* Of lock_file.c. */
@@ -53,6 +54,7 @@ typedef struct FsLockFile {
 typedef struct FsLockFileNew {
 	StoreNode dir;
 	const char *name; /* copied */
+	const char *key;  /* copied */
 	uint64_t session;
 	uint32_t mode; /* permission bits */
 	uint32_t uid;

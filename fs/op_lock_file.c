@@ -82,11 +82,12 @@ fs_call_lock_find(const FsCall *call, const FsSession *session,
 
 static int
 file_create(const FsCall *call, const FsSession *session,
-            const StorePlace *place, mode_t mode)
+            const StorePlace *place, const char *key, mode_t mode)
 {
 	FsLockFileNew wanted = {
 		.dir = place->dir,
 		.name = place->name,
+		.key = key,
 		.session = fs_session_serial(session),
 		.mode = mode & 0777,
 		.uid = call->caller.uid,
@@ -116,7 +117,7 @@ fs_call_lock_create(FsCall *call, FsSession *session, const StorePlace *place,
 	if (fs_hold_attempt(call, session, key, fs_lock_key_purpose(place)) < 0)
 		return -EEXIST;
 
-	r = file_create(call, session, place, mode);
+	r = file_create(call, session, place, key, mode);
 	if (r < 0) {
 		fs_hold_let_go(call->mount, session, key);
 		(void)fs_commit_settle(call->mount, session);
@@ -152,8 +153,8 @@ int
 fs_call_lock_delete(const FsCall *call, FsSession *session,
                     const StorePlace *place)
 {
-	g_autofree char *key = fs_lock_key(place);
 	FsLockFile *file = file_at(call, place);
+	g_autofree char *key = NULL;
 	int r;
 
 	/* It went with what was undone. */
@@ -165,7 +166,11 @@ fs_call_lock_delete(const FsCall *call, FsSession *session,
 		return -ETXTBSY;
 	if (file == NULL)
 		return -ENOENT;
+	/* Its directory has come from another postoffice. */
+	if (file->session != fs_session_serial(session))
+		return -ETXTBSY;
 
+	key = g_strdup(file->key);
 	lock_hand_over(call, session, file);
 	fs_lock_file_remove(file);
 	fs_hold_let_go(call->mount, session, key);

@@ -377,6 +377,11 @@ open_begin(FsCall *call, FsSession *session, int flags, FsOpening *ret_opening)
 		r = fs_call_lock_open(call, session, call->node, &place);
 	else
 		r = store_place_of(call->txn, call->node, &place);
+	/* It was plain until its directory became a postoffice's: whoever looks
+	 * its name up now finds a lock file there, or nothing. */
+	if (r == 0 && place.kind == LAYOUT_LOCK_FILE &&
+	    !fs_lock_file_is_node(call->node))
+		r = -ESTALE;
 	if (r == 0)
 		fs_opening_init(&place, session, flags, ret_opening);
 	return r;

@@ -67,6 +67,38 @@ def test_it_cannot_be_renamed(a, office):
     assert p1(a, office) == [office.p1.name, "A.0LK"]
 
 
+def test_what_was_stored_under_such_a_name_cannot_be_opened(a, office):
+    """It was plain until its directory became a postoffice's."""
+    plain = office.path.with_name(f"{office.path.name}-PLAIN")
+    (plain / "P1").mkdir(parents=True)
+    stored = plain / "P1/A.0LK"
+    stored.write_bytes(b"plain")
+    fd = a.call("os.open", stored, os.O_PATH)
+    for name in ("KEY", "MBG"):
+        (plain / name).mkdir()
+    with fails_with(errno.ESTALE):
+        a.call("os.open", f"/proc/self/fd/{fd}", os.O_RDWR)
+    create(a, stored)
+    a.call("os.unlink", stored)
+    for name in ("KEY", "MBG"):
+        (plain / name).rmdir()
+    assert stored.read_bytes() == b"plain"
+
+
+def test_one_whose_directory_is_moved_to_another_postoffice(
+        a, b, office, second_office):
+    name = "A.0LK"
+    fd = a.call("os.open", office.lock_file(name), NEW)
+    (second_office.path / "P1").rmdir()
+    (office.path / "P1").rename(second_office.path / "P1")
+    with fails_with(errno.ETXTBSY):
+        b.call("os.unlink", second_office.lock_file(name))
+    a.call("os.unlink", second_office.lock_file(name))
+    a.call("os.close", fd)
+    (office.path / "P1").mkdir()
+    create(b, office.lock_file(name))
+
+
 def test_a_directory_cannot_be_a_lock(a, office):
     with fails_with(errno.EPERM):
         a.call("os.mkdir", office.lock_file("A.0LK"))
