@@ -225,7 +225,7 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	g_autoptr(FsSession) session = NULL;
 
 	fs_range_lock_drop_owner(call.mount->locks, call.node, fi->lock_owner);
-	if (handle->key == NULL) {
+	if (fs_hold_is_plain(handle)) {
 		fs_reply_status(&call, 0);
 	} else if (fs_call_session(&call, &session) < 0) {
 		flush_foreign(&call, handle);

@@ -202,11 +202,20 @@ hold_renew(const FsCall *call, FsHandle *handle)
 	return r;
 }
 
+/* What was opened under a plain name may have been renamed into the mail since,
+ * and then holds up the commit as a message does. */
+bool
+fs_hold_is_plain(const FsHandle *handle)
+{
+	return handle->key == NULL && !handle->is_writer;
+}
+
 bool
 fs_hold_is_lost(const FsHandle *handle)
 {
 	return fs_handle_is_stale(handle) &&
-	       (handle->kind != LAYOUT_PLAIN || handle->hold != FS_HOLD_NONE);
+	       (handle->kind != LAYOUT_PLAIN || handle->hold != FS_HOLD_NONE ||
+	        handle->is_writer);
 }
 
 /* Remembers who uses @handle, if it is not who opened it. */
@@ -218,7 +227,7 @@ user_note(const FsCall *call, const FsHandle *handle)
 	g_autoptr(FsSession) user = NULL;
 	FsTransaction *transaction;
 
-	if (handle->key == NULL || tid == fs_session_pid(owner))
+	if (fs_hold_is_plain(handle) || tid == fs_session_pid(owner))
 		return;
 
 	transaction = fs_transaction_find(call->mount->transactions, owner);

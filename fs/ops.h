@@ -336,6 +336,9 @@ void fs_hold_let_go(const FsMount *mount, const FsSession *session,
  */
 int fs_hold_use(const FsCall *call, FsHandle *handle);
 
+/** Whether nothing hangs on how @handle is used and closed. */
+bool fs_hold_is_plain(const FsHandle *handle);
+
 /** Whether what @handle kept others from was undone: it is of no use. */
 bool fs_hold_is_lost(const FsHandle *handle);
 

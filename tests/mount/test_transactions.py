@@ -12,7 +12,8 @@ import pytest
 
 from actor import Actor
 from harness import Mount, Store, fails_with
-from postoffice import HEADER, KEY, MESSAGE, Office, deliver, is_delivered
+from postoffice import HEADER, KEY, MESSAGE, Office, deliver, hand_over, \
+    is_delivered
 
 
 def test_nothing_is_seen_before_the_end(a, b, office):
@@ -334,6 +335,22 @@ def test_what_was_renamed_out_of_the_mail_is_moved_and_deleted(
     a.call("os.close", fd)
     assert names(b, office.p1.parent) == []
     assert names(b, work) == []
+
+
+def test_what_is_renamed_while_it_is_open_is_closed_when_it_is_on_disk(
+        store, a):
+    with Mount(store) as mount:
+        office = Office(mount / "PO")
+        fd = a.call("os.open", mount / "TEMP", os.O_RDWR | os.O_CREAT)
+        key = hand_over(a, office, mount / "TEMP")
+        a.call("os.write", fd, MESSAGE)
+        a.call("os.close", key)
+        assert not office.p1.exists()
+        a.call("os.close", fd)
+        mount.kill()
+    with Mount(store) as mount:
+        assert (mount / "PO/P1/00000017.P1").read_bytes() == MESSAGE
+        assert (mount / "PO/KEY/A.KEY").read_bytes()[:1] == b"\1"
 
 
 def test_a_directory_takes_no_name_that_is_staged(a, b, office, work):

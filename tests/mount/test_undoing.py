@@ -17,7 +17,8 @@ import pytest
 from actor import Actor
 from events import events
 from harness import Mount, Store, fails_with, poctl, wait_until
-from postoffice import KEY, MESSAGE, Office, deliver, is_delivered, mounted
+from postoffice import KEY, MESSAGE, Office, deliver, hand_over, \
+    is_delivered, mounted
 
 MIB = 1 << 20
 
@@ -43,6 +44,19 @@ def test_a_program_that_is_killed(store, b):
         reason, files = in_quarantine(store)
         assert "killed" in reason
         assert files == DELIVERED
+
+
+def test_a_program_that_is_killed_with_a_message_open(store, b):
+    """Which it had opened under a plain name, and renamed."""
+    with mounted(store) as (mount, office):
+        temporary = mount / "TEMP"
+        with Actor() as a:
+            fd = a.call("os.open", temporary, os.O_RDWR | os.O_CREAT)
+            a.call("os.close", hand_over(a, office, temporary))
+            a.call("os.write", fd, b"half a message")
+        in_quarantine(store)
+        assert b.call("client.get", office.key("A")) == KEY
+        assert b.call("client.get", temporary) == b""
 
 
 def hold(actor, office):
