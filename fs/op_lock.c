@@ -150,7 +150,12 @@ mailbag_granted(void *user_data, int r)
 	fs_hold_taken(&locking->call, handle->session, handle->key,
 	              handle->purpose);
 	locking->epoch = fs_session_epoch(handle->session);
-	range_wait(locking);
+	/* What its session had was undone while it waited, its handle too. */
+	r = fs_hold_tell(&locking->call, handle);
+	if (r < 0)
+		locking_ended(locking, r);
+	else
+		range_wait(locking);
 }
 
 static void

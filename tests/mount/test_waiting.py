@@ -153,6 +153,21 @@ def test_the_mailbag_is_deleted_while_somebody_waits(a, b, office):
         b.result()
 
 
+def test_what_it_had_is_undone_while_it_waits(store, a, b):
+    """It gets nothing through what it had opened before, and keeps nobody."""
+    with mounted(store, "transaction-limit-s=1") as (_, office):
+        held = b.call("os.open", office.key("B"), os.O_RDWR)
+        fd = a.call("os.open", office.key("B"), os.O_RDONLY)
+        deliver(a, office)
+        a.start("syscalls.lock", fd, fcntl.F_RDLCK, wait=True)
+        a.wait_blocked()
+        wait_until(store.undone, "it is undone")
+        b.call("os.close", held)
+        with fails_with(errno.EIO):
+            a.result()
+        b.call("os.close", b.call("os.open", office.key("B"), os.O_RDWR))
+
+
 # ---- never in a circle ------------------------------------------------------
 
 
