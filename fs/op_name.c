@@ -79,6 +79,22 @@ fs_name_lost(const FsCall *call, fuse_ino_t dir, const FsFound *found,
 	fs_name_forget(call, dir, found->entry.name);
 }
 
+/* For everybody else it may have a plain name until this is committed, or again
+ * when it is undone: beyond that the kernel must not remember it. */
+void
+fs_name_disown(const FsCall *call, StoreNode node)
+{
+	const FsMount *mount = call->mount;
+	gpointer key = GSIZE_TO_POINTER(node);
+	StorePlace place;
+
+	if (store_place_of(store_plain(mount->store), node, &place) == 0 &&
+	    place.kind == LAYOUT_PLAIN)
+		g_hash_table_add(mount->own_nodes, key);
+	else
+		g_hash_table_remove(mount->own_nodes, key);
+}
+
 static bool
 directory_forget(void *user_data, const StoreEntry *entry)
 {
@@ -410,8 +426,7 @@ fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (r == 0)
 		r = place_remove(&call, session, &place, &found);
 	if (r == 0) {
-		g_hash_table_remove(call.mount->own_nodes,
-		                    GSIZE_TO_POINTER(found.attr.node));
+		fs_name_disown(&call, found.attr.node);
 		++*call.mount->names_serial;
 		fs_name_lost(&call, parent, &found, name);
 	}

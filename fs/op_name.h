@@ -20,6 +20,9 @@ void fs_name_forget(const FsCall *call, fuse_ino_t dir, const char *name);
 void fs_name_lost(const FsCall *call, fuse_ino_t dir, const FsFound *found,
                   const char *spelled);
 
+/** Called after @node has lost a name, which may be staged. */
+void fs_name_disown(const FsCall *call, StoreNode node);
+
 /** Called after names in @dir have changed that had the role @before. */
 void fs_name_settle_role(const FsCall *call, fuse_ino_t dir, LayoutDir before);
 

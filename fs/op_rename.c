@@ -148,9 +148,9 @@ move_settle(const FsCall *call, const Move *move)
 		moved_settle(call, &move->target,
 		             layout_kind(move->new_place.role, target_name),
 		             move->dir, move->place.role, move->name);
-	else
-		g_hash_table_remove(call->mount->own_nodes,
-		                    GSIZE_TO_POINTER(move->target.attr.node));
+	else if (move->target.attr.node != 0 &&
+	         move->target.attr.node != move->source.attr.node)
+		fs_name_disown(call, move->target.attr.node);
 
 	fs_name_settle_role(call, move->dir, move->place.role);
 	fs_name_settle_role(call, move->new_dir, move->new_place.role);

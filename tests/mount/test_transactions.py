@@ -353,6 +353,24 @@ def test_what_is_renamed_while_it_is_open_is_closed_when_it_is_on_disk(
         assert (mount / "PO/KEY/A.KEY").read_bytes()[:1] == b"\1"
 
 
+def test_no_plain_name_outlives_the_commit_that_takes_it_away(
+        a, b, office, work):
+    """Nor does the kernel remember what others had under it until then."""
+    gone, replaced = work / "GONE", work / "REPLACED"
+    for path in (gone, replaced, office.p1):
+        a.call("client.put", path, bytes(path.name, "ascii"))
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.rename", office.p1, replaced)
+    a.call("os.rename", gone, office.p1)
+    a.call("os.unlink", office.p1)
+    for path in (gone, replaced):
+        assert b.call("os.stat", path).st_size == len(path.name)
+    a.call("os.close", fd)
+    with fails_with(errno.ENOENT):
+        b.call("os.stat", gone)
+    assert b.call("os.stat", replaced).st_size == len(office.p1.name)
+
+
 def test_a_directory_takes_no_name_that_is_staged(a, b, office, work):
     a.call("client.put", work / "TEMP", b"x")
     a.call("os.mkdir", work / "OTHER")
