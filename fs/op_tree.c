@@ -411,13 +411,14 @@ typedef struct Reading {
 } Reading;
 
 /* What readdirplus tells the kernel of a name is remembered like a lookup, so
- * it must be true now, not when the listing was taken. */
+ * it must be true now, not when the listing was taken: another file may have
+ * the name. -ENOENT, -ESTALE: none has. */
 static int
 reading_lookup(const Reading *reading, const FsListingEntry *item,
                struct fuse_entry_param *ret_entry)
 {
 	const FsCall *call = reading->call;
-	StoreEntry found;
+	StoreEntry found = { .node = item->node };
 	StoreAttr attr;
 	int r;
 
@@ -426,12 +427,11 @@ reading_lookup(const Reading *reading, const FsListingEntry *item,
 		                    &found);
 		if (r < 0)
 			return r;
-		if (found.node != item->node ||
-		    strcmp(found.name, item->name) != 0)
+		if (strcmp(found.name, item->name) != 0)
 			return -ENOENT;
 	}
 
-	r = fs_call_attr(call, item->node, &attr);
+	r = fs_call_attr(call, found.node, &attr);
 	if (r < 0)
 		return r;
 
@@ -450,13 +450,17 @@ reading_add(Reading *reading, const FsListing *listing, guint index)
 	char *end = reading->buf + reading->used;
 	size_t left = reading->size - reading->used;
 	size_t size;
+	int r = 0;
 
 	if (reading->session == NULL) {
 		size = fuse_add_direntry(reading->call->req, end, left,
 		                         item.name, &entry.attr, index + 1);
 	} else {
 		/* The first two are "." and "..", which are never looked up. */
-		if (index >= 2 && reading_lookup(reading, &item, &entry) < 0)
+		if (index >= 2)
+			r = reading_lookup(reading, &item, &entry);
+		/* One that cannot be read is there: who looks is told. */
+		if (r == -ENOENT || r == -ESTALE)
 			return true;
 		size = fuse_add_direntry_plus(reading->call->req, end, left,
 		                              item.name, &entry, index + 1);

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import fails_with, run, tool
+from harness import Mount, Store, fails_with, run, tool
 
 
 def test_mkdir_and_rmdir(place):
@@ -163,6 +163,36 @@ def test_removing_while_listing_skips_nothing_that_stays(place):
     assert stayed <= set(seen)
     old = [name for name in seen if name.startswith("f")]
     assert len(old) == len(set(old)) == 2000
+
+
+def test_what_is_replaced_while_it_is_listed_is_there(place):
+    """As a mailbag is, when it is compressed during a backup."""
+    names = [f"f{i:04}" for i in range(2000)]
+    for name in (*names, "new"):
+        (place / name).touch()
+    with os.scandir(place) as entries:
+        seen = [next(entries).name]
+        os.stat(place / seen[0])  # names are looked up as they are listed
+        os.rename(place / "new", place / names[-1])
+        for entry in entries:
+            seen.append(entry.name)
+            os.stat(entry.path)
+    assert [name for name in seen if name != "new"] == names
+
+
+def test_what_is_damaged_is_listed(tmp_path):
+    """Or a backup would be without it, and say nothing."""
+    with Store(tmp_path / "store") as store:
+        with Mount(store) as mount:
+            for name in ("A", "B", "C"):
+                (mount / name).write_text(f"the content of {name}")
+        database = store.path / "data.mdb"
+        database.write_bytes(database.read_bytes().replace(
+            b"content of B", b"CONTENT OF B"))
+        with Mount(store) as mount:
+            assert {"A", "B", "C"} <= set(os.listdir(mount.path))
+            with fails_with(errno.EIO):
+                os.stat(mount / "B")
 
 
 SEEKDIR = r"""
