@@ -105,7 +105,8 @@ fs_share_check_resize(const FsCall *call, const FsHandle *handle)
 
 /* ---- declaring ----------------------------------------------------------- */
 
-/* Whoever denies anything has the mailbag. */
+/* Whoever denies anything has the mailbag. That all was undone is told by what
+ * comes next: smbd takes any error for a refusal, and declares it again. */
 static int
 declare_lock(const FsCall *call, FsHandle *handle)
 {
@@ -114,9 +115,7 @@ declare_lock(const FsCall *call, FsHandle *handle)
 	if (handle->purpose != FS_LOCK_UPDATE || handle->hold == FS_HOLD_HAS)
 		return 0;
 
-	r = fs_undo_tell(call, handle->session);
-	if (r == 0)
-		r = fs_hold_check(call, handle->session);
+	r = fs_hold_check(call, handle->session);
 	if (r == 0)
 		r = fs_hold_attempt(call, handle->session, handle->key,
 		                    handle->purpose);

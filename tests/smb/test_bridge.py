@@ -16,9 +16,10 @@ import signal
 
 import pytest
 
+from delivery import deliver
 from harness import build_dir, fails_with, poctl, run, tool, wait_until
 from place import ONLY_PLAIN, ONLY_POFS
-from smb1 import Access, Deny, Disconnected, Error, Mode, SmbError
+from smb1 import Access, Command, Deny, Disconnected, Error, Mode, SmbError
 from smbd import BRIDGE as EXAMPLE
 from smbd import SHARE, SHARE_USER
 from test_sharing import DENIED, DOES, is_denied, open_each_way
@@ -201,6 +202,20 @@ def test_what_a_lost_client_had_staged_is_undone(client, other, mail):
 
     with wait_until(taken, "the mailbag is free") as mbg:
         assert mbg.read(0, 6) == b""
+
+
+@ONLY_POFS
+def test_who_was_undone_is_not_told_by_a_declaration(client, mail):
+    """smbd would take that for a sharing violation, and try again."""
+    drive = client.drive(SHARE)
+    client.create_new(mail.smb("P1", "INQUEUE3.0LK")).close()
+    deliver(client, mail).close()
+    drive.open(mail.smb("KEY", "B.KEY")).write(0, b"x")
+    drive.request(Command.TREE_DISCONNECT)
+    client.open(mail.smb("KEY", "A.KEY"), Access.READ, Deny.WRITE).close()
+    with pytest.raises(SmbError) as error:
+        deliver(client, mail)
+    assert error.value.code == Error.GENERAL_FAILURE
 
 
 # ---- what the administrator sees --------------------------------------------
