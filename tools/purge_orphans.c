@@ -26,8 +26,8 @@
  *   to none of theirs, is of none of them.
  * - A program that stopped may have left its copies of envelopes (P1/<MAI>.Pxx,
  *   Q119642), and that of a mailbag that it compressed (COPY.MBG, Q103850): this
- *   may be the only one, so it stays while a mailbag lacks one of its files, and
- *   its records count as long as it is there.
+ *   may be the only one, so it stays while a mailbag lacks one of its files, or
+ *   has lost what it names; and its records count as long as it is there.
  * - What is named with --only is what a check has found, and no other orphan:
  *   one is beyond doubt where another is not.
  * - All only if it was neither made nor changed for as long as the
@@ -71,6 +71,7 @@ typedef struct Purge {
 	guint64 dirs; /* that were looked at */
 	int64_t before_ns;
 	bool has_pairs;      /* each mailbag has its two files */
+	bool is_copy_alone;  /* it names a message that no mailbag does */
 	int64_t oldest_ns;   /* when the first message was made that stays */
 	GHashTable *stays;   /* set of the numbers of those */
 	GHashTable *records; /* set of stems */
@@ -102,8 +103,23 @@ record_note(void *user_data, const ToolMailbag *mailbag,
 	return 0;
 }
 
+/* Whether the message of @header is there, and no mailbag has named it. */
+static bool
+is_lost(const Purge *purge, const ToolOffice *office,
+        const FormatMbgRecord *header)
+{
+	g_autofree char *stem = format_mbg_stem(header);
+	g_autofree char *path = NULL;
+	StoreAttr attr;
+
+	if (stem == NULL || g_hash_table_contains(purge->records, stem))
+		return false;
+	path = format_name_path(FORMAT_NAME_MAI, stem);
+	return tool_office_find(office, path, &attr) != -ENOENT;
+}
+
 /* Of which mailbag it is a copy, and which of its records were live, nobody
- * knows. */
+ * knows. Called when all mailbags have been noted. */
 static int
 copy_note(Purge *purge, const ToolOffice *office)
 {
@@ -113,6 +129,7 @@ copy_note(Purge *purge, const ToolOffice *office)
 	size_t size;
 	int r;
 
+	purge->is_copy_alone = false;
 	r = tool_office_read(office, COPY_PATH, FORMAT_MBG_SIZE_MAX, &bytes);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -120,6 +137,7 @@ copy_note(Purge *purge, const ToolOffice *office)
 	for (uint32_t i = 0; i < format_mbg_count(size); i++) {
 		format_mbg_decode(data + (size_t)i * FORMAT_MBG_RECORD_SIZE,
 		                  &header);
+		purge->is_copy_alone |= is_lost(purge, office, &header);
 		header_note(purge, &header, true);
 	}
 	return 0;
@@ -200,7 +218,8 @@ is_orphan(const Purge *purge, const File *file)
 	if (name->kind == FORMAT_NAME_ENVELOPE)
 		return goes_of(purge, KIND_LEFTOVERS);
 	if (name->kind == FORMAT_NAME_COPY)
-		return goes_of(purge, KIND_LEFTOVERS) && purge->has_pairs;
+		return goes_of(purge, KIND_LEFTOVERS) && purge->has_pairs &&
+		       !purge->is_copy_alone;
 	if (!name->has_number)
 		return false;
 	is_named = g_hash_table_contains(purge->records, name->stem);
