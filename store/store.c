@@ -510,19 +510,6 @@ store_open(const char *dir, StoreAccess access, const StoreOptions *options,
 }
 
 int
-store_refresh(Store *store)
-{
-	int r;
-
-	g_assert(store->access == STORE_READ);
-
-	STORE_LOCK(store);
-	g_hash_table_remove_all(store->roles);
-	r = commit_take_base(store);
-	return r < 0 ? r : journal_load(store);
-}
-
-int
 store_close(Store *store)
 {
 	int r = 0;

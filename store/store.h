@@ -156,12 +156,6 @@ int store_open(const char *dir, StoreAccess access, const StoreOptions *options,
                Store **ret_store, char **ret_reason);
 
 /**
- * Has @store, which is open for reading, see the state of now.
- * Errors: -EIO; then it sees what it saw.
- */
-int store_refresh(Store *store);
-
-/**
  * Commits what is pending and closes @store, also on error. Every transaction
  * must have ended, every node been let go. NULL is a no-op.
  *

@@ -116,13 +116,18 @@ print_json(const Log *log, const GPtrArray *deeds)
 
 /* Prints what is new. */
 static int
-print_new(Log *log, Store *store, GError **error)
+print_new(Log *log, GError **error)
 {
 	g_autoptr(GPtrArray) deeds = NULL;
+	g_autoptr(Store) store = NULL;
 	guint i;
 	int r;
 
-	r = tool_deeds_read(store, log->next, wants, log, &deeds, error);
+	r = tool_access_open(log->options.arguments[0], STORE_READ, &store,
+	                     error);
+	if (r == 0)
+		r = tool_deeds_read(store, log->next, wants, log, &deeds,
+		                    error);
 	if (r < 0)
 		return r;
 	for (i = deeds->len; log->mailbag != NULL && i > 0; i--)
@@ -135,19 +140,16 @@ print_new(Log *log, Store *store, GError **error)
 	return 0;
 }
 
-/* Until somebody ends it, or nobody reads it any more. */
+/* Until somebody ends it, or nobody reads it any more. Meanwhile the store is
+ * closed: who reads it may stop for as long as he likes. */
 static int
-follow(Log *log, Store *store, GError **error)
+follow(Log *log, GError **error)
 {
 	int r = 0;
 
 	while (r == 0 && fflush(stdout) == 0) {
 		g_usleep(FOLLOW_US);
-		r = store_refresh(store);
-		if (r < 0)
-			return tool_fail(error, r, "cannot read the store: %s",
-			                 g_strerror(-r));
-		r = print_new(log, store, error);
+		r = print_new(log, error);
 	}
 	return r;
 }
@@ -183,7 +185,6 @@ ToolExit
 tool_log(const ToolCommand *self, char **argv, GError **error)
 {
 	g_auto(Log) log = { .since_ns = INT64_MIN };
-	g_autoptr(Store) store = NULL;
 	int r;
 
 	if (read_options(&log, self, argv, error) < 0)
@@ -191,11 +192,8 @@ tool_log(const ToolCommand *self, char **argv, GError **error)
 	if (log.options.done)
 		return TOOL_OK;
 
-	if (tool_access_open(log.options.arguments[0], STORE_READ, &store,
-	                     error) < 0)
-		return TOOL_FAILED;
-	r = print_new(&log, store, error);
+	r = print_new(&log, error);
 	if (r == 0 && log.follows)
-		r = follow(&log, store, error);
+		r = follow(&log, error);
 	return r < 0 ? TOOL_FAILED : TOOL_OK;
 }

@@ -6,10 +6,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <glib.h>
 
 #include "tools/tool.h"
+
+/* Bytes that are held; of memory that is not used there is none. */
+#define OUTPUT_MAX ((size_t)64 << 20)
 
 static const ToolCommand commands[] = {
 	{ "create", "STORE", "Make a store with an empty postoffice.",
@@ -154,6 +158,17 @@ run(char **argv, GError **error)
 	return command->run(command, argv, error);
 }
 
+/* Has what is printed to a pipe or a file wait until the store is closed, which
+ * a command does in its end: whoever reads it may take his time, as a pager
+ * does, and as long the daemon could not use again the room of what it replaces.
+ */
+static void
+hold_output(void)
+{
+	if (!isatty(STDOUT_FILENO))
+		(void)setvbuf(stdout, g_malloc(OUTPUT_MAX), _IOFBF, OUTPUT_MAX);
+}
+
 /* What the store warns of is one line like any other. */
 static void
 log_line(const char *domain, GLogLevelFlags level, const char *message,
@@ -179,6 +194,7 @@ main(int argc, char **argv)
 	(void)signal(SIGXFSZ, SIG_IGN);
 
 	(void)g_log_set_default_handler(log_line, NULL);
+	hold_output();
 
 	status = run(argc > 0 ? argv + 1 : argv, &error);
 	if (error != NULL) {

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The journal, as the administrator reads it."""
 
+import fcntl
 import json
+import os
+import pathlib
 import subprocess
 import time
 
@@ -9,7 +12,7 @@ import pytest
 
 from commands import FAILED, USAGE, Existing, refuses
 from harness import (DEADLINE_S, Mount, Store, end_with_parent, poctl,
-                     program, run)
+                     program, run, wait_until)
 
 WHO = "smbd 4711 of 10.0.0.7"
 REASON = "the client went away"
@@ -164,3 +167,24 @@ def test_who_follows_is_told_of_what_comes(store):
             follower.communicate(timeout=DEADLINE_S)
     assert len(journal(store, "--mailbag", "00000001")) == 2
     store.check()
+
+
+@pytest.mark.parametrize("arguments", [["log"], ["log", "--follow"],
+                                       ["queue", "--json"]])
+def test_a_pager_keeps_no_store_open(tmp_path, arguments):
+    """As long as it is, the daemon cannot use again what it replaces."""
+    folders = [word for i in range(40)
+               for word in ("--postoffice", f"FOLDER{i}")]
+    poctl("create", *folders, tmp_path / "store")
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with open(reader, "rb") as pipe:
+        command = subprocess.Popen(
+            [program("tools/poctl"), *arguments, str(tmp_path / "store")],
+            stdout=writer, stderr=subprocess.DEVNULL)
+        os.close(writer)
+        os.read(pipe.fileno(), 1)
+        maps = pathlib.Path(f"/proc/{command.pid}/maps")
+        wait_until(lambda: "data.mdb" not in maps.read_text(), "it is closed")
+        assert command.poll() is None
+    assert command.wait() == FAILED
