@@ -65,7 +65,8 @@ char **tool_mend_office(const ToolInquiry *inquiry, const char *command);
 
 /**
  * The command "purge-orphans --only @kind --older-than @days d", which removes
- * @file; NULL as long as it is younger. Caller frees.
+ * @file; NULL as long as it is younger, or a mailbag that may name it is not
+ * whole. Caller frees.
  */
 char **tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file,
                        unsigned days, const char *kind);

@@ -159,6 +159,23 @@ tool_mailbag_list(const ToolOffice *office, GPtrArray **ret_mailbags)
 	return 0;
 }
 
+bool
+tool_mailbags_are_whole(const GPtrArray *mailbags)
+{
+	bool has_inqueue = false;
+	guint i;
+
+	for (i = 0; i < mailbags->len; i++) {
+		const ToolMailbag *mailbag = mailbags->pdata[i];
+
+		if (mailbag->key.node == 0 || mailbag->mbg.node == 0 ||
+		    mailbag->mbg.size % FORMAT_MBG_RECORD_SIZE != 0)
+			return false;
+		has_inqueue |= strcmp(mailbag->name, "INQUEUE") == 0;
+	}
+	return has_inqueue;
+}
+
 /* ---- records ------------------------------------------------------------- */
 
 static void

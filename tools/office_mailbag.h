@@ -49,6 +49,13 @@ typedef struct ToolRecord {
  */
 int tool_mailbag_list(const ToolOffice *office, GPtrArray **ret_mailbags);
 
+/**
+ * Whether each of the @mailbags of a postoffice has its two files and the MBG
+ * whole records, and INQUEUE is among them: what is in no record of theirs may
+ * else be in one that is lost.
+ */
+bool tool_mailbags_are_whole(const GPtrArray *mailbags);
+
 /** Told of a record; a negative errno ends the reading. */
 typedef int ToolRecordVisit(void *user_data, const ToolMailbag *mailbag,
                             const ToolRecord *record);

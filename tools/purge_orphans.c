@@ -18,7 +18,8 @@
  *
  * - A message (MAI) whose number no record of any mailbag has, and an envelope
  *   (P1) whose number no record of an inqueue has (Q148707). While nobody knows
- *   for certain which records are deleted, all of them count.
+ *   for certain which records are deleted, all of them count; while a mailbag
+ *   has lost its own, or a part of them, nobody knows what it named.
  * - The number of an attachment stands in its message in a way that is not
  *   public. But an attachment is made before its message, which it belongs to
  *   alone (Q148515, Q77926), with a number not far below (Q127001): so one that
@@ -70,7 +71,7 @@ typedef struct Purge {
 	/* Of one look. */
 	guint64 dirs; /* that were looked at */
 	int64_t before_ns;
-	bool has_pairs;      /* each mailbag has its two files */
+	bool is_whole;       /* no mailbag has lost what it names */
 	bool is_copy_alone;  /* it names a message that no mailbag does */
 	int64_t oldest_ns;   /* when the first message was made that stays */
 	GHashTable *stays;   /* set of the numbers of those */
@@ -151,15 +152,12 @@ records_note(Purge *purge, const ToolOffice *office)
 
 	g_hash_table_remove_all(purge->records);
 	g_hash_table_remove_all(purge->inqueue);
-	purge->has_pairs = true;
 	r = tool_mailbag_list(office, &all);
-	for (guint i = 0; r == 0 && i < all->len; i++) {
-		const ToolMailbag *mailbag = all->pdata[i];
-
-		purge->has_pairs &=
-			mailbag->key.node != 0 && mailbag->mbg.node != 0;
-		r = tool_mailbag_read(mailbag, record_note, purge);
-	}
+	if (r < 0)
+		return r;
+	purge->is_whole = tool_mailbags_are_whole(all);
+	for (guint i = 0; r == 0 && i < all->len; i++)
+		r = tool_mailbag_read(all->pdata[i], record_note, purge);
 	return r < 0 ? r : copy_note(purge, office);
 }
 
@@ -218,9 +216,9 @@ is_orphan(const Purge *purge, const File *file)
 	if (name->kind == FORMAT_NAME_ENVELOPE)
 		return goes_of(purge, KIND_LEFTOVERS);
 	if (name->kind == FORMAT_NAME_COPY)
-		return goes_of(purge, KIND_LEFTOVERS) && purge->has_pairs &&
+		return goes_of(purge, KIND_LEFTOVERS) && purge->is_whole &&
 		       !purge->is_copy_alone;
-	if (!name->has_number)
+	if (!name->has_number || !purge->is_whole)
 		return false;
 	is_named = g_hash_table_contains(purge->records, name->stem);
 	if (name->kind == FORMAT_NAME_P1)

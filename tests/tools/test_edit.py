@@ -417,6 +417,28 @@ def test_what_a_copy_of_a_mailbag_names_stays_with_it(tree):
                        store)) == {"/MBG/COPY.MBG"}
 
 
+@pytest.mark.parametrize("lose", [
+    lambda tree: tree.remove("MBG/INQUEUE3.MBG"),
+    lambda tree: tree.write("MBG/INQUEUE3.MBG", bytes(RECORD_SIZE - 1)),
+    lambda tree: [tree.remove(f"{kind}/INQUEUE.{kind}")
+                  for kind in ("KEY", "MBG")]],
+    ids=["no MBG", "half a record", "no INQUEUE"])
+def test_what_a_mailbag_has_named_stays_while_its_list_is_lost(tree, lose):
+    """Also if all is mended that costs nothing."""
+    tree.submit("waits")
+    tree.submit("waits, too", OTHER, queue="INQUEUE")
+    tree.write("ATT/AT0/00000010.ATT", b"old",
+               WHEN - datetime.timedelta(days=1))
+    lose(tree)
+    store = tree.store()
+    before = Files(store)
+    assert not changes(store, "purge-orphans", "--attachments", *AGE, store)
+    poctl("repair", "--assumed", store, "all", check=False)
+    after = Files(store)
+    for path in (f"P1/{STEM}.P1", f"P1/{OTHER}.P1"):
+        assert before[path] == after[path]
+
+
 @pytest.mark.parametrize("kind, gone", [
     ("messages", "/MAI/MA7/00000077.MAI"), ("envelopes", "/P1/00000078.P1"),
     ("delivered", f"/P1/{STEM}.P1"), ("leftovers", f"/P1/{STEM}.PBB"),
