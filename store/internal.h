@@ -49,7 +49,9 @@ struct StoreTxn {
 	GHashTable *touched; /* directories to touch at the commit; or NULL */
 	int error;           /* first failed write: poisons the commit */
 	bool has_failed;     /* a checkpoint: what it had is staged again */
-	uint64_t draft;      /* its draft in the quarantine, or 0 */
+	uint64_t draft;      /* its draft in the quarantine, or 0, */
+	GHashTable *drafted; /* and GBytes: keys of that, but its head's; or
+	                      * NULL */
 	int64_t begun_ns;
 	GHashTable *fresh; /* data ids that it has made, spill.c's; or NULL */
 	bool has_spilled;
@@ -255,6 +257,15 @@ void txn_fail(StoreTxn *txn, ChangeLayer **layer, int r);
 void txn_unref(StoreTxn *txn);
 /** Ends @txn, without doing what it has staged. */
 void txn_end(StoreTxn *txn);
+
+/* draft.c -------------------------------------------------------------------*/
+
+/** Gives @txn a new draft, or an entry that is written as one. */
+void draft_begin(StoreTxn *txn);
+/** Says that a record with @key is written. */
+void draft_note(StoreTxn *txn, const RecordKey *key);
+/** Takes out of it what is not staged any more. */
+void draft_prune(StoreTxn *txn);
 
 /* quarantine.c, undone.c ----------------------------------------------------*/
 

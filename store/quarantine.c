@@ -293,6 +293,7 @@ keep_record(Keep *keep, const RecordKey *key, KvSlice value)
 	StoreTxn *plain = &keep->view->store->plain;
 	KvSlice old;
 
+	draft_note(keep->view, key);
 	if (txn_get(plain, record_slice(key), &old) == 0 &&
 	    change_compare_keys(old, value) == 0)
 		return;
@@ -361,9 +362,12 @@ keep_file(Keep *keep, const Change *change)
 	r = record_node_decode(id, value, &node);
 	g_assert(r == 0);
 	keep_content(keep, &node);
-	/* It came and went within the transaction. */
-	if (node.attr.parent == 0 && change->beneath == 0)
+	key = record_key_part_id(keep->id, RECORD_PART_FILE, id);
+	/* It came and went within the transaction; a draft may tell of it. */
+	if (node.attr.parent == 0 && change->beneath == 0) {
+		txn_delete(&store->plain, record_slice(&key));
 		return;
+	}
 	file = (StoreUndoneFile){
 		.node = id,
 		.mode = node.attr.mode,
@@ -376,7 +380,6 @@ keep_file(Keep *keep, const Change *change)
 	              id, &path) < 0)
 		path = g_strdup(node.name);
 	file.path = path;
-	key = record_key_part_id(keep->id, RECORD_PART_FILE, id);
 	bytes = record_file_encode(&file);
 	keep_record(keep, &key, (KvSlice){ bytes->data, bytes->len });
 	keep->files += S_ISREG(file.mode);
@@ -446,53 +449,6 @@ quarantine_stage_end(StoreTxn *txn)
 	return 0;
 }
 
-/* Whether the record of an entry with @key is of what @layer has staged. */
-static bool
-is_wanted(const ChangeLayer *layer, KvSlice key)
-{
-	const Change *change;
-	RecordPart part;
-	RecordKey node;
-	uint64_t id;
-	KvSlice of;
-
-	if (!record_key_part_of(key, &part, &of))
-		return false;
-	switch (part) {
-	case RECORD_PART_PUT:
-	case RECORD_PART_DELETE:
-		change = change_layer_find(layer, of);
-		return change != NULL &&
-		       (change->value != NULL) == (part == RECORD_PART_PUT);
-	case RECORD_PART_FILE:
-		if (!record_part_id(of, &id))
-			return false;
-		node = record_key_node(id);
-		return change_layer_find(layer, record_slice(&node)) != NULL;
-	case RECORD_PART_CONTENT:
-	case RECORD_PART_HEAD:
-	default:
-		return true;
-	}
-}
-
-/* Takes out of draft @id what is not staged any more. */
-static void
-prune(StoreTxn *txn, uint64_t id)
-{
-	StoreTxn *plain = &txn->store->plain;
-	RecordKey prefix = record_key_undone(id);
-	g_autoptr(GPtrArray) keys = NULL;
-	guint i;
-
-	/* What cannot be read stays: better too much than nothing. */
-	if (txn_keys(plain, &prefix, &prefix, SIZE_MAX, &keys) < 0)
-		return;
-	for (i = 0; i < keys->len; i++)
-		if (!is_wanted(txn->layer, txn_key_at(keys, i)))
-			txn_delete(plain, txn_key_at(keys, i));
-}
-
 /* Writes what @txn has staged over its draft, or as a new entry. */
 static void
 keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
@@ -504,10 +460,10 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	/* One that the commit which failed would have ended. */
 	drop_drafts_of(store, txn->layer);
 	if (txn->draft == 0)
-		txn->draft = node_new_id(store);
+		draft_begin(txn);
 	k.id = txn->draft;
 	keep_all(&k);
-	prune(txn, k.id);
+	draft_prune(txn);
 	forget_entry(store, k.id);
 	head.undone = (StoreUndone){
 		.id = k.id,

@@ -23,6 +23,7 @@ CORE = (
     Part("store/claim.c", "what keeps one from undoing another"),
     Part("store/change.c", "what is staged, frozen and put back"),
     Part("store/spill.c", "what is staged on disk, and let go of again"),
+    Part("store/draft.c", "how what is kept before stays true"),
     Part("store/quarantine.c", "where what was rolled back is kept"),
     Part("store/undone.c", "finding it again",
          ("quarantine_any_head", "is_alive", "quarantine_head",

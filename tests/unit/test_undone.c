@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -325,6 +326,70 @@ a_draft_whose_commit_is_refused_leaves_nothing(void **state)
 	test_txn_free(b);
 }
 
+/* What the draft has of a chunk, there is more of it since. */
+static void
+a_draft_hides_nothing_from_its_entry_while_the_disk_fails(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_UNKNOWN_LOST };
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	g_autofree char *block = g_strnfill(30000, 'x');
+	g_autofree char *got = g_malloc(30000);
+	size_t size = 0;
+	StoreNode file;
+	StoreTxn *txn;
+	TestTxn *b;
+
+	(void)state;
+	options.staged_limit = 8192;
+	b = test_txn_new(&options);
+	txn = test_begin(b);
+	file = test_stage_file(txn, STORE_ROOT, "f");
+	assert_int_equal(store_file_write(txn, file, 0, block, 6000), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_file_write(txn, file, 6000, block, 12000), 0);
+	assert_int_equal(store_file_write(txn, file, 18000, block, 12000), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_add_file(b->store, STORE_ROOT, "g");
+	kv_fault_end_commits(b->disk, ends, 1);
+	kv_fault_fail_reopens(b->disk, UINT_MAX);
+	assert_int_equal(store_sync_wait(b->store), -EIO);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
+	kv_fault_fail_reopens(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_quarantine_read(b->store,
+	                                       test_undone(b->store).id, file,
+	                                       0, got, 30000, &size),
+	                 0);
+	assert_int_equal(size, 30000);
+	assert_memory_equal(got, block, size);
+	test_txn_free(b);
+}
+
+static bool
+count_file(void *user_data, const StoreUndoneFile *file)
+{
+	(void)file;
+	++*(guint *)user_data;
+	return true;
+}
+
+static void
+a_draft_tells_nothing_of_what_went_again(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin_draft(b, NULL);
+	guint count = 0;
+
+	test_remove(txn, STORE_ROOT, "f");
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
+	assert_int_equal(store_quarantine_files(b->store,
+	                                        test_undone(b->store).id,
+	                                        count_file, &count),
+	                 0);
+	assert_int_equal(count, 1);
+}
+
 static Store *
 open_reader(TestTxn *b, const char *dir)
 {
@@ -487,6 +552,9 @@ main(void)
 		TXN_TEST(what_has_no_room_is_lost_and_the_journal_says_so),
 		TXN_TEST(a_draft_has_what_was_done_last),
 		TXN_TEST(a_draft_is_nobodys_to_discard),
+		cmocka_unit_test(
+			a_draft_hides_nothing_from_its_entry_while_the_disk_fails),
+		TXN_TEST(a_draft_tells_nothing_of_what_went_again),
 		cmocka_unit_test(a_checkpoint_that_fails_leaves_one_draft),
 		cmocka_unit_test(
 			a_draft_whose_commit_is_refused_leaves_nothing),
