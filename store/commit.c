@@ -406,7 +406,7 @@ doubt(CommitGroup *group)
 	}
 }
 
-/* Sends the frozen layer and the group's transactions. Where it stays in doubt
+/* Sends the frozen layer and the group's transactions. Where nobody can read
  * what became of them, the layer stays frozen. */
 static int
 commit_frozen(CommitGroup *group)
@@ -422,6 +422,8 @@ commit_frozen(CommitGroup *group)
 		thaw(store, r);
 	else if (r < 0)
 		doubt(group);
+	else
+		waiter_stay_frozen(store, &group->waiters);
 	return r;
 }
 
@@ -433,7 +435,7 @@ relieve(Store *store)
 	CommitGroup group = { .store = store };
 
 	store->frozen = change_layer_new();
-	if (commit_frozen(&group) == 0)
+	if (commit_frozen(&group) == 0 && store->base != NULL)
 		store->health = STORE_FULL;
 }
 

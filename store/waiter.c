@@ -31,6 +31,25 @@ waiter_land(Store *store, CommitWaiter *waiter)
 }
 
 void
+waiter_stay_frozen(Store *store, const GQueue *waiters)
+{
+	GList *l;
+
+	for (l = waiters->head; l != NULL; l = l->next) {
+		CommitWaiter *waiter = l->data;
+
+		if (waiter->layer == NULL || waiter->r < 0)
+			continue;
+		txn_uncount(store, waiter->layer);
+		txn_reveal(store, waiter->layer);
+		change_layer_move_over(waiter->layer, store->frozen);
+		if (waiter->entry != NULL)
+			change_layer_move_over(waiter->entry->records,
+			                       store->frozen);
+	}
+}
+
+void
 waiter_doubt(Store *store, CommitWaiter *waiter)
 {
 	if (waiter->txn->error == 0)

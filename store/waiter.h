@@ -27,6 +27,12 @@ void waiter_free(CommitWaiter *waiter);
 void waiter_land(Store *store, CommitWaiter *waiter);
 
 /**
+ * Moves the changes of those that are on disk to the frozen layer: where nothing
+ * can be read there, nobody shall see what was before.
+ */
+void waiter_stay_frozen(Store *store, const GQueue *waiters);
+
+/**
  * Keeps it, which is about to be told of a failure, until it is known whether
  * its changes are there. Meanwhile its transaction can only be ended.
  * Ownership: takes @waiter.

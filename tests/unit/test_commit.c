@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +51,50 @@ the_engine_may_answer_on_another_thread(void **state)
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	test_txn_reopen(b);
 	test_assert_text(b->plain, file, "new");
+}
+
+/* The file was there before for everybody, and in the same batch. */
+static void
+what_is_done_is_seen_though_the_database_cannot_be_read(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *txn = test_begin(b);
+
+	test_write(b->plain, file, "before");
+	test_write(txn, file, "after!");
+	kv_fault_fail_snapshots(b->disk, 1);
+	kv_fault_fail_reopens(b->disk, UINT_MAX);
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	test_assert_text(b->plain, file, "after!");
+	kv_fault_fail_reopens(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_assert_text(b->plain, file, "after!");
+}
+
+/* Nothing is cut where what is cut cannot be read. */
+static void
+a_full_disk_that_cannot_be_read_lets_nothing_in(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *block = g_strnfill(10000, 'x');
+	g_autofree char *got = g_malloc(10000);
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	size_t size = 0;
+
+	assert_int_equal(store_file_write(b->plain, file, 0, block, 10000), 0);
+	kv_fault_limit(b->disk, 1000);
+	kv_fault_fail_snapshots(b->disk, 1);
+	kv_fault_fail_reopens(b->disk, UINT_MAX);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_int_equal(store_file_truncate(b->plain, file, 5000), -EIO);
+	kv_fault_limit(b->disk, 0);
+	kv_fault_fail_reopens(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_file_read(b->plain, file, 0, got, 10000, &size),
+	                 0);
+	assert_int_equal(size, 10000);
+	assert_memory_equal(got, block, size);
 }
 
 static void
@@ -435,6 +480,9 @@ main(void)
 		TXN_TEST(the_engine_may_answer_on_another_thread),
 		TXN_TEST(
 			a_database_that_opens_but_cannot_be_read_stays_in_doubt),
+		TXN_TEST(
+			what_is_done_is_seen_though_the_database_cannot_be_read),
+		TXN_TEST(a_full_disk_that_cannot_be_read_lets_nothing_in),
 		TXN_TEST(another_writer_is_noticed_after_a_failure),
 		TXN_TEST(another_writer_is_noticed_when_the_disk_is_back),
 		TXN_TEST(what_follows_a_checkpoint_is_in_the_next_batch),
