@@ -17,6 +17,7 @@ LOAD = HERE / "test_power.py"
 PHASES = HERE / "test_phases.py"
 SERVED = TESTS / "smb" / "test_recorded.py"
 KILLED = TESTS / "smb" / "test_proof_killed.py"
+WALKS = HERE / "walks.py"
 LINKS = TESTS / "smb" / "test_proof_links.py"
 CUTS = "power cuts"
 
@@ -142,8 +143,11 @@ def _shares():
 
 def _hours():
     """What takes longest."""
-    yield Stage("the store against a model", [HERE / "walks.py"],
+    yield Stage("the store against a model", [f"{WALKS}::test_model"],
                 {"operations": 100_000_000}, {"POFS_WALKS": 600})
+    yield Stage("transactions on a disk that fails",
+                [f"{WALKS}::test_turmoil"],
+                {"operations": 20_000_000}, {"POFS_WALKS": 20_000})
     # What grows needs time to be seen: of this, an hour may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
                 {"POFS_SOAK_S": 3600})

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """As many walks as one likes, on all processors: unit/test_model.c, which the
-gate runs with a dozen. POFS_WALKS says how many, POFS_SEED the first."""
+gate runs with a dozen, and unit/test_turmoil.c, with 150. POFS_WALKS says how
+many, POFS_SEED the first."""
 
 import concurrent.futures
 import os
@@ -12,16 +13,25 @@ WALKS = int(os.environ["POFS_WALKS"])
 SEED = int(os.environ["POFS_SEED"])
 
 
-def walk(first, count):
+def walk(test, first, count):
     """So many, one after the other."""
     env = {**os.environ, "TMPDIR": MEMORY, "POFS_SEED": str(SEED + first),
            "POFS_WALKS": str(count)}
-    run(program("tests/unit/test_model"), env=env, timeout=36_000)
+    run(program(f"tests/unit/{test}"), env=env, timeout=36_000)
 
 
-def test_walks():
+def walk_all(test):
+    """All of them."""
     each = -(-WALKS // os.cpu_count())
     with concurrent.futures.ThreadPoolExecutor() as pool:
         # What has failed is raised where it is asked for.
-        list(pool.map(walk, range(0, WALKS, each),
-                      [each] * os.cpu_count()))
+        list(pool.map(lambda first: walk(test, first, each),
+                      range(0, WALKS, each)))
+
+
+def test_model():
+    walk_all("test_model")
+
+
+def test_turmoil():
+    walk_all("test_turmoil")

@@ -8,7 +8,8 @@
 /*
  * A state is a tree that nobody changes; a commit makes a new one. A snapshot
  * keeps its state alive. After an unclear commit the engine is finished until
- * it is opened again, like LMDB after a failed write of its meta page.
+ * it is opened again, like LMDB after a failed write of its meta page: what is
+ * begun then fails, what was begun before can still be read.
  */
 struct KvFaultDisk {
 	GMutex lock;
@@ -25,17 +26,19 @@ struct KvFaultDisk {
 	bool is_unsettled; /* what the next reopen tells */
 	bool is_broken;
 	bool is_hidden;
-	GCond cond;    /* is_held or held has changed */
-	bool is_held;  /* commits wait */
-	bool has_held; /* one does */
-	size_t limit;  /* bytes of a batch; 0: none */
-	uint64_t room; /* what is told of it */
+	GCond cond;     /* is_held or held has changed */
+	bool is_held;   /* commits wait */
+	bool has_held;  /* one does */
+	size_t limit;   /* bytes of a batch; 0: none */
+	uint64_t room;  /* what is told of it */
+	const Kv *head; /* the engine that may write; NULL: any */
 };
 
 typedef struct KvFault {
 	Kv kv;
 	KvFaultDisk *disk; /* borrowed */
-	bool is_finished;
+	bool is_finished;  /* nothing can be begun until it is opened again */
+	bool is_closed;    /* which has failed */
 } KvFault;
 
 typedef struct FaultSnapshot {
@@ -217,11 +220,12 @@ next_fault(KvFaultDisk *disk)
 	return kind;
 }
 
-/* Whether a call that reads shall fail. */
+/* Whether a call that reads shall fail. What was begun can be read to its end:
+ * in LMDB's map, too, it stays until that is closed. */
 static bool
-read_fails(KvFault *fault)
+read_fails(const KvFault *fault)
 {
-	return next_fault(fault->disk) == KV_FAULT_IO || fault->is_finished;
+	return next_fault(fault->disk) == KV_FAULT_IO;
 }
 
 /* Whether @*left said that this one fails, too. */
@@ -243,12 +247,14 @@ fault_snapshot(Kv *kv, KvSnapshot **ret_snapshot)
 	KvFault *fault = (KvFault *)kv;
 	FaultSnapshot *s;
 
-	if (read_fails(fault) ||
+	if (read_fails(fault) || fault->is_finished ||
 	    count_down(fault->disk, &fault->disk->bad_snapshots))
 		return -EIO;
 	s = g_new0(FaultSnapshot, 1);
 	s->snapshot.kv = kv;
+	g_mutex_lock(&fault->disk->lock);
 	s->state = g_tree_ref(fault->disk->state);
+	g_mutex_unlock(&fault->disk->lock);
 	*ret_snapshot = &s->snapshot;
 	return 0;
 }
@@ -416,6 +422,22 @@ has_room(KvFaultDisk *disk, const KvBatch *batch)
 	return limit == 0 || bytes <= limit;
 }
 
+/* Does what is left of it after @kind. Returns whether the guard holds. */
+static bool
+apply_if_held(KvFault *fault, const KvBatch *batch, KvFaultKind kind)
+{
+	KvFaultDisk *disk = fault->disk;
+	bool holds;
+
+	g_mutex_lock(&disk->lock);
+	holds = (disk->head == NULL || disk->head == &fault->kv) &&
+	        guard_holds(disk, &batch->guard);
+	if (holds && kind != KV_FAULT_UNKNOWN_LOST)
+		apply(disk, batch);
+	g_mutex_unlock(&disk->lock);
+	return holds;
+}
+
 static KvResult
 commit(KvFault *fault, const KvBatch *batch)
 {
@@ -429,10 +451,8 @@ commit(KvFault *fault, const KvBatch *batch)
 		return KV_IO;
 	if (kind == KV_FAULT_NOSPACE || !has_room(disk, batch))
 		return KV_NOSPACE;
-	if (!guard_holds(disk, &batch->guard))
+	if (!apply_if_held(fault, batch, kind))
 		return KV_REFUSED;
-	if (kind != KV_FAULT_UNKNOWN_LOST)
-		apply(disk, batch);
 	fault->is_finished = kind != KV_FAULT_NONE;
 	disk->is_unsettled = kind == KV_FAULT_UNSETTLED;
 	return kind == KV_FAULT_NONE ? KV_COMMITTED : KV_UNKNOWN;
@@ -486,7 +506,7 @@ fault_room(Kv *kv, KvRoom *ret_room)
 	is_hidden = disk->is_hidden;
 	room = disk->room > 0 ? disk->room : UINT64_C(1) << 40;
 	g_mutex_unlock(&disk->lock);
-	if (read_fails(fault) || is_hidden)
+	if (read_fails(fault) || fault->is_closed || is_hidden)
 		return -EIO;
 	*ret_room = (KvRoom){ .map_size = UINT64_C(1) << 40, .free = room };
 	return 0;
@@ -502,7 +522,8 @@ fault_reopen(Kv *kv, bool *ret_is_settled)
 	                     next_fault(disk) == KV_FAULT_IO;
 	if (disk->bad_reopens > 0)
 		disk->bad_reopens--;
-	if (fault->is_finished)
+	fault->is_closed = fault->is_finished;
+	if (fault->is_closed)
 		return -EIO;
 	*ret_is_settled = !disk->is_unsettled;
 	disk->is_unsettled = false;
@@ -546,4 +567,14 @@ kv_fault_open(KvFaultDisk *disk)
 	fault->kv.engine = &fault_engine;
 	fault->disk = disk;
 	return &fault->kv;
+}
+
+void
+kv_fault_lead(Kv *kv)
+{
+	KvFaultDisk *disk = ((KvFault *)kv)->disk;
+
+	g_mutex_lock(&disk->lock);
+	disk->head = kv;
+	g_mutex_unlock(&disk->lock);
 }

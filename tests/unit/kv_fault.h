@@ -75,4 +75,7 @@ uint64_t kv_fault_commits(const KvFaultDisk *disk);
 /** Opens an engine on @disk, one at a time. Ownership: kv_close(). */
 Kv *kv_fault_open(KvFaultDisk *disk);
 
+/** From now on no other engine than @kv can write to its disk. */
+void kv_fault_lead(Kv *kv);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(KvFaultDisk, kv_fault_disk_free)

@@ -248,9 +248,11 @@ test_fault_open_with(KvFaultDisk *disk, const StoreOptions *options,
                      Store **ret_store)
 {
 	g_autofree char *reason = NULL;
+	Kv *kv = kv_fault_open(disk);
 
-	return store_open_on(kv_fault_open(disk), "fault", STORE_WRITE, options,
-	                     ret_store, &reason);
+	kv_fault_lead(kv);
+	return store_open_on(kv, "fault", STORE_WRITE, options, ret_store,
+	                     &reason);
 }
 
 int

@@ -66,15 +66,23 @@ test_txn_reopen(TestTxn *b)
 }
 
 void
-test_txn_crash(TestTxn *b, StoreTxn **txn)
+test_txn_crash_all(TestTxn *b, StoreTxn **txns, guint count)
 {
 	Store *crashed = b->store;
+	guint i;
 
-	/* Once another has written, the old one cannot any more. */
+	/* Once there is another, the old one cannot write any more. */
 	open_store(b);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	g_clear_pointer(txn, store_txn_abort);
+	for (i = 0; i < count; i++)
+		g_clear_pointer(&txns[i], store_txn_abort);
 	assert_int_equal(store_close(crashed), -EIO);
+}
+
+void
+test_txn_crash(TestTxn *b, StoreTxn **txn)
+{
+	test_txn_crash_all(b, txn, 1);
 }
 
 /* ---- answers -------------------------------------------------------------*/

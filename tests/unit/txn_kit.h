@@ -31,6 +31,7 @@ void test_txn_reopen(TestTxn *b);
 /** As test_txn_reopen(), but what is not on disk by now is lost, with *@txn,
  * which may be NULL. */
 void test_txn_crash(TestTxn *b, StoreTxn **txn);
+void test_txn_crash_all(TestTxn *b, StoreTxn **txns, guint count);
 
 /** What a StoreDone was told, on whatever thread. */
 typedef struct TestAnswer {
