@@ -129,8 +129,6 @@ record_check(void *user_data, const ToolMailbag *mailbag,
 	                                                              : 0;
 }
 
-/* A live record more of a message that @mailbag has would be a copy to whoever
- * works it off. */
 static int
 mailbag_check(Requeue *requeue, const ToolMailbag *mailbag, GError **error)
 {
@@ -143,6 +141,40 @@ mailbag_check(Requeue *requeue, const ToolMailbag *mailbag, GError **error)
 	return r < 0 ? tool_fail(error, r, "cannot read %s: %s", mailbag->name,
 	                         g_strerror(-r))
 	             : 0;
+}
+
+/* Has the KEY of the other inqueue @mailbag stay as it is. */
+static int
+key_expect(const ToolMailbag *mailbag, StoreEdits *edits, GError **error)
+{
+	g_autofree char *path =
+		format_name_path(FORMAT_NAME_KEY, mailbag->name);
+
+	return mailbag->key.node == 0 ? 0
+	                              : tool_apply_add(edits, mailbag->office,
+	                                               STORE_EDIT_EXPECT, path,
+	                                               0, NULL, error);
+}
+
+/* A live record more of a message that @target has would be a copy to whoever
+ * works it off; that is the same mailers for both inqueues (Q103960). */
+static int
+target_check(Requeue *requeue, const ToolMailbag *target, const GPtrArray *all,
+             StoreEdits *edits, GError **error)
+{
+	int r = mailbag_check(requeue, target, error);
+
+	for (guint i = 0; r == 0 && i < all->len; i++) {
+		const ToolMailbag *mailbag = all->pdata[i];
+
+		if (mailbag == target || mailbag->kind != target->kind ||
+		    target->kind != TOOL_MAILBAG_INQUEUE)
+			continue;
+		r = mailbag_check(requeue, mailbag, error);
+		if (r == 0)
+			r = key_expect(mailbag, edits, error);
+	}
+	return r;
 }
 
 /* ---- in its place --------------------------------------------------------- */
@@ -183,7 +215,8 @@ record_revive(const ToolMailbag *mailbag, uint32_t record, StoreEdits *edits,
 }
 
 static int
-revive(Requeue *requeue, StoreEdits *edits, GError **error)
+revive(Requeue *requeue, const GPtrArray *all, StoreEdits *edits,
+       GError **error)
 {
 	int r;
 
@@ -191,7 +224,7 @@ revive(Requeue *requeue, StoreEdits *edits, GError **error)
 		return tool_fail(
 			error, -EEXIST, "record %u of %s is in the queue (%s)",
 			requeue->record, requeue->mailbag, requeue->certainty);
-	r = mailbag_check(requeue, requeue->from, error);
+	r = target_check(requeue, requeue->from, all, edits, error);
 	if (r == 0)
 		r = record_revive(requeue->from, requeue->record, edits, error);
 	if (r == 0 && !requeue->is_message_back)
@@ -220,7 +253,7 @@ copy(Requeue *requeue, const GPtrArray *all, StoreEdits *edits, GError **error)
 
 	if (inqueue == NULL || inqueue->mbg.node == 0 || !inqueue->has_bits)
 		return tool_fail(error, -ENOENT, "there is no whole " INQUEUE);
-	r = mailbag_check(requeue, inqueue, error);
+	r = target_check(requeue, inqueue, all, edits, error);
 	if (r < 0)
 		return r;
 
@@ -268,7 +301,7 @@ plan_requeue(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	if (r < 0)
 		return r;
 	return requeue->is_to_inqueue ? copy(requeue, all, edits, error)
-	                              : revive(requeue, edits, error);
+	                              : revive(requeue, all, edits, error);
 }
 
 ToolExit

@@ -614,6 +614,21 @@ def test_a_record_is_copied_to_the_inqueue(tree):
         store, FAILED, "requeue", "--to-inqueue", store, BAG, 0)
 
 
+def test_both_inqueues_are_one_where_a_message_would_come_twice(tree):
+    tree.delete("INQUEUE3", tree.submit("once"))
+    tree.put("INQUEUE", "once")
+    store = tree.store()
+    for words in (("--to-inqueue", store, "INQUEUE", 0),
+                  (store, "INQUEUE3", 0)):
+        assert f"message {STEM} is in INQUEUE (" in refuses_and_keeps(
+            store, FAILED, "requeue", *words)
+    tree.delete("INQUEUE", 0)
+    store = tree.store()
+    poctl("requeue", "--to-inqueue", store, "INQUEUE", 0)
+    assert "is in INQUEUE3" in refuses_and_keeps(
+        store, FAILED, "requeue", store, "INQUEUE", 0)
+
+
 def test_a_record_is_added_to_the_inqueue(tree):
     tree.deliver(BAG, "again")
     tree.envelope()
