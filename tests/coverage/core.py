@@ -25,6 +25,7 @@ CORE = (
     Part("store/spill.c", "what is staged on disk, and let go of again"),
     Part("store/draft.c", "how what is kept before stays true"),
     Part("store/quarantine.c", "where what was rolled back is kept"),
+    Part("store/draft.c", "what of it a crash leaves"),
     Part("store/undone.c", "finding it again",
          ("quarantine_any_head", "is_alive", "quarantine_head",
           "quarantine_next_id")),
