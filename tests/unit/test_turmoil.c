@@ -6,8 +6,9 @@
  * happens: what was answered is there and whole, what was refused is not there
  * at all, what was undone is in the quarantine as its transaction had it, and
  * nothing is left that belongs to nobody.
- * A failure prints the seed and the step; POFS_SEED begins with it, POFS_WALKS
- * says how many there are.
+ * A failure prints the seed, which may take some tries to fail again, for who
+ * commits has a thread of its own; POFS_SEED begins with it, POFS_WALKS says how
+ * many there are.
  */
 
 #include <errno.h>
