@@ -115,6 +115,7 @@ static void
 check_counters(const ToolInquiry *inquiry, const FormatControl *control)
 {
 	const GArray *all = inquiry->census->files->all;
+	const GArray *references = inquiry->census->references;
 	Highest mailbags = { .counter = control->mailbag };
 	Highest letters = { .counter = control->letter };
 	g_autoptr(GString) sentence = g_string_new(NULL);
@@ -132,6 +133,13 @@ check_counters(const ToolInquiry *inquiry, const FormatControl *control)
 		          file->kind == FORMAT_NAME_MBG) &&
 		         name != NULL && g_ascii_isxdigit(name[1]))
 			highest_add(&mailbags, file->number);
+	}
+	for (i = 0; i < references->len; i++) {
+		const ToolReference *reference =
+			&g_array_index(references, ToolReference, i);
+
+		if (reference->is_live)
+			highest_add(&letters, reference->message);
 	}
 	print_counter(sentence, &mailbags, "mailbags");
 	print_counter(sentence, &letters, "messages");

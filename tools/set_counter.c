@@ -9,6 +9,7 @@
 #include "store/format/name.h"
 #include "tools/apply.h"
 #include "tools/listing.h"
+#include "tools/office_reference.h"
 #include "tools/tool.h"
 
 #define CONTROL_PATH "GLB/CONTROL.GLB"
@@ -72,6 +73,28 @@ dir_note(const ToolOffice *office, const char *dir, Counter *counter)
 	return 0;
 }
 
+/* Enters the numbers of the messages that records name: whoever got that of one
+ * that is lost would put a text of his own under another one's header. */
+static int
+records_note(const ToolOffice *office, Counter *counter)
+{
+	g_autoptr(GPtrArray) mailbags = NULL;
+	g_autoptr(GArray) references = NULL;
+	int r;
+
+	r = tool_mailbag_list(office, &mailbags);
+	if (r == 0)
+		r = tool_reference_list(mailbags, &references);
+	for (guint i = 0; r == 0 && i < references->len; i++) {
+		const ToolReference *reference =
+			&g_array_index(references, ToolReference, i);
+
+		if (reference->is_live || !office->layout->is_confirmed)
+			counter_note(counter, reference->message);
+	}
+	return r;
+}
+
 /* Finds the highest numbers in use (Q87388, Q87416). */
 static int
 numbers_note(const ToolOffice *office, SetCounter *set)
@@ -93,7 +116,7 @@ numbers_note(const ToolOffice *office, SetCounter *set)
 	}
 	for (i = 0; i < G_N_ELEMENTS(mailbags) && r == 0; i++)
 		r = dir_note(office, mailbags[i], &set->mailbag);
-	return r;
+	return r < 0 ? r : records_note(office, &set->letter);
 }
 
 /* ---- what they become ----------------------------------------------------- */
@@ -172,7 +195,7 @@ plan_set(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	set->mailbag.is_used = set->letter.is_used = false;
 	r = numbers_note(office, set);
 	if (r < 0)
-		return tool_fail(error, r, "cannot read the names: %s",
+		return tool_fail(error, r, "cannot read what is in use: %s",
 		                 g_strerror(-r));
 
 	r = control_read(office, set, error);

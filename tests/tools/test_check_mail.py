@@ -178,6 +178,7 @@ def compress_stopped(tree):
 def full_mailbag(tree):
     tree.add_bag("0000000E")
     tree.put("0000000E", "again")
+    tree.set_counters(0x20, 0x200000)
     record = tree.read("MBG/0000000E.MBG")
     tree.write("MBG/0000000E.MBG", b"".join(
         record[:0x43] + b"%08X" % (0x100000 + number) + record[0x4B:]

@@ -268,6 +268,20 @@ def test_lost_counters_are_found_again(tree, content):
     assert Files(store)[CONTROL] == struct.pack("<II", 0xB, 0x284)
 
 
+def test_the_number_of_a_lost_message_is_in_use(tree):
+    """Its header would show a message that is somebody else's."""
+    tree.put(BAG, "lost", "00000283")
+    tree.delete(BAG, tree.put(BAG, "gone", "00000383"))
+    store = tree.store()
+    (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    found = poctl("check", "--mail", store, check=False).stdout
+    assert "messages is 00000100, but 00000283 is in use" in found
+    assert "00000283 is in use" in refuses_and_keeps(
+        store, FAILED, "set-counter", "--letter", "0x200", store)
+    poctl("set-counter", "--auto", store)
+    assert Files(store)[CONTROL] == struct.pack("<II", 0x20, 0x284)
+
+
 def test_set_counter_wants_a_number(tree):
     store = tree.store()
     before = Files(store)
