@@ -264,6 +264,19 @@ key_make(const ToolMailbag *mailbag, uint32_t records)
 	return g_bytes_new(key, sizeof key);
 }
 
+/* Whether @mailbag, of which all records are kept, is as @key and @records have
+ * it: who rebuilt it before can undo that as long as nothing is written. */
+static bool
+is_rebuilt(const ToolMailbag *mailbag, GBytes *key, const GArray *records)
+{
+	return mailbag->has_bits && mailbag->mbg.node != 0 &&
+	       records->len == mailbag->records &&
+	       mailbag->mbg.size ==
+	               (uint64_t)records->len * FORMAT_MBG_RECORD_SIZE &&
+	       memcmp(g_bytes_get_data(key, NULL), mailbag->bits,
+	              FORMAT_KEY_SIZE) == 0;
+}
+
 static int
 plan_rebuild(void *user_data, const ToolOffices *offices, StoreEdits *edits,
              GError **error)
@@ -285,6 +298,9 @@ plan_rebuild(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 		return r;
 
 	key = key_make(mailbag, rebuild->records->len);
+	if (store_edits_count(edits) == 0 &&
+	    is_rebuilt(mailbag, key, rebuild->records))
+		return 0;
 	mbg = mbg_make(rebuild->records);
 	return tool_apply_add_mailbag(edits, mailbag, key, mbg, error);
 }

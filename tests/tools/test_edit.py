@@ -510,6 +510,20 @@ def test_rebuild_keeps_what_is_good(tree):
     poctl("check", "--quiet", store)
 
 
+def test_rebuild_of_what_is_good_changes_nothing(tree):
+    """So that what it did before can be undone: repair all may be a cron job."""
+    tree.deliver(BAG, "here")
+    tree.put(BAG, "lost", OTHER)
+    store = tree.store()
+    before = Files(store)
+    poctl("rebuild", store, BAG)
+    number = entries(store)[-1]["id"]
+    poctl("rebuild", store, BAG)
+    assert entries(store)[-1]["id"] == number
+    poctl("undo", store, number)
+    assert Files(store) == before
+
+
 def test_rebuild_keeps_what_it_is_told(tree):
     for number in range(0x60, 0x66):
         tree.deliver(BAG, "x", f"{number:08X}")
