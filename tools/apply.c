@@ -159,6 +159,18 @@ tool_apply_add(StoreEdits *edits, const ToolOffice *office, StoreEditKind kind,
 }
 
 int
+tool_apply_expect_key(StoreEdits *edits, const ToolMailbag *mailbag,
+                      GError **error)
+{
+	g_autofree char *path = g_strdup_printf("KEY/%s.KEY", mailbag->name);
+
+	return mailbag->key.node == 0 ? 0
+	                              : tool_apply_add(edits, mailbag->office,
+	                                               STORE_EDIT_EXPECT, path,
+	                                               0, NULL, error);
+}
+
+int
 tool_apply_add_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
                        GBytes *key, GBytes *mbg, GError **error)
 {

@@ -89,6 +89,11 @@ int tool_apply_add(StoreEdits *edits, const ToolOffice *office,
                    StoreEditKind kind, const char *path, uint64_t offset,
                    GBytes *bytes, GError **error);
 
+/** Has the KEY of @mailbag, if it has one, stay as it was seen: it says what is
+ * live. Errors: as tool_apply_add(). */
+int tool_apply_expect_key(StoreEdits *edits, const ToolMailbag *mailbag,
+                          GError **error);
+
 /** Has the files of @mailbag become @key and @mbg. */
 int tool_apply_add_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
                            GBytes *key, GBytes *mbg, GError **error);

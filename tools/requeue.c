@@ -143,19 +143,6 @@ mailbag_check(Requeue *requeue, const ToolMailbag *mailbag, GError **error)
 	             : 0;
 }
 
-/* Has the KEY of the other inqueue @mailbag stay as it is. */
-static int
-key_expect(const ToolMailbag *mailbag, StoreEdits *edits, GError **error)
-{
-	g_autofree char *path =
-		format_name_path(FORMAT_NAME_KEY, mailbag->name);
-
-	return mailbag->key.node == 0 ? 0
-	                              : tool_apply_add(edits, mailbag->office,
-	                                               STORE_EDIT_EXPECT, path,
-	                                               0, NULL, error);
-}
-
 /* A live record more of a message that @target has would be a copy to whoever
  * works it off; that is the same mailers for both inqueues (Q103960). */
 static int
@@ -172,7 +159,7 @@ target_check(Requeue *requeue, const ToolMailbag *target, const GPtrArray *all,
 			continue;
 		r = mailbag_check(requeue, mailbag, error);
 		if (r == 0)
-			r = key_expect(mailbag, edits, error);
+			r = tool_apply_expect_key(edits, mailbag, error);
 	}
 	return r;
 }

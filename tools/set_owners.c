@@ -27,19 +27,6 @@ typedef struct SetOwners {
 	const char *certainty;
 } SetOwners;
 
-/* Has the KEY of @mailbag, which says what is live, stay as it is. */
-static int
-key_expect(StoreEdits *edits, const ToolMailbag *mailbag, GError **error)
-{
-	g_autofree char *path =
-		format_name_path(FORMAT_NAME_KEY, mailbag->name);
-
-	return mailbag->key.node == 0 ? 0
-	                              : tool_apply_add(edits, mailbag->office,
-	                                               STORE_EDIT_EXPECT, path,
-	                                               0, NULL, error);
-}
-
 /* Decides what message @number, @stem, of @office shall count. */
 static int
 owners_set(SetOwners *set, const ToolOffice *office, const char *stem,
@@ -66,7 +53,8 @@ owners_set(SetOwners *set, const ToolOffice *office, const char *stem,
 		return 0;
 
 	for (guint i = 0; r == 0 && i < all; i++)
-		r = key_expect(edits, mailbags->pdata[first[i].mailbag], error);
+		r = tool_apply_expect_key(
+			edits, mailbags->pdata[first[i].mailbag], error);
 	return r < 0 ? r
 	             : tool_owner_count_add(edits, office, stem, set->after,
 	                                    error);
