@@ -219,6 +219,19 @@ check_before(Turmoil *t, StoreTxn *txn, const WorldSet *set,
 	}
 }
 
+/* Whether there may be no past of @set: that of too much is not kept. */
+static bool
+may_be_forgotten(const Turmoil *t, const WorldSet *set,
+                 const WorldFile before[WORLD_FILES])
+{
+	uint64_t size = 0;
+	guint i;
+
+	for (i = 0; i < WORLD_FILES; i++)
+		size += set->has[i] ? before[i].size : 0;
+	return t->is_forgetful || size > t->b->options.staged_max / 2;
+}
+
 /* Has @c stage the contrary of entry @id, which changed @set. */
 static void
 undo(Turmoil *t, TurmoilClient *c, uint64_t id, const WorldSet *set,
@@ -232,7 +245,8 @@ undo(Turmoil *t, TurmoilClient *c, uint64_t id, const WorldSet *set,
 	r = store_journal_undo(c->txn, id, &reason);
 	if (r < 0) {
 		/* What cannot be spilled may be too much. */
-		assert_true(r == -ENOSPC || (r == -ENODATA && t->is_forgetful));
+		assert_true(r == -ENOSPC || (r == -ENODATA &&
+		                             may_be_forgotten(t, set, before)));
 		turmoil_abort(c);
 		return;
 	}
@@ -265,7 +279,7 @@ turmoil_look_back(Turmoil *t, TurmoilClient *c)
 	if (r == 0)
 		check_before(t, past, &set, before);
 	else
-		assert_true(r == -ENODATA && t->is_forgetful);
+		assert_true(r == -ENODATA && may_be_forgotten(t, &set, before));
 	if (turmoil_any(t, 2) == 0)
 		undo(t, c, id, &set, before);
 }
