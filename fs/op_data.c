@@ -297,17 +297,19 @@ fsync_done(void *user_data, int r)
  * the server end before the transaction. What was undone is there already, and
  * not where it was written to. */
 static int
-staged_save(const FsMount *mount, const FsSession *session)
+session_sync(const FsMount *mount, const FsSession *session, Fsync *fsync)
 {
 	const FsTransaction *transaction =
 		fs_transaction_find(mount->transactions, session);
 	StoreCause cause = { .reason = "the server ended" };
 
-	if (transaction == NULL || !fs_transaction_is_staged(transaction))
+	if (transaction == NULL || !fs_transaction_is_staged(transaction)) {
+		store_sync(mount->store, fsync_done, fsync);
 		return 0;
+	}
 
 	cause.begun_ns = transaction->begun_ns;
-	return store_txn_save(transaction->txn, &cause);
+	return store_txn_save(transaction->txn, &cause, fsync_done, fsync);
 }
 
 void
@@ -316,20 +318,17 @@ fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 {
 	FsCall call = fs_call_begin(req, "fsync", ino);
 	const FsHandle *handle = fs_call_handle(&call, fi);
-	Fsync *fsync;
+	Fsync *fsync = g_new(Fsync, 1);
 	int r;
 
+	*fsync = (Fsync){ .call = call };
 	r = fs_hold_tell(&call, handle);
 	if (r == 0)
-		r = staged_save(call.mount, handle->session);
+		r = session_sync(call.mount, handle->session, fsync);
 	if (r < 0) {
+		g_free(fsync);
 		fs_reply_status(&call, r);
-		return;
 	}
-
-	fsync = g_new(Fsync, 1);
-	*fsync = (Fsync){ .call = call };
-	store_sync(call.mount->store, fsync_done, fsync);
 }
 
 static int

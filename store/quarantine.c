@@ -522,7 +522,8 @@ quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 }
 
 int
-store_txn_save(StoreTxn *txn, const StoreCause *cause)
+store_txn_save(StoreTxn *txn, const StoreCause *cause, StoreDone *done,
+               void *user_data)
 {
 	Store *store = txn->store;
 	int r;
@@ -535,5 +536,8 @@ store_txn_save(StoreTxn *txn, const StoreCause *cause)
 		quarantine_drop_draft(txn);
 	else
 		keep(txn, cause, true);
+	/* No round may come between: it might give up what was kept. */
+	if (done != NULL)
+		commit_enqueue(store, NULL, NULL, done, user_data);
 	return 0;
 }

@@ -249,12 +249,16 @@ typedef struct StoreCause {
 
 /**
  * Keeps a draft of what @txn has staged: it is in the quarantine, with @cause,
- * if the process ends before @txn does. On disk as plain changes are; so
- * store_sync() makes what a client has written safe without showing it to
- * anybody. The next draft replaces it; it goes with any end of @txn, and with
- * its next checkpoint.
+ * if the process ends before @txn does. That makes what a client has written safe
+ * without showing it to anybody. The next draft replaces it; it goes with any end
+ * of @txn, and with its next checkpoint. On disk as plain changes are: unless
+ * @done is NULL, it is called as by store_sync() when it is there, with -ENOSPC
+ * if it was given up for want of room.
+ *
+ * Errors: -ENOSPC, -EIO; @done is not called then.
  */
-int store_txn_save(StoreTxn *txn, const StoreCause *cause);
+int store_txn_save(StoreTxn *txn, const StoreCause *cause, StoreDone *done,
+                   void *user_data);
 
 /**
  * Ends *@txn. What it has staged is not done, but kept in the quarantine, on

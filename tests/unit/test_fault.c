@@ -90,7 +90,8 @@ run(Store *store, Told *told)
 	assert_int_equal(store_txn_begin(store, "test", &txn), 0);
 	(void)add(txn, "checkpointed");
 	told->checkpoint = test_checkpoint(txn);
-	if (add(txn, "undone") == 0 && store_txn_save(txn, &cause) == 0)
+	if (add(txn, "undone") == 0 &&
+	    store_txn_save(txn, &cause, NULL, NULL) == 0)
 		(void)store_sync_wait(store);
 	told->kept = store_txn_is_empty(txn)
 	                     ? -EIO

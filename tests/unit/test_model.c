@@ -380,7 +380,7 @@ step_end(Walk *w, int want)
 	StoreJournalEntry entry;
 
 	if (g_rand_boolean(w->rand))
-		assert_int_equal(store_txn_save(w->txn, &draft), 0);
+		assert_int_equal(store_txn_save(w->txn, &draft, NULL, NULL), 0);
 	if (choice == 0)
 		assert_int_equal(checkpoint(w), want);
 	else if (choice == 1)

@@ -366,11 +366,11 @@ saving_again_writes_only_what_is_new(void **state)
 	TestUndone seen;
 
 	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_write(txn, file, "again");
 	assert_int_equal(store_file_truncate(txn, file, 90000), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	kv_fault_limit(b->disk, 20000);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	kv_fault_limit(b->disk, 0);
@@ -406,7 +406,7 @@ a_draft_goes_with_a_checkpoint_or_publishing(void **state)
 
 	assert_int_equal(test_checkpoint(txn), 0);
 	assert_int_equal(store_file_write(txn, file, 5, "!", 1), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_txn_publish(&txn), 0);
 	test_assert_text(b->plain, file, "draft!");
 	assert_no_entry(b);
@@ -486,7 +486,7 @@ another_process_reads_entries_but_not_drafts(void **state)
 	test_write(undone, test_stage_file(undone, STORE_ROOT, "f"), "mail");
 	assert_int_equal(store_txn_quarantine(&undone, &test_killed), 0);
 	test_write(txn, test_stage_file(txn, STORE_ROOT, "g"), "draft");
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(test->store), 0);
 	assert_int_equal(test_in_child(read_beside, test->dir), 1);
 	store_txn_abort(txn);

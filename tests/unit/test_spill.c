@@ -385,10 +385,10 @@ a_draft_keeps_what_was_spilled_over_a_crash(void **state)
 	StoreNode file = test_stage_file(txn, STORE_ROOT, "large");
 
 	write_blocks(txn, file, 0, LARGE / 2);
-	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_txn_save(txn, &cause, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	write_blocks(txn, file, LARGE / 2, LARGE);
-	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_txn_save(txn, &cause, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_blocks(txn, file, LARGE);
 	test_txn_crash(b, &txn);
@@ -403,7 +403,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	StoreNode file;
 	StoreTxn *txn = begin_large(b, &file);
 
-	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_txn_save(txn, &cause, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_blocks(b->plain, file, LARGE);
@@ -411,7 +411,7 @@ a_draft_of_what_was_spilled_goes_with_its_transaction(void **state)
 	test_remove(b->plain, STORE_ROOT, "large");
 
 	txn = begin_large(b, &file);
-	assert_int_equal(store_txn_save(txn, &cause), 0);
+	assert_int_equal(store_txn_save(txn, &cause, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	store_txn_abort(txn);
 	assert_swept(b);
@@ -427,7 +427,7 @@ a_draft_without_room_leaves_what_was_spilled(void **state)
 	StoreTxn *txn = begin_large(b, &file);
 
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	kv_fault_limit(b->disk, 1);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -446,7 +446,7 @@ a_draft_whose_commit_fails_without_room_is_swept(void **state)
 	StoreNode file;
 	StoreTxn *txn = begin_large(b, &file);
 
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_add_file(b->store, STORE_ROOT, "LARGE");
 	kv_fault_leave_room(b->disk, 8192);

@@ -170,10 +170,10 @@ a_draft_is_refused_while_the_disk_fails(void **state)
 	test_add_file(b->store, STORE_ROOT, "pending");
 	kv_fault_break(b->disk, true);
 	assert_int_equal(store_sync_wait(b->store), -EIO);
-	assert_int_equal(store_txn_save(txn, &test_killed), -EIO);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), -EIO);
 	kv_fault_break(b->disk, false);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_txn_commit_wait(&txn), 0);
 	assert_true(test_has(b->plain, STORE_ROOT, "f"));
 }
@@ -245,11 +245,11 @@ a_draft_has_what_was_done_last(void **state)
 	                 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_xattr_set(txn, file, "user.a", "2", 1, 0), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	records = test_count_records(b->store, RECORD_UNDONE);
 	/* Instead of what was put. */
 	assert_int_equal(store_xattr_remove(txn, file, "user.a"), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), records);
 	store_txn_abort(txn);
 	assert_int_equal(test_count_records(b->store, RECORD_UNDONE), 0);
@@ -281,7 +281,7 @@ begin_spilled(TestTxn **ret_b, StoreNode *ret_file)
 	*ret_file = test_stage_file(txn, STORE_ROOT, "f");
 	assert_int_equal(store_file_write(txn, *ret_file, 0, block, 100000), 0);
 	assert_int_equal(store_file_write(txn, *ret_file, 0, "y", 1), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait((*ret_b)->store), 0);
 	return txn;
 }
@@ -296,7 +296,7 @@ a_checkpoint_that_fails_leaves_one_draft(void **state)
 	(void)state;
 	test_add_file(b->store, STORE_ROOT, "F");
 	assert_int_equal(test_checkpoint(txn), -ESTALE);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_txn_crash(b, &txn);
 	assert_int_equal(test_undone(b->store).count, 1);
@@ -345,7 +345,7 @@ a_draft_hides_nothing_from_its_entry_while_the_disk_fails(void **state)
 	txn = test_begin(b);
 	file = test_stage_file(txn, STORE_ROOT, "f");
 	assert_int_equal(store_file_write(txn, file, 0, block, 6000), 0);
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_file_write(txn, file, 6000, block, 12000), 0);
 	assert_int_equal(store_file_write(txn, file, 18000, block, 12000), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);

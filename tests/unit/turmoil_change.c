@@ -79,7 +79,7 @@ turmoil_has_any(const WorldSet *set)
 void
 turmoil_save(Turmoil *t, TurmoilClient *c)
 {
-	if (store_txn_save(c->txn, &test_killed) < 0 ||
+	if (store_txn_save(c->txn, &test_killed, NULL, NULL) < 0 ||
 	    !turmoil_has_any(&c->staged))
 		return;
 	c->is_saved = false;

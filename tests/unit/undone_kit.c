@@ -61,9 +61,9 @@ test_begin_draft(TestTxn *b, StoreNode *ret_file)
 	StoreStat stat;
 
 	test_write(txn, file, "first");
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	test_write(txn, file, "draft");
-	assert_int_equal(store_txn_save(txn, &test_killed), 0);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_stat(b->store, &stat), 0);
 	assert_int_equal(stat.undone, 1);
