@@ -19,6 +19,7 @@ struct KvFaultDisk {
 	uint64_t calls;
 	uint64_t commits;
 	unsigned bad_reopens;
+	unsigned good_snapshots; /* before those */
 	unsigned bad_snapshots;
 	KvFaultKind ends[KV_FAULT_COMMITS]; /* of the next commits */
 	unsigned ends_left;
@@ -119,7 +120,17 @@ void
 kv_fault_fail_snapshots(KvFaultDisk *disk, unsigned count)
 {
 	g_mutex_lock(&disk->lock);
+	disk->good_snapshots = 0;
 	disk->bad_snapshots = count;
+	g_mutex_unlock(&disk->lock);
+}
+
+void
+kv_fault_fail_later_snapshot(KvFaultDisk *disk)
+{
+	g_mutex_lock(&disk->lock);
+	disk->good_snapshots = 1;
+	disk->bad_snapshots = 1;
 	g_mutex_unlock(&disk->lock);
 }
 
@@ -248,7 +259,8 @@ fault_snapshot(Kv *kv, KvSnapshot **ret_snapshot)
 	FaultSnapshot *s;
 
 	if (read_fails(fault) || fault->is_finished ||
-	    count_down(fault->disk, &fault->disk->bad_snapshots))
+	    (!count_down(fault->disk, &fault->disk->good_snapshots) &&
+	     count_down(fault->disk, &fault->disk->bad_snapshots)))
 		return -EIO;
 	s = g_new0(FaultSnapshot, 1);
 	s->snapshot.kv = kv;

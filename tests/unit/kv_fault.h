@@ -37,6 +37,8 @@ void kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count);
 
 /** Makes the next @count snapshots fail. */
 void kv_fault_fail_snapshots(KvFaultDisk *disk, unsigned count);
+/** Makes the one after the next fail. */
+void kv_fault_fail_later_snapshot(KvFaultDisk *disk);
 
 /** Makes the next @count commits, at most KV_FAULT_COMMITS, end as @kinds says,
  * one after the other; no plan counts for them. */

@@ -267,6 +267,38 @@ who_was_stale_is_not_in_doubt(void **state)
 	assert_true(test_has(b->plain, STORE_ROOT, "g"));
 }
 
+/* Nor is it seen where the others' changes are, though nobody can read them. */
+static void
+who_was_stale_is_not_seen_while_the_database_cannot_be_read(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	StoreTxn *stale = test_begin(b);
+	StoreTxn *good = test_begin(b);
+	TestAnswer answers[3] = { 0 };
+	StoreNode made;
+
+	test_write(stale, file, "mine");
+	test_write(b->plain, file, "yours");
+	made = test_stage_file(good, STORE_ROOT, "g");
+	test_write(good, made, "good");
+	test_hold_sync(b, &answers[0]);
+	test_write(b->plain, file, "yours");
+	store_txn_commit(&stale, test_answered, &answers[1]);
+	store_txn_commit(&good, test_answered, &answers[2]);
+	kv_fault_fail_later_snapshot(b->disk);
+	kv_fault_fail_reopens(b->disk, UINT_MAX);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), -ESTALE);
+	assert_int_equal(test_await(&answers[2]), 0);
+	test_assert_text(b->plain, file, "yours");
+	test_assert_text(b->plain, made, "good");
+	kv_fault_fail_reopens(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_assert_text(b->plain, file, "yours");
+	test_assert_text(b->plain, made, "good");
+}
+
 /* ---- no room -------------------------------------------------------------*/
 
 /* What does not fit together fits one by one; who waits for plain changes has
@@ -489,6 +521,8 @@ main(void)
 		TXN_TEST(who_waits_when_the_disk_is_gone_is_kept),
 		TXN_TEST(a_checkpoint_in_doubt_leaves_the_first_error),
 		TXN_TEST(who_was_stale_is_not_in_doubt),
+		TXN_TEST(
+			who_was_stale_is_not_seen_while_the_database_cannot_be_read),
 		TXN_TEST(a_group_without_room_is_committed_one_by_one),
 		cmocka_unit_test(a_full_disk_that_dies_commits_none_of_a_group),
 		TXN_TEST(a_full_disk_that_dies_is_not_tried_again),
