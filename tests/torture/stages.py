@@ -150,7 +150,7 @@ def _hours():
                 {"operations": 20_000_000}, {"POFS_WALKS": 20_000})
     # What grows needs time to be seen: of this, an hour may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
-                {"POFS_SOAK_S": 3600})
+                {"POFS_SOAK_S": 3000})
 
 
 def stages():
