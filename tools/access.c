@@ -13,18 +13,20 @@
 #define AGE_MAX_S (UINT64_C(100) * 366 * 86400)
 
 /* Gives file @name of directory @dir to @owner, if root has just made it. A
- * second name could be anybody's file that the owner has linked here. */
+ * second name could be anybody's file that the owner has linked here. To close
+ * what was opened to read would be the end of LMDB's locks, by which others know
+ * that somebody reads, and do not write over that. */
 static void
 adopt_file(int dir, const char *name, const struct stat *owner)
 {
-	int fd = openat(dir, name,
-	                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == 0 &&
-	    st.st_nlink == 1 && fchown(fd, owner->st_uid, owner->st_gid) < 0)
+	    st.st_nlink == 1 &&
+	    fchownat(fd, "", owner->st_uid, owner->st_gid, AT_EMPTY_PATH) < 0)
 		tool_warn("cannot give the store's %s to its owner: %s", name,
 		          g_strerror(errno));
 	(void)close(fd);

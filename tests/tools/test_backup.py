@@ -6,7 +6,9 @@ import datetime
 import errno
 import json
 import os
+import pathlib
 import resource
+import shutil
 import signal
 import subprocess
 
@@ -109,6 +111,21 @@ def test_a_backup_beside_a_writer(store, tmp_path, holder):
     holder(store)
     poctl("backup", store, tmp_path / "file")
     poctl("verify", tmp_path / "file")
+
+
+def test_what_root_reads_of_somebody_elses_store_stays(large_store, tmp_path):
+    """LMDB knows by a lock who reads; what nobody does is written over."""
+    store = tmp_path / "store"
+    shutil.copytree(large_store, store)
+    for path in (store, *store.iterdir()):
+        os.chown(path, 65534, 65534)
+    with subprocess.Popen([program("tools/poctl"), "backup", store, "-"],
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
+        process.stdout.read(1)
+        locks = pathlib.Path("/proc/locks").read_text().splitlines()
+        assert [lock for lock in locks if str(process.pid) in lock.split()]
+        process.stdout.close()
 
 
 def test_a_restored_store_is_another_one_unless_told(store, tmp_path):
