@@ -160,6 +160,14 @@ tool_mailbag_list(const ToolOffice *office, GPtrArray **ret_mailbags)
 }
 
 bool
+tool_mailbag_is_whole(const ToolMailbag *mailbag)
+{
+	return mailbag->key.node != 0 && mailbag->mbg.node != 0 &&
+	       mailbag->mbg.size % FORMAT_MBG_RECORD_SIZE == 0 &&
+	       mailbag->mbg.size <= FORMAT_MBG_SIZE_MAX;
+}
+
+bool
 tool_mailbags_are_whole(const GPtrArray *mailbags)
 {
 	bool has_inqueue = false;
@@ -168,8 +176,7 @@ tool_mailbags_are_whole(const GPtrArray *mailbags)
 	for (i = 0; i < mailbags->len; i++) {
 		const ToolMailbag *mailbag = mailbags->pdata[i];
 
-		if (mailbag->key.node == 0 || mailbag->mbg.node == 0 ||
-		    mailbag->mbg.size % FORMAT_MBG_RECORD_SIZE != 0)
+		if (!tool_mailbag_is_whole(mailbag))
 			return false;
 		has_inqueue |= strcmp(mailbag->name, "INQUEUE") == 0;
 	}

@@ -49,10 +49,13 @@ typedef struct ToolRecord {
  */
 int tool_mailbag_list(const ToolOffice *office, GPtrArray **ret_mailbags);
 
+/** Whether @mailbag has its two files, and the MBG the size of one: it may else
+ * have lost records, or have some that nobody reads. */
+bool tool_mailbag_is_whole(const ToolMailbag *mailbag);
+
 /**
- * Whether each of the @mailbags of a postoffice has its two files and the MBG
- * whole records, and INQUEUE is among them: what is in no record of theirs may
- * else be in one that is lost.
+ * Whether each of the @mailbags of a postoffice is whole, and INQUEUE is among
+ * them: what is in no record of theirs may else be in one that is lost.
  */
 bool tool_mailbags_are_whole(const GPtrArray *mailbags);
 

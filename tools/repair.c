@@ -16,8 +16,9 @@
  *   administrator had typed it: it looks for itself, makes one transaction, and
  *   the journal has what was there before.
  * - "all" leaves alone what somebody has to decide on: what is suspicious only
- *   as long as assumptions are right, and commands that let headers go, or
- *   messages that the postoffice does not know of, but a client may.
+ *   as long as assumptions are right, commands that let headers go, or messages
+ *   that the postoffice does not know of, but a client may; and a list that has
+ *   lost its end: once nobody sees that any more, what it named are orphans.
  * - Afterwards the mail is checked again: a finding is mended when it is not
  *   found any more.
  */
@@ -84,6 +85,8 @@ exception_of(const Repair *repair, const ToolFinding *finding)
 		return "it may be none: name it, or use --assumed";
 	if (g_strv_contains((const char *const *)finding->mend, "--force"))
 		return "headers would go: name it if they may";
+	if (is_named(finding, "P06"))
+		return "headers may be lost: bring them back, or name it";
 	if (g_strv_contains((const char *const *)finding->mend, "messages"))
 		return "a DOS client may have it in a folder: name it if not";
 	return NULL;

@@ -52,7 +52,8 @@ check_all(const ToolInquiry *inquiry, RecordCheck *check)
 	return r;
 }
 
-/* Adds a finding about @record of @mailbag, which @mend mends, unless NULL. */
+/* Adds a finding about @record of @mailbag, which @mend mends, unless NULL. Where
+ * the MBG is cut off, what mends that mends it, too. */
 static void G_GNUC_PRINTF(6, 7)
 	add_finding(const ToolInquiry *inquiry, ToolSeverity severity,
                     const ToolMailbag *mailbag, uint32_t record,
@@ -61,16 +62,16 @@ static void G_GNUC_PRINTF(6, 7)
 	g_autofree char *object =
 		g_strdup_printf("%s/%u", mailbag->name, record);
 	g_autofree char *sentence = NULL;
+	char **words = NULL;
 	va_list args;
 
 	va_start(args, format);
 	sentence = g_strdup_vprintf(format, args);
 	va_end(args);
-	tool_finding_add(
-		inquiry, tool_finding_if_live(inquiry, severity), object,
-		mend != NULL ? tool_mend_mailbag(inquiry, mend, mailbag->name)
-			     : NULL,
-		"%s", sentence);
+	if (mend != NULL && tool_mailbag_is_whole(mailbag))
+		words = tool_mend_mailbag(inquiry, mend, mailbag->name);
+	tool_finding_add(inquiry, tool_finding_if_live(inquiry, severity),
+	                 object, words, "%s", sentence);
 }
 
 /* The number of the message that @record is of, or false if it has none. */
