@@ -114,20 +114,28 @@ print_json(const Log *log, const GPtrArray *deeds)
 		tool_rows_print_json("journal", all);
 }
 
-/* Prints what is new. */
 static int
-print_new(Log *log, GError **error)
+read_new(Log *log, GPtrArray **ret_deeds, GError **error)
 {
-	g_autoptr(GPtrArray) deeds = NULL;
 	g_autoptr(Store) store = NULL;
-	guint i;
 	int r;
 
 	r = tool_access_open(log->options.arguments[0], STORE_READ, &store,
 	                     error);
-	if (r == 0)
-		r = tool_deeds_read(store, log->next, wants, log, &deeds,
-		                    error);
+	return r < 0 ? r
+	             : tool_deeds_read(store, log->next, wants, log, ret_deeds,
+	                               error);
+}
+
+/* Prints what is new, with the store closed: a terminal may stand still, too. */
+static int
+print_new(Log *log, GError **error)
+{
+	g_autoptr(GPtrArray) deeds = NULL;
+	guint i;
+	int r;
+
+	r = read_new(log, &deeds, error);
 	if (r < 0)
 		return r;
 	for (i = deeds->len; log->mailbag != NULL && i > 0; i--)

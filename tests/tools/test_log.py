@@ -5,7 +5,9 @@ import fcntl
 import json
 import os
 import pathlib
+import pty
 import subprocess
+import termios
 import time
 
 import pytest
@@ -188,3 +190,21 @@ def test_a_pager_keeps_no_store_open(tmp_path, arguments):
         wait_until(lambda: "data.mdb" not in maps.read_text(), "it is closed")
         assert command.poll() is None
     assert command.wait() == FAILED
+
+
+def test_a_terminal_that_stands_still_keeps_no_journal_open(tmp_path):
+    """That of a laptop which was closed, for instance."""
+    poctl("create", tmp_path / "store")
+    master, slave = pty.openpty()
+    termios.tcflow(slave, termios.TCOOFF)
+    with subprocess.Popen(
+            [program("tools/poctl"), "log", "--follow", tmp_path / "store"],
+            stdout=slave, preexec_fn=end_with_parent) as follower:
+        proc = pathlib.Path(f"/proc/{follower.pid}")
+        wait_until(lambda: (proc / "syscall").read_text().split()[1:2] ==
+                   ["0x1"], "it writes to its standard output")
+        maps = (proc / "maps").read_text()
+        follower.kill()
+    os.close(master)
+    os.close(slave)
+    assert "data.mdb" not in maps
