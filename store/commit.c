@@ -447,7 +447,6 @@ freeze_and_commit(CommitGroup *group)
 
 	store->frozen = g_steal_pointer(&store->active);
 	store->active = change_layer_new();
-	quarantine_freeze(store);
 	store->dirty_us = 0;
 	store->is_forced = false;
 	return commit_frozen(group);
@@ -485,11 +484,11 @@ commit_group(CommitGroup *group)
 	int r = freeze_and_commit(group);
 
 	if (r == -ENOSPC && shed_past(group)) {
-		quarantine_thaw(store, -EAGAIN);
 		relieve(store);
 		r = store->base == NULL ? -EIO : freeze_and_commit(group);
 	}
-	quarantine_thaw(store, r == -ENOSPC && !is_alone ? -EAGAIN : r);
+	if (r == 0 || is_alone)
+		quarantine_thaw(store, r);
 	if (r == -ENOSPC)
 		relieve(store);
 	return r;
@@ -558,6 +557,7 @@ commit_round(Store *store)
 	} else {
 		is_reaped = reap(store);
 		take_waiters(&group);
+		quarantine_freeze(store);
 		r = commit_health_error(store);
 		if (has_something(store, &group))
 			r = commit_group(&group);

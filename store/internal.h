@@ -113,8 +113,8 @@ struct Store {
 	/* What was undone, quarantine.c's. */
 	GQueue undone;             /* oldest first; owned */
 	uint64_t undone_bytes;     /* of all of them */
-	GHashTable *undone_fresh;  /* ids of those not on disk, */
-	GHashTable *undone_frozen; /* and of those just being written */
+	GHashTable *undone_fresh;  /* ids of those since the round began, */
+	GHashTable *undone_frozen; /* and of those that it has to write */
 
 	Journal journal; /* journal.c's */
 
@@ -280,7 +280,7 @@ int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
 /** Ends the draft of @txn: now, or with what it has staged. Errors: -EIO. */
 void quarantine_drop_draft(StoreTxn *txn);
 int quarantine_stage_end(StoreTxn *txn);
-/** A batch begins; and how it ended. */
+/** A round begins; and how a batch ended that has what was there then. */
 void quarantine_freeze(Store *store);
 void quarantine_thaw(Store *store, int r);
 /** Reads the head of @id, unless it is a draft whose transaction goes on; or

@@ -10,7 +10,9 @@
  *   transaction deletes it in the same batch.
  * - Content that was spilled (spill.c) is not copied: it becomes the entry's.
  * - Entries that are not on disk yet are fresh. Where they do not fit, they are
- *   given up, lest they keep everything else from being committed.
+ *   given up, lest they keep everything else from being committed; but for what
+ *   has come since the round began, for who waits for that is told of the next
+ *   one only.
  */
 
 #include <errno.h>
@@ -258,13 +260,12 @@ quarantine_thaw(Store *store, int r)
 
 	if (r == 0)
 		g_hash_table_remove_all(store->undone_frozen);
-	move_ids(store->undone_frozen, store->undone_fresh);
 	if (r != -ENOSPC)
 		return;
 	for (;;) {
 		uint64_t id;
 
-		g_hash_table_iter_init(&iter, store->undone_fresh);
+		g_hash_table_iter_init(&iter, store->undone_frozen);
 		if (!g_hash_table_iter_next(&iter, &key, NULL))
 			return;
 		id = *(uint64_t *)key;
