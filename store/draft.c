@@ -6,7 +6,7 @@
  * - It is written over again and again while its transaction goes on. What is not
  *   staged any more has to go from it, lest it hide what was spilled since.
  * - The transaction may be undone while the database is closed. So the keys of
- *   all that was written are remembered.
+ *   all that it has are remembered.
  */
 
 #include "store/internal.h"
@@ -57,11 +57,20 @@ is_wanted(const ChangeLayer *layer, KvSlice key)
 	}
 }
 
-static void
-drop_unwanted(StoreTxn *txn, KvSlice key)
+/* A GHRFunc of keys: takes out the record with this one unless it is wanted, and
+ * returns whether it has. */
+static gboolean
+drop_unwanted(void *bytes, void *unused, void *user_data)
 {
-	if (!is_wanted(txn->layer, key))
-		txn_delete(&txn->store->plain, key);
+	StoreTxn *txn = user_data;
+	KvSlice key;
+
+	(void)unused;
+	key.data = g_bytes_get_data(bytes, &key.size);
+	if (is_wanted(txn->layer, key))
+		return FALSE;
+	txn_delete(&txn->store->plain, key);
+	return TRUE;
 }
 
 void
@@ -69,21 +78,15 @@ draft_prune(StoreTxn *txn)
 {
 	RecordKey prefix = record_key_undone(txn->draft);
 	g_autoptr(GPtrArray) keys = NULL;
-	GHashTableIter iter;
-	KvSlice key;
-	void *bytes;
 	guint i;
 
-	if (txn_keys(&txn->store->plain, &prefix, &prefix, SIZE_MAX, &keys) ==
+	if (txn_keys(&txn->store->plain, &prefix, &prefix, SIZE_MAX, &keys) <
 	    0) {
-		for (i = 0; i < keys->len; i++)
-			drop_unwanted(txn, txn_key_at(keys, i));
+		/* While the database is closed, what was written is known. */
+		g_hash_table_foreach_remove(txn->drafted, drop_unwanted, txn);
 		return;
 	}
-	/* While the database is closed, what was written is known. */
-	g_hash_table_iter_init(&iter, txn->drafted);
-	while (g_hash_table_iter_next(&iter, &bytes, NULL)) {
-		key.data = g_bytes_get_data(bytes, &key.size);
-		drop_unwanted(txn, key);
-	}
+	for (i = 0; i < keys->len; i++)
+		if (drop_unwanted(keys->pdata[i], NULL, txn))
+			g_hash_table_remove(txn->drafted, keys->pdata[i]);
 }

@@ -365,6 +365,33 @@ a_draft_hides_nothing_from_its_entry_while_the_disk_fails(void **state)
 	test_txn_free(b);
 }
 
+/* However often a large transaction is synced. */
+static void
+a_draft_remembers_no_more_than_it_has(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	g_autofree char *block = g_strnfill(6000, 'x');
+	StoreNode file;
+	StoreTxn *txn;
+	TestTxn *b;
+
+	(void)state;
+	options.staged_limit = 8192;
+	b = test_txn_new(&options);
+	txn = test_begin(b);
+	file = test_stage_file(txn, STORE_ROOT, "f");
+	for (uint64_t at = 0; at < 600000; at += 6000) {
+		assert_int_equal(store_file_write(txn, file, at, block, 6000),
+		                 0);
+		assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL),
+		                 0);
+	}
+	assert_int_equal(g_hash_table_size(txn->drafted) + 1,
+	                 test_count_records(b->store, RECORD_UNDONE));
+	store_txn_abort(txn);
+	test_txn_free(b);
+}
+
 static bool
 count_file(void *user_data, const StoreUndoneFile *file)
 {
@@ -554,6 +581,7 @@ main(void)
 		TXN_TEST(a_draft_is_nobodys_to_discard),
 		cmocka_unit_test(
 			a_draft_hides_nothing_from_its_entry_while_the_disk_fails),
+		cmocka_unit_test(a_draft_remembers_no_more_than_it_has),
 		TXN_TEST(a_draft_tells_nothing_of_what_went_again),
 		cmocka_unit_test(a_checkpoint_that_fails_leaves_one_draft),
 		cmocka_unit_test(
