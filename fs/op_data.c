@@ -283,8 +283,9 @@ fsync_done(void *user_data, int r)
 {
 	Fsync *fsync = user_data;
 
-	fsync->r = r;
 	if (r < 0) {
+		/* Others would tell the kernel something else. */
+		fsync->r = r == -ENOSPC ? r : -EIO;
 		fs_later_post(fsync->call.mount->later, fsync_failed, fsync);
 		return;
 	}
@@ -294,8 +295,8 @@ fsync_done(void *user_data, int r)
 }
 
 /* What is staged is not published by a sync, but found in the quarantine should
- * the server end before the transaction. What was undone is there already, and
- * not where it was written to. */
+ * the server end before the transaction, or what is on its way not arrive. What
+ * was undone is there already, and not where it was written to. */
 static int
 session_sync(const FsMount *mount, const FsSession *session, Fsync *fsync)
 {
@@ -303,7 +304,8 @@ session_sync(const FsMount *mount, const FsSession *session, Fsync *fsync)
 		fs_transaction_find(mount->transactions, session);
 	StoreCause cause = { .reason = "the server ended" };
 
-	if (transaction == NULL || !fs_transaction_is_staged(transaction)) {
+	if (transaction == NULL || (!fs_transaction_is_staged(transaction) &&
+	                            !transaction->is_flying)) {
 		store_sync(mount->store, fsync_done, fsync);
 		return 0;
 	}

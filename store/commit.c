@@ -269,6 +269,8 @@ can_take(Store *store, CommitWaiter *waiter)
 
 	if (txn == NULL)
 		return true;
+	if (waiter->layer == NULL)
+		return waiter_looks_at_draft(waiter);
 	if (txn->flight == NULL)
 		txn->flight = waiter->layer;
 	/* Behind a checkpoint of its own; or if that has failed, not at all. */
@@ -521,10 +523,10 @@ commit_singly(CommitGroup *group)
 	for (l = group->waiters.head; l != NULL; l = l->next) {
 		CommitWaiter *waiter = l->data;
 
-		if (waiter->layer == NULL)
-			waiter->r = plain;
-		else if (waiter->r == 0)
-			waiter->r = commit_one(store, waiter);
+		if (waiter->r == 0)
+			waiter->r = waiter->layer == NULL
+			                    ? plain
+			                    : commit_one(store, waiter);
 	}
 }
 
@@ -585,7 +587,7 @@ commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer, StoreDone *done,
 	*waiter = (CommitWaiter){
 		.done = done, .user_data = user_data, .txn = txn, .layer = layer
 	};
-	if (txn != NULL)
+	if (layer != NULL)
 		waiter->account = g_steal_pointer(&txn->account);
 	g_queue_push_tail(&store->waiters, waiter);
 	g_cond_signal(&store->wake);

@@ -280,6 +280,8 @@ int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
 /** Ends the draft of @txn: now, or with what it has staged. Errors: -EIO. */
 void quarantine_drop_draft(StoreTxn *txn);
 int quarantine_stage_end(StoreTxn *txn);
+/** Whether the draft of @txn, if it has one, was not given up. */
+bool quarantine_has_draft(const StoreTxn *txn);
 /** A round begins; and how a batch ended that has what was there then. */
 void quarantine_freeze(Store *store);
 void quarantine_thaw(Store *store, int r);
@@ -447,8 +449,8 @@ int commit_start(Store *store);
 int commit_stop(Store *store);
 /**
  * Asks for a round that writes @layer of @txn, and to be told of its end. Both
- * are NULL for who waits for plain changes only. Ownership: takes @layer and a
- * reference to @txn.
+ * are NULL for who waits for plain changes only, @layer is for who waits for what
+ * @txn has on its way, too. Ownership: takes @layer and a reference to @txn.
  */
 void commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer,
                     StoreDone *done, void *user_data);

@@ -450,6 +450,12 @@ quarantine_stage_end(StoreTxn *txn)
 	return 0;
 }
 
+bool
+quarantine_has_draft(const StoreTxn *txn)
+{
+	return txn->draft == 0 || find_entry(txn->store, txn->draft) != NULL;
+}
+
 /* Writes what @txn has staged over its draft, or as a new entry. */
 static void
 keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
@@ -539,6 +545,7 @@ store_txn_save(StoreTxn *txn, const StoreCause *cause, StoreDone *done,
 		keep(txn, cause, true);
 	/* No round may come between: it might give up what was kept. */
 	if (done != NULL)
-		commit_enqueue(store, NULL, NULL, done, user_data);
+		commit_enqueue(store, g_atomic_rc_box_acquire(txn), NULL, done,
+		               user_data);
 	return 0;
 }

@@ -253,7 +253,8 @@ typedef struct StoreCause {
  * without showing it to anybody. The next draft replaces it; it goes with any end
  * of @txn, and with its next checkpoint. On disk as plain changes are: unless
  * @done is NULL, it is called as by store_sync() when it is there, with -ENOSPC
- * if it was given up for want of room.
+ * if it was given up for want of room. It waits for a checkpoint that is under
+ * way, too, and is told how that failed.
  *
  * Errors: -ENOSPC, -EIO; @done is not called then.
  */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "store/waiter.h"
 
+#include <errno.h>
+
 void
 waiter_free(CommitWaiter *waiter)
 {
@@ -11,12 +13,24 @@ waiter_free(CommitWaiter *waiter)
 	g_free(waiter);
 }
 
+bool
+waiter_looks_at_draft(CommitWaiter *waiter)
+{
+	const StoreTxn *txn = waiter->txn;
+
+	if (txn->has_failed)
+		waiter->r = txn->error;
+	else if (!quarantine_has_draft(txn))
+		waiter->r = -ENOSPC;
+	return txn->flight == NULL;
+}
+
 void
 waiter_land(Store *store, CommitWaiter *waiter)
 {
 	StoreTxn *txn = waiter->txn;
 
-	if (txn == NULL)
+	if (waiter->layer == NULL)
 		return;
 	txn_uncount(store, waiter->layer);
 	if (txn->flight == waiter->layer)

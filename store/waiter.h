@@ -12,7 +12,8 @@ typedef struct CommitWaiter {
 	StoreDone *done;
 	void *user_data;
 	StoreTxn *txn;      /* a reference; NULL: waits for plain changes */
-	ChangeLayer *layer; /* of it, to be committed; owned */
+	ChangeLayer *layer; /* of it, to be committed; owned; NULL: waits for
+	                     * its draft */
 	StoreAccount
 		*account;    /* for its entry in the journal; owned; or NULL */
 	JournalEntry *entry; /* owned; or NULL */
@@ -22,6 +23,12 @@ typedef struct CommitWaiter {
 
 /** Frees it, with what it has. */
 void waiter_free(CommitWaiter *waiter);
+
+/**
+ * Of one who waits for a draft: its r says if that was given up, or a checkpoint
+ * has failed. Returns whether none is under way, for he waits for that, too.
+ */
+bool waiter_looks_at_draft(CommitWaiter *waiter);
 
 /** Tells its transaction how its changes ended. */
 void waiter_land(Store *store, CommitWaiter *waiter);
