@@ -173,6 +173,9 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 		handle->lock_file =
 			fs_lock_file_find_node(mount->lock_files, handle->node);
 		fs_lock_file_hold(handle->lock_file);
+		/* Its directory may have come from another postoffice. */
+		g_free(handle->key);
+		handle->key = g_strdup(handle->lock_file->key);
 	}
 	if (handle->kind == LAYOUT_MESSAGE && handle->is_writable &&
 	    transaction != NULL &&

@@ -99,6 +99,20 @@ def test_one_whose_directory_is_moved_to_another_postoffice(
     create(b, office.lock_file(name))
 
 
+def test_one_that_is_opened_after_its_directory_was_moved(
+        a, b, office, second_office):
+    name = "A.0LK"
+    create(a, office.lock_file(name))
+    (second_office.path / "P1").rmdir()
+    (office.path / "P1").rename(second_office.path / "P1")
+    fd = a.call("os.open", second_office.lock_file(name), os.O_RDWR)
+    a.call("os.unlink", second_office.lock_file(name))
+    (office.path / "P1").mkdir()
+    assert not is_made(b, office.lock_file(name))
+    a.call("os.close", fd)
+    assert is_made(b, office.lock_file(name))
+
+
 def test_a_directory_cannot_be_a_lock(a, office):
     with fails_with(errno.EPERM):
         a.call("os.mkdir", office.lock_file("A.0LK"))
