@@ -13,8 +13,9 @@
  *   to be remembered as long as that. If it is not the stored spelling (DOS
  *   names become upper case), it must be forgotten.
  * - A file that is renamed from a mail file's name to another, or back, may be
- *   open under both kinds of nodeid, of which only one is cached. So from then
- *   on it has a nodeid a session, whatever it is called.
+ *   open under both kinds of nodeid, of which only one is cached; and where the
+ *   rename is staged, a plain name is not everybody's. So from then on it has a
+ *   nodeid a session, whatever it is called.
  */
 
 /* A rename on its way. */
@@ -117,9 +118,9 @@ moved_settle(const FsCall *call, const FsFound *moved, LayoutKind before,
 	if (store_name_find(call->txn, fs_view_node(dir), spelled, &stored) < 0)
 		return;
 
-	if (S_ISREG(moved->attr.mode) &&
-	    (before == LAYOUT_PLAIN) !=
-	            (layout_kind(role, stored.name) == LAYOUT_PLAIN))
+	if (call->transaction != NULL && S_ISREG(moved->attr.mode) &&
+	    (before == LAYOUT_PLAIN ||
+	     layout_kind(role, stored.name) == LAYOUT_PLAIN))
 		is_own_now = g_hash_table_add(mount->own_nodes,
 		                              GSIZE_TO_POINTER(stored.node));
 
@@ -161,6 +162,9 @@ move_settle(const FsCall *call, const Move *move)
 static int
 move_stage(FsCall *call, FsSession *session, const Move *move)
 {
+	bool has_dir = S_ISDIR(move->source.attr.mode) ||
+	               (move->how == STORE_MOVE_EXCHANGE &&
+	                S_ISDIR(move->target.attr.mode));
 	int r;
 
 	r = fs_stage(call, session, &move->place);
@@ -168,8 +172,7 @@ move_stage(FsCall *call, FsSession *session, const Move *move)
 		r = fs_stage(call, session, &move->new_place);
 	if (r == 0 && call->transaction == NULL)
 		r = fs_stage(call, session, &move->place);
-	if (r == 0 && S_ISDIR(move->source.attr.mode) &&
-	    call->transaction != NULL)
+	if (r == 0 && has_dir && call->transaction != NULL)
 		r = -ETXTBSY;
 	return r;
 }

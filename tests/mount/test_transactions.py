@@ -10,6 +10,7 @@ import os
 
 import pytest
 
+import syscalls
 from actor import Actor
 from harness import Mount, Store, fails_with
 from postoffice import HEADER, KEY, MESSAGE, Office, deliver, hand_over, \
@@ -371,6 +372,22 @@ def test_no_plain_name_outlives_the_commit_that_takes_it_away(
     assert b.call("os.stat", replaced).st_size == len(office.p1.name)
 
 
+def test_a_plain_name_that_is_staged_is_not_everybodys(a, b, office, work):
+    """Nor if both names are plain: its old one had moved to the mail."""
+    first, second = work / "FIRST", work / "SECOND"
+    for path in (first, second):
+        a.call("client.put", path, bytes(path.name, "ascii"))
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.rename", first, office.p1)
+    a.call("os.rename", second, first)
+    for path in (first, second):
+        assert b.call("client.get", path) == bytes(path.name, "ascii")
+    a.call("os.close", fd)
+    assert b.call("client.get", first) == b"SECOND"
+    with fails_with(errno.ENOENT):
+        b.call("os.stat", second)
+
+
 def test_a_directory_takes_no_name_that_is_staged(a, b, office, work):
     a.call("client.put", work / "TEMP", b"x")
     a.call("os.mkdir", work / "OTHER")
@@ -380,6 +397,9 @@ def test_a_directory_takes_no_name_that_is_staged(a, b, office, work):
         a.call("os.mkdir", work / "TEMP")
     with fails_with(errno.ETXTBSY):
         a.call("os.rename", work / "OTHER", work / "TEMP")
+    with fails_with(errno.ETXTBSY):
+        a.call("syscalls.renameat2", office.p1, work / "OTHER",
+               syscalls.RENAME_EXCHANGE)
     a.call("os.close", fd)
     a.call("os.rename", work / "OTHER", work / "TEMP")
     assert names(b, work) == ["TEMP"]
