@@ -312,6 +312,16 @@ unlink_node(StoreTxn *txn, RecordNode *node)
 	orphan_add(txn, node->attr.node, RECORD_ORPHAN_NODE);
 }
 
+/* What has a name in @dir may be elsewhere for @txn, which has moved or removed
+ * it, while somebody else has given it that name. */
+static int
+named_load(StoreTxn *txn, StoreNode dir, StoreNode id, RecordNode *ret_node)
+{
+	int r = node_load(txn, id, ret_node);
+
+	return r == 0 && ret_node->attr.parent != dir ? -ESTALE : r;
+}
+
 static int
 name_remove(StoreTxn *txn, StoreNode dir, const char *name, uint32_t type)
 {
@@ -324,7 +334,7 @@ name_remove(StoreTxn *txn, StoreNode dir, const char *name, uint32_t type)
 	if (r == 0)
 		r = name_find(txn, dir, name, &found);
 	if (r == 0)
-		r = node_load(txn, found.node, &node);
+		r = named_load(txn, dir, found.node, &node);
 	if (r == 0)
 		r = check_removal(txn, &node, type);
 	if (r < 0)
@@ -393,7 +403,7 @@ move_load(Move *m, StoreNode dir, const char *name, StoreNode new_dir,
 	if (r == 0)
 		r = name_find(m->txn, dir, name, &found);
 	if (r == 0)
-		r = node_load(m->txn, found.node, &m->node);
+		r = named_load(m->txn, dir, found.node, &m->node);
 	if (r == 0)
 		r = name_for(m->txn, new_dir, new_name, m->name);
 	if (r < 0)
@@ -402,7 +412,7 @@ move_load(Move *m, StoreNode dir, const char *name, StoreNode new_dir,
 	r = name_find(m->txn, new_dir, m->name, &found);
 	m->has_target = r == 0;
 	if (r == 0)
-		r = node_load(m->txn, found.node, &m->target);
+		r = named_load(m->txn, new_dir, found.node, &m->target);
 	return r == -ENOENT ? 0 : r;
 }
 

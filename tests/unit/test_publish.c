@@ -201,6 +201,36 @@ a_reader_changes_nothing_and_waits_for_nobody(void **state)
 	assert_int_equal(kv_fault_commits(disk), commits);
 }
 
+/* Somebody else renames what a transaction has taken away, or elsewhere. */
+static void
+a_name_of_what_is_elsewhere_by_now_is_stale(void **state)
+{
+	static const char *const names[] = { "gone", "moved" };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode box = test_add_dir(b->store, STORE_ROOT, "box");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		test_add_file(b->store, STORE_ROOT, names[i]);
+		assert_int_equal(store_name_move(txn, STORE_ROOT, names[i], box,
+		                                 "here", 0),
+		                 0);
+		if (i == 0)
+			test_remove(txn, box, "here");
+		assert_int_equal(store_name_move(b->plain, STORE_ROOT, names[i],
+		                                 STORE_ROOT, "new", 0),
+		                 0);
+		assert_int_equal(store_name_move(txn, STORE_ROOT, "new", box,
+		                                 "there", 0),
+		                 -ESTALE);
+		assert_int_equal(
+			store_name_remove(txn, STORE_ROOT, "new", S_IFREG),
+			-ESTALE);
+		test_remove(b->plain, STORE_ROOT, "new");
+	}
+	store_txn_abort(txn);
+}
+
 int
 main(void)
 {
@@ -212,6 +242,7 @@ main(void)
 		TXN_TEST(a_directory_that_gets_a_name_is_not_removed),
 		TXN_TEST(a_directory_that_is_removed_gets_no_name),
 		TXN_TEST(a_directory_that_is_changed_may_get_a_name),
+		TXN_TEST(a_name_of_what_is_elsewhere_by_now_is_stale),
 		cmocka_unit_test(a_reader_changes_nothing_and_waits_for_nobody),
 	};
 
