@@ -120,6 +120,9 @@ def _clients():
     yield Stage("two programs against a model",
                 [TESTS / "mount" / "test_model.py"],
                 {"runs": 5000}, {"POFS_EXAMPLES": 250})
+    yield Stage("any calls of some programs",
+                [TESTS / "mount" / "test_medley.py"],
+                {"calls": 2_000_000}, {"POFS_CALLS": 50_000})
 
 
 def _shares():
@@ -148,7 +151,7 @@ def _hours():
     yield Stage("transactions on a disk that fails",
                 [f"{WALKS}::test_turmoil"],
                 {"operations": 20_000_000}, {"POFS_WALKS": 20_000})
-    # What grows needs time to be seen: of this, an hour may be lost.
+    # What grows needs time to be seen: of this, most of an hour may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
                 {"POFS_SOAK_S": 3000})
 
