@@ -2,6 +2,7 @@
 /* poctl, the administrator's command: one command a file, and this table. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -169,6 +170,21 @@ hold_output(void)
 		(void)setvbuf(stdout, g_malloc(OUTPUT_MAX), _IOFBF, OUTPUT_MAX);
 }
 
+/* Has what is closed of the first three descriptors stay of no use: else it would
+ * be the next file's, and what is printed would be written to the database, or
+ * to what LMDB maps beside it. */
+static void
+fill_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
 /* What the store warns of is one line like any other. */
 static void
 log_line(const char *domain, GLogLevelFlags level, const char *message,
@@ -184,6 +200,8 @@ main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	ToolExit status;
 
+	fill_descriptors();
+
 	/* Names are UTF-8 in the store and in what is written, whatever the
 	 * administrator's locale is. */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
@@ -192,6 +210,9 @@ main(int argc, char **argv)
 	 * are errors like others, after which there is something to tidy. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN);
+	/* Who starts us may ignore this, and then nobody is told how a child
+	 * ended. */
+	(void)signal(SIGCHLD, SIG_DFL);
 
 	(void)g_log_set_default_handler(log_line, NULL);
 	hold_output();

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 
 import pytest
 
@@ -362,3 +363,32 @@ def test_what_was_gives_way_though_others_fill_the_disk(tmp_path):
             pass_mail(office, 6)
             mount.unmount()
         store.check()
+
+
+def test_a_limit_on_the_size_of_files_ends_nobody(store):
+    """Linux ends who would write beyond it, unless he says that he knows."""
+    with Mount(store) as mount:
+        size = (store.path / "data.mdb").stat().st_size
+        limit = resource.prlimit(mount.server_pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(mount.server_pid, resource.RLIMIT_FSIZE,
+                         (size, limit[1]))
+        for _ in range(10):
+            with contextlib.suppress(OSError):
+                (mount / "f").write_bytes(bytes(MIB))
+                sync(mount.path)
+        assert (mount / "f").exists()
+
+        resource.prlimit(mount.server_pid, resource.RLIMIT_FSIZE, limit)
+        wait_until(lambda: is_written(mount / "g"), "it writes again")
+    with Mount(store) as mount:
+        assert (mount / "g").read_bytes() == b"x"
+
+
+def is_written(path):
+    """Whether a file can be made, and is on disk."""
+    try:
+        path.write_bytes(b"x")
+        sync(path.parent)
+    except OSError:
+        return False
+    return True

@@ -249,6 +249,19 @@ def test_it_goes_to_the_background_when_it_serves(store, point):
         assert (mount / "f").read_text() == "x"
 
 
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_what_was_closed_is_not_the_first_file_that_it_opens(store, point,
+                                                             closed):
+    """That would be closed when the terminal is let go."""
+    run("sh", "-c", f'exec "$0" "$@" {closed}', program("fs/pofs"), store.path,
+        point)
+    pidfd = os.pidfd_open(store.writer_pid)
+    (point / "f").write_text("x")
+    run(tool("umount"), point)
+    wait_until(lambda: _has_ended(pidfd), "the server ends")
+    os.close(pidfd)
+
+
 def test_a_failed_start_in_the_background_is_told(store, point):
     with Mount(store) as mount:
         assert_refused(pofs(store.path, point), 1, mount.server_pid)

@@ -128,6 +128,15 @@ def test_what_root_reads_of_somebody_elses_store_stays(large_store, tmp_path):
         process.stdout.close()
 
 
+def test_what_is_closed_is_not_the_database(store):
+    """A file that is opened gets the lowest number that is free."""
+    shell = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', program("tools/poctl")]
+    before = (store / "lock.mdb").stat().st_size
+    assert run(*shell, "backup", store, "-", check=False).returncode == FAILED
+    assert (store / "lock.mdb").stat().st_size == before
+    poctl("check", store)
+
+
 def test_a_restored_store_is_another_one_unless_told(store, tmp_path):
     poctl("backup", store, tmp_path / "file")
     uuid = facts("stat", store)["uuid"]

@@ -10,7 +10,7 @@ import subprocess
 
 import trees
 from commands import FAILED, refuses
-from harness import DEADLINE_S, poctl, program, wait_until
+from harness import DEADLINE_S, poctl, program, run, tool, wait_until
 
 
 def test_a_new_store_is_sound(tmp_path):
@@ -147,3 +147,12 @@ def test_a_check_that_was_ended_has_found_nothing(tmp_path):
         _, told = check.communicate(timeout=DEADLINE_S)
     assert check.returncode == FAILED
     assert told == "poctl: the check could not be finished: Killed\n"
+
+
+def test_a_check_tells_who_waits_for_no_child(tmp_path):
+    """What is ignored by who starts a program is ignored by that, too."""
+    poctl("create", tmp_path / "store")
+    (tmp_path / "store" / "data.mdb").write_bytes(bytes(65536))
+    done = run(tool("env"), "--ignore-signal=CHLD", program("tools/poctl"),
+               "check", tmp_path / "store", check=False)
+    assert done.returncode == FAILED, done
