@@ -39,6 +39,7 @@ typedef struct ToolCensus {
 	const ToolOffice *office; /* borrowed */
 	int64_t now_ns;           /* when it was made */
 	GPtrArray *mailbags;      /* of ToolMailbag, owned */
+	bool is_whole;            /* tool_mailbags_are_whole() */
 	GArray *references;       /* of ToolReference, owned */
 	ToolFiles *files;         /* owned */
 	GArray *messages;         /* of ToolCensusMessage, by number; owned */

@@ -66,7 +66,7 @@ tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
 	g_autofree char *command = g_strdup_printf(
 		"purge-orphans --only %s --older-than %ud", kind, days);
 
-	if (!tool_mailbags_are_whole(inquiry->census->mailbags) ||
+	if (!inquiry->census->is_whole ||
 	    !tool_census_is_older(inquiry->census, file,
 	                          (int64_t)days * TOOL_CENSUS_DAY_S))
 		return NULL;

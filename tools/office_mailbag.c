@@ -167,22 +167,6 @@ tool_mailbag_is_whole(const ToolMailbag *mailbag)
 	       mailbag->mbg.size <= FORMAT_MBG_SIZE_MAX;
 }
 
-bool
-tool_mailbags_are_whole(const GPtrArray *mailbags)
-{
-	bool has_inqueue = false;
-	guint i;
-
-	for (i = 0; i < mailbags->len; i++) {
-		const ToolMailbag *mailbag = mailbags->pdata[i];
-
-		if (!tool_mailbag_is_whole(mailbag))
-			return false;
-		has_inqueue |= strcmp(mailbag->name, "INQUEUE") == 0;
-	}
-	return has_inqueue;
-}
-
 /* ---- records ------------------------------------------------------------- */
 
 static void
@@ -237,6 +221,35 @@ tool_mailbag_read(const ToolMailbag *mailbag, ToolRecordVisit *visit,
 			                user_data);
 	}
 	return r;
+}
+
+/* Ends the reading at a live record that names no message: zeros, or garbage. */
+static int
+expect_name(void *user_data, const ToolMailbag *mailbag,
+            const ToolRecord *record)
+{
+	g_autofree char *stem = format_mbg_stem(&record->header);
+
+	(void)user_data;
+	(void)mailbag;
+	return record->is_live && stem == NULL ? -EBADMSG : 0;
+}
+
+bool
+tool_mailbags_are_whole(const GPtrArray *mailbags)
+{
+	bool has_inqueue = false;
+	guint i;
+
+	for (i = 0; i < mailbags->len; i++) {
+		const ToolMailbag *mailbag = mailbags->pdata[i];
+
+		if (!tool_mailbag_is_whole(mailbag) ||
+		    tool_mailbag_read(mailbag, expect_name, NULL) < 0)
+			return false;
+		has_inqueue |= strcmp(mailbag->name, "INQUEUE") == 0;
+	}
+	return has_inqueue;
 }
 
 int

@@ -53,12 +53,6 @@ int tool_mailbag_list(const ToolOffice *office, GPtrArray **ret_mailbags);
  * have lost records, or have some that nobody reads. */
 bool tool_mailbag_is_whole(const ToolMailbag *mailbag);
 
-/**
- * Whether each of the @mailbags of a postoffice is whole, and INQUEUE is among
- * them: what is in no record of theirs may else be in one that is lost.
- */
-bool tool_mailbags_are_whole(const GPtrArray *mailbags);
-
 /** Told of a record; a negative errno ends the reading. */
 typedef int ToolRecordVisit(void *user_data, const ToolMailbag *mailbag,
                             const ToolRecord *record);
@@ -66,6 +60,13 @@ typedef int ToolRecordVisit(void *user_data, const ToolMailbag *mailbag,
 /** Calls @visit for each record in turn. */
 int tool_mailbag_read(const ToolMailbag *mailbag, ToolRecordVisit *visit,
                       void *user_data);
+
+/**
+ * Whether each of the @mailbags of a postoffice is whole, INQUEUE is among them,
+ * and each live record names a message: what is in no record of theirs may else
+ * have been in one that is lost, or spoiled. Reads all of them.
+ */
+bool tool_mailbags_are_whole(const GPtrArray *mailbags);
 
 /** Reads the one record @number, which is below mailbag->records. */
 int tool_record_read(const ToolMailbag *mailbag, uint32_t number,

@@ -19,7 +19,8 @@
  * - A message (MAI) whose number no record of any mailbag has, and an envelope
  *   (P1) whose number no record of an inqueue has (Q148707). While nobody knows
  *   for certain which records are deleted, all of them count; while a mailbag
- *   has lost its own, or a part of them, nobody knows what it named.
+ *   has lost its own, or a part of them, nobody knows what it named. INQUEUE3
+ *   is not missed: postoffices of 2.x have none.
  * - The number of an attachment stands in its message in a way that is not
  *   public. But an attachment is made before its message, which it belongs to
  *   alone (Q148515, Q77926), with a number not far below (Q127001): so one that

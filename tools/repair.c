@@ -16,9 +16,11 @@
  *   administrator had typed it: it looks for itself, makes one transaction, and
  *   the journal has what was there before.
  * - "all" leaves alone what somebody has to decide on: what is suspicious only
- *   as long as assumptions are right, commands that let headers go, or messages
- *   that the postoffice does not know of, but a client may; and a list that has
- *   lost its end: once nobody sees that any more, what it named are orphans.
+ *   as long as assumptions are right, and what has orphans go, or headers of a
+ *   message that may be there. A list can be lost so that nobody sees it, with
+ *   both files of a mailbag, for instance, or cut off between two records, and
+ *   what it named are orphans then; and what one run makes whole is whole to
+ *   the next. What mends such a finding is not run for another one either.
  * - Afterwards the mail is checked again: a finding is mended when it is not
  *   found any more.
  */
@@ -32,6 +34,7 @@ typedef struct Repair {
 		*findings; /* of ToolFinding, owned; NULL until they are looked
 	                      * for */
 	GPtrArray *chosen; /* of ToolFinding, borrowed from there */
+	GHashTable *left;  /* set of the commands that "all" leaves; owned */
 	GHashTable *run;   /* set of the commands that were run; owned */
 	guint failed;
 	ToolJson *json; /* owned; NULL for text */
@@ -45,6 +48,7 @@ repair_clear(Repair *repair)
 	g_free(repair->choice.folder);
 	g_clear_pointer(&repair->findings, g_ptr_array_unref);
 	g_clear_pointer(&repair->chosen, g_ptr_array_unref);
+	g_clear_pointer(&repair->left, g_hash_table_unref);
 	g_clear_pointer(&repair->run, g_hash_table_unref);
 	g_clear_pointer(&repair->json, tool_json_free);
 }
@@ -77,19 +81,58 @@ is_named(const ToolFinding *finding, const char *text)
 	       (finding->id[size] == '\0' || finding->id[size] == ' ');
 }
 
+static bool
+mend_has(const ToolFinding *finding, const char *word)
+{
+	return g_strv_contains((const char *const *)finding->mend, word);
+}
+
+/* Why "all" does not mean @finding itself; NULL if it does. */
+static const char *
+own_exception_of(const Repair *repair, const ToolFinding *finding)
+{
+	if (finding->severity == TOOL_SUSPICIOUS && !repair->is_assumed)
+		return "it may be none: name it, or use --assumed";
+	if (mend_has(finding, "--force"))
+		return "headers would go: name it if they may";
+	if (is_named(finding, "P06") || is_named(finding, "P17"))
+		return "headers may be lost: bring them back, or name it";
+	if (is_named(finding, "P01"))
+		return "its message may be there: bring the envelope back, or "
+		       "name it";
+	if (mend_has(finding, "messages"))
+		return "a DOS client may have it in a folder: name it if not";
+	if (mend_has(finding, "envelopes") || mend_has(finding, "delivered"))
+		return "the header that named it may be lost: name it if not";
+	return NULL;
+}
+
+/* Notes the commands that "all" leaves alone. */
+static void
+note_exceptions(Repair *repair)
+{
+	guint i;
+
+	for (i = 0; i < repair->findings->len; i++) {
+		const ToolFinding *finding = repair->findings->pdata[i];
+
+		if (finding->mend != NULL &&
+		    own_exception_of(repair, finding) != NULL)
+			g_hash_table_add(repair->left,
+			                 tool_mend_text(finding->mend));
+	}
+}
+
 /* Why "all" does not mean @finding; NULL if it does. */
 static const char *
 exception_of(const Repair *repair, const ToolFinding *finding)
 {
-	if (finding->severity == TOOL_SUSPICIOUS && !repair->is_assumed)
-		return "it may be none: name it, or use --assumed";
-	if (g_strv_contains((const char *const *)finding->mend, "--force"))
-		return "headers would go: name it if they may";
-	if (is_named(finding, "P06"))
-		return "headers may be lost: bring them back, or name it";
-	if (g_strv_contains((const char *const *)finding->mend, "messages"))
-		return "a DOS client may have it in a folder: name it if not";
-	return NULL;
+	const char *exception = own_exception_of(repair, finding);
+	g_autofree char *mend = tool_mend_text(finding->mend);
+
+	if (exception == NULL && g_hash_table_contains(repair->left, mend))
+		return "what mends it would mend what is left alone, too";
+	return exception;
 }
 
 static void
@@ -130,6 +173,9 @@ choose(Repair *repair, GError **error)
 	guint i;
 
 	repair->chosen = g_ptr_array_new();
+	repair->left =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	note_exceptions(repair);
 	for (i = 0; i < repair->findings->len; i++) {
 		ToolFinding *finding = repair->findings->pdata[i];
 

@@ -176,7 +176,9 @@ check_header(const ToolInquiry *inquiry, const ToolMailbag *mailbag,
 	add_finding(inquiry,
 	            faults == FORMAT_MBG_ODD_SUBJECT ? TOOL_SUSPICIOUS
 	                                             : TOOL_FAULT,
-	            mailbag, record->number, "rebuild", "%s", sentence->str);
+	            mailbag, record->number,
+	            (faults & FORMAT_MBG_BAD_STEM) != 0 ? "rebuild" : NULL,
+	            "%s", sentence->str);
 }
 
 int

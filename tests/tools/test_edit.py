@@ -438,10 +438,12 @@ def test_what_a_copy_of_a_mailbag_names_stays_with_it(tree):
                             header_of("00000090") + bytes(9)),
     lambda tree: tree.write("MBG/INQUEUE3.MBG",
                             bytes(RECORD_SIZE << 12) + header_of(STEM)),
+    lambda tree: tree.write("MBG/INQUEUE3.MBG", bytes(RECORD_SIZE)),
+    lambda tree: tree.patch("INQUEUE3", 0, 0x43, b"\xff"),
     lambda tree: [tree.remove(f"{kind}/INQUEUE.{kind}")
                   for kind in ("KEY", "MBG")]],
     ids=["no MBG", "half a record", "and one that names what is lost",
-         "a record too many", "no INQUEUE"])
+         "a record too many", "zeros", "garbage", "no INQUEUE"])
 def test_what_a_mailbag_has_named_stays_while_its_list_is_lost(tree, lose):
     """Also if all is mended that costs nothing, again and again."""
     tree.submit("waits")

@@ -10,7 +10,7 @@ from commands import FAILED, Existing, refuses
 from harness import Mount, poctl
 from mailtree import BAG, STEM, MailTree
 from test_check_mail import FAULTS, check, counter_behind_messages, \
-    make_mail, no_counter, no_message
+    make_mail, no_counter, no_envelope, no_message, stem_that_is_none
 
 @pytest.fixture(name="tree")
 def fixture_tree(tmp_path):
@@ -84,11 +84,11 @@ def test_all_takes_nothing_with_it_that_it_leaves_alone(tree):
     tree.message("00000092")
     tree.write(f"P1/{STEM}.PBB", b"left")
     store = tree.store()
-    left = {"P05 P1/00000090.P1", "P03 00000092"}
-    gone = {"P05 P1/00000091.P1", f"P11 P1/{STEM}.PBB"}
+    left = {"P05 P1/00000090.P1", "P05 P1/00000091.P1", "P03 00000092"}
+    gone = {f"P11 P1/{STEM}.PBB"}
     assert set(check(store)) == left | gone
     lines = poctl("repair", store, "all").stdout.splitlines()
-    assert lines[-1] == "2 of 4 findings mended, 2 left."
+    assert lines[-1] == "1 of 4 findings mended, 3 left."
     assert set(check(store)) == left
     for name in left:
         poctl("repair", store, name)
@@ -113,16 +113,42 @@ def test_a_message_in_the_wrong_directory_keeps_its_header(tree):
     assert wrong in check(store)[kept]["sentence"]
 
 
-def test_an_envelope_of_a_deleted_header_goes_when_that_is_certain(tree):
-    tree.delete(BAG, tree.deliver(BAG, "deleted", "00000090"))
-    tree.envelope("00000090")
+@pytest.mark.parametrize("lose", [
+    lambda tree: [tree.remove(f"{kind}/INQUEUE3.{kind}")
+                  for kind in ("KEY", "MBG")],
+    lambda tree: tree.write("MBG/INQUEUE3.MBG"),
+    lambda tree: tree.delete("INQUEUE3", 1)],
+    ids=["both files", "all records", "a bit"])
+def test_an_envelope_whose_header_may_be_lost_goes_if_it_is_named(tree, lose):
+    """A list can be lost so that nobody sees it."""
+    tree.submit("queued")
+    lose(tree)
     store = tree.store()
-    name = "P05 P1/00000090.P1"
-    poctl("repair", store, "all")
-    assert name in check(store)
     (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
-    poctl("repair", store, "all")
+    name = f"P05 P1/{STEM}.P1"
+    for _ in range(2):
+        lines = poctl("repair", "--assumed", store, "all").stdout.splitlines()
+        assert f"{name}: left alone: the header that named it may be lost: " \
+            "name it if not" in lines
+    poctl("repair", store, name)
     assert name not in check(store)
+
+
+@pytest.mark.parametrize("plant", [no_envelope, stem_that_is_none],
+                         ids=lambda plant: plant.__name__)
+def test_all_leaves_a_header_whose_message_may_be_there(tree, plant):
+    """Nor does it go with another of the mailbag, whose message is lost."""
+    name = plant(tree)
+    bag = name.split()[1].split("/")[0]
+    lost = f"P02 {bag}/{tree.put(bag, 'lost', '00000090')}"
+    store = tree.store()
+    (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    lines = poctl("repair", "--assumed", store, "all").stdout.splitlines()
+    assert f"{lost}: left alone: what mends it would mend what is left " \
+        "alone, too" in lines
+    assert {name, lost} <= set(check(store))
+    poctl("repair", store, lost)
+    assert not {name, lost} & set(check(store))
 
 
 def test_a_rehearsal_changes_nothing(tree):
