@@ -92,22 +92,33 @@ fs_stage_introduce(const FsMount *mount, FsSession *session)
 		fs_later_post(mount->later, peer_find, fs_session_ref(session));
 }
 
-/* Takes @key for @transaction. Whoever merely keeps it may give it up at once,
- * if he is asked. */
+/* Looks @session's transaction up itself: to ask others may end what there was
+ * of it, if it waits in another thread. */
 static int
-lock_take(const FsMount *mount, FsTransaction *transaction, const char *key,
+lock_try(const FsMount *mount, FsSession *session, const char *key,
+         FsLockPurpose purpose)
+{
+	FsTransaction *transaction =
+		fs_transaction_obtain(mount->transactions, session);
+
+	return fs_transaction_take(transaction, key, purpose,
+	                           g_get_monotonic_time());
+}
+
+/* Takes @key for @session. Whoever merely keeps it may give it up at once, if
+ * he is asked. */
+static int
+lock_take(const FsMount *mount, FsSession *session, const char *key,
           FsLockPurpose purpose)
 {
 	int r;
 
-	r = fs_transaction_take(transaction, key, purpose,
-	                        g_get_monotonic_time());
+	r = lock_try(mount, session, key, purpose);
 	if (r != -ETXTBSY)
 		return r;
 
 	fs_commit_press(mount, key);
-	return fs_transaction_take(transaction, key, purpose,
-	                           g_get_monotonic_time());
+	return lock_try(mount, session, key, purpose);
 }
 
 /* Makes @call write to @transaction. */
@@ -170,9 +181,12 @@ fs_stage(FsCall *call, FsSession *session, const StorePlace *place)
 		return r;
 
 	key = fs_lock_key(place);
-	transaction = fs_transaction_obtain(mount->transactions, session);
-	r = lock_take(mount, transaction, key, fs_lock_key_purpose(place));
-	return r < 0 ? r : stage_begin(call, transaction);
+	r = lock_take(mount, session, key, fs_lock_key_purpose(place));
+	if (r < 0)
+		return r;
+
+	transaction = fs_transaction_find(mount->transactions, session);
+	return stage_begin(call, transaction);
 }
 
 int

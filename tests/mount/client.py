@@ -353,3 +353,13 @@ def look(paths, directories):
         except FileNotFoundError:
             pass
     return found, {name for path in directories for name in os.listdir(path)}
+
+
+def open_in_thread_that_waits(path):
+    """Begins to open a file in another thread, which has to wait for it."""
+    thread = threading.Thread(target=in_thread,
+                              args=(os.open, path, os.O_RDWR), daemon=True)
+    thread.start()
+    while not any("request_wait_answer" in get(f"/proc/self/task/{tid}/wchan")
+                  .decode() for tid in os.listdir("/proc/self/task")):
+        time.sleep(0.01)
