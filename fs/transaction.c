@@ -249,6 +249,9 @@ lock_add(FsTransaction *transaction, const char *key, FsLockPurpose purpose)
 		.batch = transaction->batch,
 	};
 	g_hash_table_insert(transaction->locks, lock->key, lock);
+	/* Whoever waits for it behind this one has asked the last who had it. */
+	if (fs_mailbag_lock_is_wanted(transaction->table->locks, key))
+		fs_transaction_press(transaction, key);
 }
 
 bool
