@@ -54,6 +54,9 @@ fs_call_lock_attr(const FsCall *call, StoreNode node, StoreAttr *ret_attr)
 	};
 	if (file != NULL)
 		*ret_attr = file->attr;
+	/* Deleted while it is open, it still is there for everybody else. */
+	if (ret_attr->parent == 0)
+		ret_attr->parent = STORE_ROOT;
 	fs_access_report(call->mount->config, ret_attr);
 }
 

@@ -125,6 +125,9 @@ def test_one_that_is_deleted_while_open_locks_until_it_is_closed(a, b, office):
     fd = a.call("os.open", path, NEW)
     a.call("os.unlink", path)
     assert not is_made(b, path)
+    assert b.call("os.stat", path).st_nlink == 1
+    with fails_with(errno.ETXTBSY):
+        b.call("os.open", path, os.O_RDWR)
     a.call("os.close", fd)
     wait_until(lambda: is_made(b, path), "the lock is free")
 
