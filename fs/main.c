@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <fuse_lowlevel.h>
 #include <glib.h>
@@ -20,6 +18,7 @@
 #include "fs/quarantine.h"
 #include "fs/status.h"
 #include "fs/survey.h"
+#include "store/std_fds.h"
 
 /* Everything that a mount is made of. */
 typedef struct Server {
@@ -457,21 +456,6 @@ serve(void *user_data, FsLaunch *launch)
 
 /* ---- the program --------------------------------------------------------- */
 
-/* Has what is closed of the first three descriptors stay of no use: else it would
- * be the next file's, to which the log is written, and which is closed when the
- * terminal is let go. */
-static void
-descriptors_fill(void)
-{
-	int fd;
-
-	do
-		fd = open("/", O_PATH);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
-
 /* Signals are waited for (liveness.h), not caught; SIGUSR1 wakes (loop.h). A
  * limit on the size of files (ulimit -f) is an error like others. Who starts us
  * may ignore SIGCHLD, and then nobody is told how the server ended. */
@@ -534,7 +518,7 @@ main(int argc, char **argv)
 	g_autoptr(FsOptions) options = NULL;
 	g_autoptr(GError) error = NULL;
 
-	descriptors_fill();
+	std_fds_fill();
 	if (!fs_options_parse(argc, argv, &options, &error))
 		return usage_error(error);
 

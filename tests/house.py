@@ -9,7 +9,7 @@ import sys
 
 MAX_LINES = 600
 PUBLIC = {"backup.h", "dos_attr.h", "edit.h", "edit_attr.h", "journal.h",
-          "layout.h", "name.h", "store.h"}
+          "layout.h", "name.h", "std_fds.h", "store.h"}
 FUSE_FILES = re.compile(
     r"^(fs/(op_\w+|ops|reply|main|launch|loop|notify)\.[ch]"
     r"|tests/torture/blklog\.c)$")

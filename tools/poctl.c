@@ -2,7 +2,6 @@
 /* poctl, the administrator's command: one command a file, and this table. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include <glib.h>
 
+#include "store/std_fds.h"
 #include "tools/tool.h"
 
 /* Bytes that are held; of memory that is not used there is none. */
@@ -170,21 +170,6 @@ hold_output(void)
 		(void)setvbuf(stdout, g_malloc(OUTPUT_MAX), _IOFBF, OUTPUT_MAX);
 }
 
-/* Has what is closed of the first three descriptors stay of no use: else it would
- * be the next file's, and what is printed would be written to the database, or
- * to what LMDB maps beside it. */
-static void
-fill_descriptors(void)
-{
-	int fd;
-
-	do
-		fd = open("/", O_PATH);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		(void)close(fd);
-}
-
 /* What the store warns of is one line like any other. */
 static void
 log_line(const char *domain, GLogLevelFlags level, const char *message,
@@ -200,7 +185,7 @@ main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	ToolExit status;
 
-	fill_descriptors();
+	std_fds_fill();
 
 	/* Names are UTF-8 in the store and in what is written, whatever the
 	 * administrator's locale is. */

@@ -12,6 +12,8 @@ import signal
 import threading
 import time
 
+from harness import wait_until
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -360,6 +362,6 @@ def open_in_thread_that_waits(path):
     thread = threading.Thread(target=in_thread,
                               args=(os.open, path, os.O_RDWR), daemon=True)
     thread.start()
-    while not any("request_wait_answer" in get(f"/proc/self/task/{tid}/wchan")
-                  .decode() for tid in os.listdir("/proc/self/task")):
-        time.sleep(0.01)
+    wait_until(lambda: any(
+        b"request_wait_answer" in get(f"/proc/self/task/{tid}/wchan")
+        for tid in os.listdir("/proc/self/task")), "the thread waits for pofs")

@@ -350,13 +350,9 @@ who_saves_a_draft_waits_for_the_checkpoint_before_it(void **state)
 	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
 	test_hold_sync(b, &answers[0]);
 	store_txn_checkpoint(txn, test_answered, &answers[1]);
-	assert_int_equal(
-		store_txn_save(txn, &test_killed, test_answered, &answers[2]),
-		0);
+	test_save(txn, &answers[2]);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
-	assert_int_equal(
-		store_txn_save(txn, &test_killed, test_answered, &answers[3]),
-		0);
+	test_save(txn, &answers[3]);
 	kv_fault_limit(b->disk, 20000);
 	assert_int_equal(test_let_go(b, &answers[0]), 0);
 	assert_int_equal(test_await(&answers[1]), -ENOSPC);
@@ -385,17 +381,13 @@ who_waits_for_a_checkpoint_hears_of_his_draft(void **state)
 	test_hold_sync(b, &answers[0]);
 	store_txn_checkpoint(txn, test_answered, &answers[1]);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
-	assert_int_equal(
-		store_txn_save(txn, &test_killed, test_answered, &answers[2]),
-		0);
+	test_save(txn, &answers[2]);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	assert_int_equal(test_let_go(b, &answers[0]), 0);
 	assert_int_equal(test_await(&answers[1]), 0);
 	assert_int_equal(test_await(&answers[2]), -ENOSPC);
 	assert_int_equal(test_checkpoint(txn), 0);
-	assert_int_equal(
-		store_txn_save(txn, &test_killed, test_answered, &answers[3]),
-		0);
+	test_save(txn, &answers[3]);
 	assert_int_equal(test_await(&answers[3]), 0);
 	store_txn_abort(txn);
 	test_txn_free(b);

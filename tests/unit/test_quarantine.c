@@ -384,9 +384,7 @@ a_draft_is_not_given_up_with_the_batch_before(void **state)
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	test_hold_sync(b, &answers[0]);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
-	assert_int_equal(
-		store_txn_save(txn, &test_killed, test_answered, &answers[1]),
-		0);
+	test_save(txn, &answers[1]);
 	assert_int_equal(test_let_go(b, &answers[0]), -ENOSPC);
 	assert_int_equal(test_await(&answers[1]), 0);
 	test_txn_crash(b, &txn);
@@ -414,9 +412,7 @@ a_draft_is_not_given_up_with_the_round_before(void **state)
 	(void)test_stage_file(other, STORE_ROOT, "g");
 	test_hold_commit(b, &other, &answers[0]);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
-	assert_int_equal(
-		store_txn_save(txn, &test_killed, test_answered, &answers[1]),
-		0);
+	test_save(txn, &answers[1]);
 	assert_int_equal(test_let_go(b, &answers[0]), 0);
 	assert_int_equal(test_await(&answers[1]), 0);
 	test_txn_crash(b, &txn);

@@ -12,6 +12,14 @@
 
 const StoreCause test_killed = { "the client was killed", 1000 };
 
+void
+test_save(StoreTxn *txn, TestAnswer *ret_answer)
+{
+	assert_int_equal(
+		store_txn_save(txn, &test_killed, test_answered, ret_answer),
+		0);
+}
+
 static bool
 see(void *user_data, const StoreUndone *undone)
 {

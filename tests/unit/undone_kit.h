@@ -6,6 +6,9 @@
 /** Why the transactions of tests are undone. */
 extern const StoreCause test_killed;
 
+/** Asks for a draft of what @txn has staged; see test_await(). */
+void test_save(StoreTxn *txn, TestAnswer *ret_answer);
+
 /** The quarantine: how many entries, and what the last of them says. */
 typedef struct TestUndone {
 	guint count;
