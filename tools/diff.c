@@ -10,6 +10,7 @@
 #include "tools/listing.h"
 #include "tools/progress.h"
 #include "tools/rows.h"
+#include "tools/source.h"
 #include "tools/tool.h"
 
 static const ToolColumn columns[] = {
@@ -102,6 +103,12 @@ tool_diff(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_USAGE;
 	if (options.done)
 		return TOOL_OK;
+	if (tool_source_has(options.arguments[1], options.arguments[0])) {
+		(void)tool_misuse(
+			error, "the store cannot be inside the directory that "
+			       "it is compared with");
+		return TOOL_USAGE;
+	}
 	tool_interrupt_begin();
 	r = compare(&diff, &options, folder, error);
 	rows = g_variant_ref_sink(g_variant_builder_end(&diff.rows));

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -65,29 +64,6 @@ import_clear(Import *import)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Import, import_clear)
 
-/* A store that grows inside its own source would never be done. */
-static int
-check_apart(const Import *import, GError **error)
-{
-	g_autofree char *path = g_canonicalize_filename(import->path, NULL);
-	g_autofree char *parent = g_path_get_dirname(path);
-	g_autofree char *real_parent = realpath(parent, NULL);
-	g_autofree char *source = realpath(import->source, NULL);
-	g_autofree char *base = g_path_get_basename(path);
-	g_autofree char *real = NULL;
-	g_autofree char *prefix = NULL;
-
-	if (real_parent == NULL || source == NULL)
-		return 0;
-
-	real = g_build_filename(real_parent, base, "/", NULL);
-	prefix = g_build_filename(source, "/", NULL);
-	if (!g_str_has_prefix(real, prefix))
-		return 0;
-	return tool_misuse(error, "the store cannot be inside the directory "
-	                          "that is imported");
-}
-
 static int
 check_command_line(Import *import, GError **error)
 {
@@ -103,7 +79,12 @@ check_command_line(Import *import, GError **error)
 		if (r < 0)
 			return r;
 	}
-	return check_apart(import, error);
+	/* It would grow inside its own source, and never be done. */
+	if (tool_source_has(import->source, import->path))
+		return tool_misuse(error,
+		                   "the store cannot be inside the directory "
+		                   "that is imported");
+	return 0;
 }
 
 /* Opens the store if there is one. */

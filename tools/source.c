@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -183,6 +184,28 @@ is_storable(struct timespec time)
 	int64_t limit_s = G_MAXINT64 / 1000000000 - 1;
 
 	return time.tv_sec < limit_s && time.tv_sec > -limit_s;
+}
+
+bool
+tool_source_has(const char *dir, const char *path)
+{
+	g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+	g_autofree char *parent = g_path_get_dirname(absolute);
+	g_autofree char *real_parent = realpath(parent, NULL);
+	g_autofree char *base = g_path_get_basename(absolute);
+	g_autofree char *real_dir = realpath(dir, NULL);
+	g_autofree char *real = realpath(path, NULL);
+	g_autofree char *below = NULL;
+	g_autofree char *prefix = NULL;
+
+	if (real_parent == NULL || real_dir == NULL)
+		return false;
+	if (real == NULL)
+		real = g_build_filename(real_parent, base, NULL);
+
+	below = g_build_filename(real, "/", NULL);
+	prefix = g_build_filename(real_dir, "/", NULL);
+	return g_str_has_prefix(below, prefix);
 }
 
 bool

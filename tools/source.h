@@ -56,6 +56,13 @@ int tool_source_walk(const char *dir, LayoutDir role,
                      const ToolSourceVisitor *visitor, void *user_data,
                      GError **error);
 
+/**
+ * Whether @path, which need not exist, is @dir or below it. A walk opens and
+ * closes every file, and a store's lock file with them: all locks that this
+ * process has on it would be gone, and its pages used again while they are read.
+ */
+bool tool_source_has(const char *dir, const char *path);
+
 /** Whether @name may be kept from a source: "user." attributes only. */
 bool tool_source_has_xattr(const char *name);
 

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 import trees
-from commands import FAILED, refuses
+from commands import FAILED, USAGE, refuses
 from harness import poctl, program, run
 
 READ_ONLY = 1
@@ -134,4 +134,15 @@ def test_what_cannot_be_read_is_an_error(store, tmp_path):
         FAILED, "diff", store, tmp_path / "nothing")
     assert "is not a directory" in refuses(
         FAILED, "diff", store, store / "data.mdb")
-    refuses(FAILED, "diff", tmp_path / "nothing", tmp_path)
+    refuses(FAILED, "diff", tmp_path / "nothing", tmp_path / "source")
+
+
+@pytest.mark.parametrize("place", ["", "below"])
+def test_a_store_inside_the_directory_is_a_mistake(store, tmp_path, place):
+    """To read it as a tree would end what keeps others from writing over it."""
+    directory = tmp_path / "top"
+    (directory / place).parent.mkdir(parents=True, exist_ok=True)
+    store.rename(directory / place)
+    (tmp_path / "link").symlink_to(directory / place)
+    for name in (directory / place, tmp_path / "link"):
+        assert "inside" in refuses(USAGE, "diff", name, directory)
