@@ -249,7 +249,7 @@ server_open(Server *server)
 	};
 	fs_session_table_watch(server->mount.sessions, session_ended, server);
 	fs_mailbag_lock_watch(mailbags, fs_hold_refused, &server->mount);
-	return 0;
+	return server->mount.edits != NULL ? 0 : -EAGAIN;
 }
 
 /* Waits for what is being staged; nobody commits it. */

@@ -403,7 +403,14 @@ edit_begin(Edit *edit, EditWork *work, EditWork *then)
 GThreadPool *
 fs_edit_pool_new(void)
 {
-	return g_thread_pool_new(edit_work, NULL, 1, FALSE, NULL);
+	g_autoptr(GError) error = NULL;
+	GThreadPool *pool = g_thread_pool_new(edit_work, NULL, 1, TRUE, &error);
+
+	if (error == NULL)
+		return pool;
+	fs_log_failed("thread: %s", error->message);
+	g_thread_pool_free(pool, TRUE, FALSE);
+	return NULL;
 }
 
 /* ---- locks ---------------------------------------------------------------- */

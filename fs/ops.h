@@ -284,7 +284,9 @@ GVariant *fs_break_answer(void *user_data, const char *argument,
 void fs_edit_start(void *user_data, const FsControlAsk *ask,
                    FsControlReply *reply);
 
-/** The thread for FsMount.edits. Ownership: the caller ends it, which waits,
+/** The thread for FsMount.edits, which is there from now on: an edit whose
+ * thread could not be made would keep its locks for ever. Returns NULL, having
+ * said why, if it cannot be made. Ownership: the caller ends it, which waits,
  * before the store is closed, and runs what was posted for later. */
 GThreadPool *fs_edit_pool_new(void);
 

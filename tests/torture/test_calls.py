@@ -149,6 +149,21 @@ def test_a_delivery(name, template, seed):
 # ---- the administrator's commands -------------------------------------------
 
 
+def test_an_edit_needs_no_more_threads(template):
+    """Its thread is there from the start: without one, nobody would ever let
+    go of the locks that the edit has."""
+    with Disk() as disk:
+        shutil.copytree(template.path, disk.path / "store")
+        store = StoreAt(disk.path / "store")
+        with disk.log(), mounted(disk, store) as mount:
+            FAULTS["threads"].plan(disk, 1)
+            poctl("set-counter", "--letter", "0x20", "--postoffice", "PO",
+                  store.path, timeout=DEADLINE_S)
+            assert not FAULTS["threads"].end(disk)
+            mount.unmount()
+        poctl("check", store.path)
+
+
 VERIFY = {"import": ("check", "store"), "backup": ("verify", "backup"),
           "restore": ("check", "new")}
 """How what a command has made is looked at."""
