@@ -18,16 +18,16 @@ import sys
 
 import pytest
 
-import smbd
 from harness import wait_until
-from smb1 import Client, Error, Mode, SmbError
+from remote import Remote, served
+from smb1 import Client, Error, SmbError
 from smbd import SHARE
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "torture"))
 
 import load  # noqa: E402
 from powercut import Disk  # noqa: E402
-from scene import (SUBJECTS, StoreAt, audit, make_store, mounted,  # noqa: E402
+from scene import (SUBJECTS, StoreAt, audit, make_store,  # noqa: E402
                    must_be_right)
 from test_disk import is_well, leave, small_disk  # noqa: E402
 
@@ -35,52 +35,6 @@ CUTS = int(os.environ.get("POFS_CUTS", "100"))
 SEED = int(os.environ.get("POFS_SEED", "1"))
 STEPS = 40
 OPEN = 1  # what makes a descriptor (pcut.h)
-
-
-class Remote(load.Program):
-    """The mail program on another machine."""
-
-    def __init__(self, client, top, subject, seed, log):
-        self._client = client
-        super().__init__(top / subject, subject, seed, log)
-
-    def _name(self, path):
-        return "\\".join([self._subject, *path.split("/")])
-
-    def _open(self, path, flags):
-        file = self._client.open(self._name(path), mode=Mode.CREATE
-                                 if flags & os.O_CREAT else Mode.OPEN)
-        self._fds.append(file)
-        return file
-
-    def _write(self, fd, data, at):
-        fd.write(at, bytes(data))
-
-    def _sync(self, fd):
-        fd.flush()
-
-    def _close(self, fd):
-        self._fds.remove(fd)
-        fd.close()
-
-    def _remove(self, path):
-        self._client.delete(self._name(path))
-
-    def give_up(self):
-        while self._fds:
-            with contextlib.suppress(SmbError):
-                self._close(self._fds[-1])
-
-
-@contextlib.contextmanager
-def served(disk, store):
-    """The store, mounted and shared, and recorded if there is a disk."""
-    uid, gid = smbd.share_ids()
-    with mounted(disk, store, "-o", f"uid={uid},gid={gid},umask=000,"
-                 "idle-open-s=3600") as mount:
-        with smbd.Smbd({SHARE: mount.path}) as server:
-            yield mount, server
-        mount.unmount()
 
 
 def work(mount, server, subject, log):

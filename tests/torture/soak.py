@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hours of mail, and of what may happen to it, at random: programs die, the
-disk is full, somebody looks and makes a backup, pofs is killed or stopped.
+"""Hours of mail, and of what may happen to it, at random: programs die, and
+machines vanish from smbd, the disk is full, somebody looks and makes a backup,
+pofs is killed or stopped.
 Nothing is half done or lost, and what pofs has in memory, in descriptors and on
 the disk does not grow, for which it needs its time.
 
@@ -10,9 +11,12 @@ POFS_SOAK_S says how many seconds, POFS_SEED what happens.
 import contextlib
 import errno
 import os
+import pathlib
 import random
 import shutil
+import signal
 import statistics
+import sys
 import time
 
 import pytest
@@ -21,7 +25,13 @@ import load
 import mail
 from harness import poctl, tally, wait_until
 from powercut import Disk, Log
-from scene import StoreAt, make_store, mounted
+from scene import SUBJECTS, StoreAt, make_store, mounted
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "smb"))
+
+import smb1  # noqa: E402
+import smbd  # noqa: E402
+from remote import Remote  # noqa: E402
 from test_calls import descriptors_of
 from test_disk import PAGES_MAX, attempt, goes_on, is_well, leave, small_disk
 from test_hostile import MIB, memory
@@ -37,11 +47,12 @@ DISK_MIB = 160
 
 LIMITS = "journal-max-mib=1,quarantine-max-mib=1"
 FORMS = ("flock", "ofd", "posix")
+MACHINES = 8
 
 
-class Program(load.Program):
-    """A mail program for long: in the mailbag a vacant record comes before a new
-    one (Q77926), as a KEY has bits for so many only."""
+class Reuse:
+    """Of a mail program for long: in the mailbag a vacant record comes before a
+    new one (Q77926), as a KEY has bits for so many only."""
 
     def _add_header(self, stem):
         key = mail.Key(self.files[load.KEY])
@@ -58,14 +69,23 @@ class Program(load.Program):
         return record, at
 
 
-class Soak:
-    """What happens in one life of pofs. The mail program is in PO; those who
-    die are in P2."""
+class Program(Reuse, load.Program):
+    """One here."""
 
-    def __init__(self, top, mount, program, rand):
+
+class Machine(Reuse, Remote):
+    """One on another machine."""
+
+
+class Soak:
+    """What happens in one life of pofs. The mail programs are in PO and, behind
+    smbd, in P3; those who die are in P2."""
+
+    def __init__(self, top, mount, server, programs, rand):
         self._top = top
         self._mount = mount
-        self._program = program
+        self._server = server
+        self._program, self._machine = programs
         self._random = rand
         self._figures = []
 
@@ -80,6 +100,43 @@ class Soak:
                        self._random.choice(FORMS), 50)
         assert (told["torn"], told["lost"], told["failed"]) == (0, 0, 0), told
         tally("deaths", told["killed"])
+
+    @contextlib.contextmanager
+    def _connected(self):
+        """The machine, or another one, as a client of smbd."""
+        address = f"127.0.3.{self._random.randint(1, MACHINES)}"
+        with smb1.Client(self._server.port, smbd.SHARE,
+                         source=address) as client:
+            self._machine.sit_at(client)
+            yield client
+
+    def _vanish(self, client):
+        """It does, or what serves it is killed, before a commit."""
+        def end():
+            if self._random.random() < 0.5:
+                os.kill(self._server.process_of(client), signal.SIGKILL)
+            client.reset()
+            raise smb1.Disconnected
+
+        self._machine.before_commit = end
+        with pytest.raises(smb1.Disconnected):
+            self._machine.step(["deliver"])
+        self._machine.before_commit = lambda: None
+        tally("vanished clients")
+
+    def machine(self):
+        """It works, and may vanish: then all is as before."""
+        with self._connected() as client:
+            for _ in range(20):
+                self._machine.step(load.KINDS)
+            if self._random.random() < 0.5:
+                client.disconnect()
+                return
+            self._vanish(client)
+        with self._connected() as client:
+            client.open(f"P3\\KEY\\{load.BAG}.KEY").close()
+            assert not self._machine.resume()
+            client.disconnect()
 
     def full(self):
         """Somebody else takes all the room before a commit."""
@@ -106,8 +163,8 @@ class Soak:
         """Anything, for so long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._random.choice((self.mail, self.mail, self.deaths, self.full,
-                                 self.look))()
+            self._random.choice((self.mail, self.mail, self.machine,
+                                 self.deaths, self.full, self.look))()
             self._figures.append((memory(self._mount),
                                   descriptors_of(self._mount)))
 
@@ -126,22 +183,28 @@ class Soak:
 def fixture_store(tmp_path):
     """A store on a small disk, which what grows without an end fills."""
     with small_disk(tmp_path, DISK_MIB) as top, Disk() as disk:
-        yield StoreAt(shutil.copytree(make_store(disk).path, top / "store"))
+        yield StoreAt(shutil.copytree(make_store(disk, (*SUBJECTS, "P3")).path, top / "store"))
 
 
 def test_a_long_time(store, seed):
+    uid, gid = smbd.share_ids()
+    options = f"{LIMITS},uid={uid},gid={gid},umask=000"
     rand = random.Random(seed)
     began = time.monotonic()
-    program = None
+    programs = []
     with contextlib.closing(Log(os.devnull)) as log:
         for life, share in enumerate(LIVES):
-            with mounted(None, store, "-o", LIMITS) as mount:
-                if program is None:
-                    program = Program(mount / "PO", "PO", seed, log)
-                program.move_to(mount / "PO")
-                goes_on(mount, program)
-                soak = Soak(store.path.parent, mount, program, rand)
-                soak.live(SOAK_S * share)
+            with mounted(None, store, "-o", options) as mount:
+                if not programs:
+                    programs = [Program(mount / "PO", "PO", seed, log),
+                                Machine(None, mount.path, "P3", seed, log)]
+                for program, subject in zip(programs, ("PO", "P3")):
+                    program.move_to(mount / subject)
+                    program.resume()
+                with smbd.Smbd({smbd.SHARE: mount.path}) as server:
+                    soak = Soak(store.path.parent, mount, server, programs,
+                                rand)
+                    soak.live(SOAK_S * share)
                 soak.must_not_have_grown()
                 if life % 2 == 0:
                     mount.kill()
