@@ -198,20 +198,14 @@ prepare_lock_file(const char *dir)
 	return r;
 }
 
-int
-lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
-              MDB_env **ret_env)
+/* Opens the environment, and has had a snapshot of it. */
+static int
+env_open(const char *dir, unsigned flags, uint64_t map_size, MDB_env **ret_env)
 {
 	MDB_env *env = NULL;
 	int r;
 
-	r = lmdb_env_check_file(dir);
-	if (r == 0)
-		r = check_metas(dir);
-	if (r == 0)
-		r = prepare_lock_file(dir);
-	if (r == 0)
-		r = env_new(map_size, &env);
+	r = env_new(map_size, &env);
 	if (r < 0)
 		return r;
 
@@ -224,6 +218,39 @@ lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
 	}
 	*ret_env = env;
 	return 0;
+}
+
+/* Clears the snapshots that a dead process with our number has left, as the one
+ * before us in a container has: they would keep their pages as long as we live,
+ * for LMDB takes whatever has the number of a living process for that one's. An
+ * environment that has had a snapshot ends all with its number when it is closed.
+ * They are nobody's then: it has the lock on that number, for which it is refused
+ * a snapshot while a process with the same number lives in another namespace. */
+static int
+forget_namesake(const char *dir, uint64_t map_size)
+{
+	MDB_env *env = NULL;
+	int r = env_open(dir, MDB_RDONLY | MDB_NOTLS, map_size, &env);
+
+	lmdb_env_close(&env);
+	return r;
+}
+
+int
+lmdb_env_open(const char *dir, unsigned flags, uint64_t map_size,
+              MDB_env **ret_env)
+{
+	int r;
+
+	r = lmdb_env_check_file(dir);
+	if (r == 0)
+		r = check_metas(dir);
+	if (r == 0)
+		r = prepare_lock_file(dir);
+	/* Who only reads ends them when it is closed. */
+	if (r == 0 && (flags & MDB_RDONLY) == 0)
+		r = forget_namesake(dir, map_size);
+	return r < 0 ? r : env_open(dir, flags, map_size, ret_env);
 }
 
 static void

@@ -293,10 +293,11 @@ what_cannot_be_opened_says_why(void **state)
 	Bench *bench = *state;
 
 	g_clear_pointer(&bench->kv, kv_close);
-	for (size_t i = 0; i < G_N_ELEMENTS(OPENING); i++) {
+	/* What a dead process has left is cleared by opening it once before. */
+	for (size_t i = 0; i < 2 * G_N_ELEMENTS(OPENING); i++) {
 		fail_none();
-		fail_call(OPENING[i].name, 1, OPENING[i].code);
-		assert_int_equal(open_kv(bench), OPENING[i].r);
+		fail_call(OPENING[i / 2].name, 1 + i % 2, OPENING[i / 2].code);
+		assert_int_equal(open_kv(bench), OPENING[i / 2].r);
 		assert_null(bench->kv);
 	}
 	/* Who has it may be told in two ways. */
