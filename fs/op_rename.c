@@ -12,6 +12,8 @@
  * - The kernel itself puts the new spelling of a rename in place of the old,
  *   to be remembered as long as that. If it is not the stored spelling (DOS
  *   names become upper case), it must be forgotten.
+ * - What is in a directory may be mail, or a lock, by what that is called, or by
+ *   where it is: when it is renamed, all names below it must be forgotten, too.
  * - A file that is renamed from a mail file's name to another, or back, may be
  *   open under both kinds of nodeid, of which only one is cached; and where the
  *   rename is staged, a plain name is not everybody's. So from then on it has a
@@ -126,7 +128,8 @@ moved_settle(const FsCall *call, const FsFound *moved, LayoutKind before,
 
 	if (is_own_now)
 		fs_notify_attr(mount->notify, stored.node);
-	if (is_own_now || strcmp(stored.name, spelled) != 0)
+	if (is_own_now || S_ISDIR(moved->attr.mode) ||
+	    strcmp(stored.name, spelled) != 0)
 		fs_name_forget(call, dir, spelled);
 }
 

@@ -30,6 +30,25 @@ def test_nothing_is_seen_before_the_end(a, b, office):
     assert b.call("client.get", office.mai) == MESSAGE
 
 
+
+@pytest.mark.parametrize("is_exchanged", [False, True])
+def test_nor_where_it_was_plain_before_its_directory_was_renamed(
+        a, b, office, is_exchanged):
+    plain, p1 = office.path / "P9", office.p1.parent
+    plain.mkdir()
+    (plain / office.p1.name).write_bytes(b"old")
+    assert b.call("client.get", plain / office.p1.name) == b"old"
+    if is_exchanged:
+        syscalls.renameat2(plain, p1, syscalls.RENAME_EXCHANGE)
+    else:
+        plain.rename(p1)
+    fd = a.call("os.open", office.p1, os.O_RDWR)
+    a.call("os.pwrite", fd, b"new", 0)
+    assert b.call("client.get", office.p1) == b"old"
+    a.call("os.close", fd)
+    assert b.call("client.get", office.p1) == b"new"
+
+
 def test_what_is_acknowledged_survives_a_crash(store, a):
     with Mount(store) as mount:
         office = Office(mount / "PO")

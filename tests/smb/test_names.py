@@ -152,3 +152,18 @@ def test_a_national_name_is_one_in_any_case(client, office):
     client.write_file(office.smb("KEY", "M\u00dcLLER.KEY"), b"x")
     assert client.read_file(office.smb("KEY", "m\u00fcller.key")) == b"x"
     assert os.listdir(office.path / "KEY") == ["M\u00dcLLER.KEY"]
+
+
+@ONLY_POFS
+def test_a_file_whose_directory_gets_another_name_is_looked_up_again(
+        client, office, refused):
+    """A stored file cannot be opened under a lock's name; smbd, which is told
+    to look again, asked for a minute, and kept all of its client's locks."""
+    (office.path / "P1").rename(office.path / "P9")
+    (office.path / "P9/A.0LK").write_bytes(b"plain")
+    assert client.read_file(office.smb("P9", "A.0LK")) == b"plain"
+    (office.path / "P9").rename(office.path / "P1")
+    with refused(Error.FILE_NOT_FOUND):
+        client.open(office.smb("P1", "A.0LK"))
+    (office.path / "P1").rename(office.path / "P9")
+    assert client.read_file(office.smb("P9", "A.0LK")) == b"plain"
