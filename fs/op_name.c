@@ -95,6 +95,36 @@ fs_name_disown(const FsCall *call, StoreNode node)
 		g_hash_table_remove(mount->own_nodes, key);
 }
 
+static void
+files_disown(const FsMount *mount, GHashTable *files)
+{
+	GHashTableIter iter;
+	gpointer file;
+
+	g_hash_table_iter_init(&iter, files);
+	while (g_hash_table_iter_next(&iter, NULL, &file)) {
+		StoreNode node = ((const FsTransactionFile *)file)->node;
+
+		g_hash_table_add(mount->own_nodes, GSIZE_TO_POINTER(node));
+	}
+}
+
+void
+fs_name_disown_staged(const FsMount *mount)
+{
+	g_autoptr(GArray) serials = fs_transaction_serials(mount->transactions);
+
+	for (guint i = 0; i < serials->len; i++) {
+		const FsTransaction *transaction = fs_transaction_of_serial(
+			mount->transactions,
+			g_array_index(serials, uint64_t, i));
+
+		files_disown(mount, transaction->files);
+		if (transaction->flying != NULL)
+			files_disown(mount, transaction->flying);
+	}
+}
+
 static bool
 directory_forget(void *user_data, const StoreEntry *entry)
 {
@@ -115,7 +145,11 @@ fs_name_settle_role(const FsCall *call, fuse_ino_t dir, LayoutDir before)
 
 	parent.nodeid = dir;
 	r = store_dir_role(call->txn, fs_view_node(dir), &after);
-	if (r < 0 || after == before || fs_notify_names(call->mount->notify))
+	if (r < 0 || after == before)
+		return;
+
+	fs_name_disown_staged(call->mount);
+	if (fs_notify_names(call->mount->notify))
 		return;
 
 	/* If it fails, the directory is gone, and so are its names. */

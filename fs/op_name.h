@@ -23,6 +23,10 @@ void fs_name_lost(const FsCall *call, fuse_ino_t dir, const FsFound *found,
 /** Called after @node has lost a name, which may be staged. */
 void fs_name_disown(const FsCall *call, StoreNode node);
 
+/** Called where what is staged may have got a plain name by no doing of who has
+ * staged it: a directory's name, or role, has changed. */
+void fs_name_disown_staged(const FsMount *mount);
+
 /** Called after names in @dir have changed that had the role @before. */
 void fs_name_settle_role(const FsCall *call, fuse_ino_t dir, LayoutDir before);
 

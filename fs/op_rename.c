@@ -13,7 +13,8 @@
  *   to be remembered as long as that. If it is not the stored spelling (DOS
  *   names become upper case), it must be forgotten.
  * - What is in a directory may be mail, or a lock, by what that is called, or by
- *   where it is: when it is renamed, all names below it must be forgotten, too.
+ *   where it is: when it is renamed, all names below it must be forgotten, too,
+ *   and what was staged there as mail is plain, and yet not everybody's.
  * - A file that is renamed from a mail file's name to another, or back, may be
  *   open under both kinds of nodeid, of which only one is cached; and where the
  *   rename is staged, a plain name is not everybody's. So from then on it has a
@@ -126,6 +127,8 @@ moved_settle(const FsCall *call, const FsFound *moved, LayoutKind before,
 		is_own_now = g_hash_table_add(mount->own_nodes,
 		                              GSIZE_TO_POINTER(stored.node));
 
+	if (S_ISDIR(moved->attr.mode))
+		fs_name_disown_staged(mount);
 	if (is_own_now)
 		fs_notify_attr(mount->notify, stored.node);
 	if (is_own_now || S_ISDIR(moved->attr.mode) ||

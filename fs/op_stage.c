@@ -11,7 +11,8 @@
  *   message file is staged: its lock is taken first, or else it is refused.
  * - A file that was renamed between the two kinds of names is staged under
  *   both: what is done with the plain one goes on there, until that is
- *   committed. A directory is never staged, so it cannot have such a name.
+ *   committed. So it is with a file whose directory was renamed. A directory is
+ *   never staged, so it cannot have such a name.
  * - What a change may have to wait for was waited for when its file was opened;
  *   here nobody waits.
  */

@@ -49,6 +49,38 @@ def test_nor_where_it_was_plain_before_its_directory_was_renamed(
     assert b.call("client.get", office.p1) == b"new"
 
 
+
+def rename_p1(office):
+    """Its files are no mail any more."""
+    office.p1.parent.rename(office.path / "P9")
+    return office.path / "P9" / office.p1.name
+
+
+def lose_postoffice(office):
+    """Nor are they here."""
+    (office.path / "KEY").rename(office.path / "K9")
+    return office.p1
+
+
+@pytest.mark.parametrize("change", [rename_p1, lose_postoffice])
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_nor_where_it_is_plain_since_then(a, b, office, is_removed, change):
+    """Nobody is shown what another one found: not what there is in the end."""
+    if is_removed:
+        b.call("client.put", office.p1, MESSAGE)
+    key = a.call("os.open", office.key("A"), os.O_RDWR)
+    if is_removed:
+        a.call("os.unlink", office.p1)
+    else:
+        a.call("client.put", office.p1, MESSAGE)
+    plain = change(office)
+    assert a.call("os.path.exists", plain) != is_removed
+    assert b.call("os.path.exists", plain) == is_removed
+    assert a.call("os.path.exists", plain) != is_removed
+    a.call("os.close", key)
+    assert b.call("os.path.exists", plain) != is_removed
+
+
 def test_what_is_acknowledged_survives_a_crash(store, a):
     with Mount(store) as mount:
         office = Office(mount / "PO")
