@@ -48,7 +48,7 @@ struct StoreTxn {
 	ChangeLayer *flight; /* on its way to the disk; the queue's, or NULL */
 	GHashTable *touched; /* directories to touch at the commit; or NULL */
 	int error;           /* first failed write: poisons the commit */
-	bool has_failed;     /* a checkpoint: what it had is staged again */
+	bool has_failed;     /* a checkpoint, staged again; or its end */
 	uint64_t draft;      /* its draft in the quarantine, or 0, */
 	GHashTable *drafted; /* and GBytes: keys of that, but its head's; or
 	                      * NULL */

@@ -234,7 +234,6 @@ stage_again(StoreTxn *txn, ChangeLayer *layer)
 	txn_uncount(txn->store, txn->layer);
 	change_layer_move_under(layer, txn->layer);
 	txn_count(txn->store, txn->layer);
-	txn->has_failed = true;
 }
 
 void
@@ -242,6 +241,7 @@ txn_fail(StoreTxn *txn, ChangeLayer **layer, int r)
 {
 	if (txn->error == 0)
 		txn->error = r;
+	txn->has_failed = true;
 	if (txn->layer != NULL) {
 		stage_again(txn, *layer);
 		return;

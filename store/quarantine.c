@@ -252,6 +252,17 @@ quarantine_freeze(Store *store)
 	move_ids(store->undone_fresh, store->undone_frozen);
 }
 
+/* Whether entry @id is still to be written: what has come since the round began
+ * may have gone to the disk with a later batch of it. */
+static bool
+is_pending(const Store *store, uint64_t id)
+{
+	RecordKey key =
+		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
+
+	return change_layer_find(store->active, record_slice(&key)) != NULL;
+}
+
 void
 quarantine_thaw(Store *store, int r)
 {
@@ -269,6 +280,10 @@ quarantine_thaw(Store *store, int r)
 		if (!g_hash_table_iter_next(&iter, &key, NULL))
 			return;
 		id = *(uint64_t *)key;
+		if (!is_pending(store, id)) {
+			g_hash_table_iter_remove(&iter);
+			continue;
+		}
 		g_warning("quarantine: no room, id=%" G_GUINT64_FORMAT
 		          " is given up",
 		          id);

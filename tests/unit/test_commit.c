@@ -337,62 +337,6 @@ a_group_without_room_is_committed_one_by_one(void **state)
 	assert_true(test_has(b->plain, STORE_ROOT, "b"));
 }
 
-/* What he has written until then is on its way, and does not arrive. */
-static void
-who_saves_a_draft_waits_for_the_checkpoint_before_it(void **state)
-{
-	TestTxn *b = *state;
-	g_autofree char *block = g_strnfill(100000, 'x');
-	StoreTxn *txn = test_begin(b);
-	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
-	TestAnswer answers[4] = { 0 };
-
-	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
-	test_hold_sync(b, &answers[0]);
-	store_txn_checkpoint(txn, test_answered, &answers[1]);
-	test_save(txn, &answers[2]);
-	(void)test_stage_file(txn, STORE_ROOT, "g");
-	test_save(txn, &answers[3]);
-	kv_fault_limit(b->disk, 20000);
-	assert_int_equal(test_let_go(b, &answers[0]), 0);
-	assert_int_equal(test_await(&answers[1]), -ENOSPC);
-	assert_int_equal(test_await(&answers[2]), -ENOSPC);
-	assert_int_equal(test_await(&answers[3]), -ENOSPC);
-	kv_fault_limit(b->disk, 0);
-	store_txn_abort(txn);
-}
-
-/* Nor is he told that all is well where that arrives, and the draft does not. */
-static void
-who_waits_for_a_checkpoint_hears_of_his_draft(void **state)
-{
-	static const KvFaultKind ends[] = { KV_FAULT_NONE, KV_FAULT_NOSPACE,
-		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
-	TestAnswer answers[4] = { 0 };
-	StoreTxn *txn;
-	TestTxn *b;
-
-	(void)state;
-	options.journal_max = 0;
-	b = test_txn_new(&options);
-	txn = test_begin(b);
-	(void)test_stage_file(txn, STORE_ROOT, "f");
-	test_hold_sync(b, &answers[0]);
-	store_txn_checkpoint(txn, test_answered, &answers[1]);
-	(void)test_stage_file(txn, STORE_ROOT, "g");
-	test_save(txn, &answers[2]);
-	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
-	assert_int_equal(test_let_go(b, &answers[0]), 0);
-	assert_int_equal(test_await(&answers[1]), 0);
-	assert_int_equal(test_await(&answers[2]), -ENOSPC);
-	assert_int_equal(test_checkpoint(txn), 0);
-	test_save(txn, &answers[3]);
-	assert_int_equal(test_await(&answers[3]), 0);
-	store_txn_abort(txn);
-	test_txn_free(b);
-}
-
 /* The batch of nothing that is to make room does not arrive. */
 static void
 a_full_disk_that_dies_commits_none_of_a_group(void **state)
@@ -580,8 +524,6 @@ main(void)
 		TXN_TEST(
 			who_was_stale_is_not_seen_while_the_database_cannot_be_read),
 		TXN_TEST(a_group_without_room_is_committed_one_by_one),
-		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
-		cmocka_unit_test(who_waits_for_a_checkpoint_hears_of_his_draft),
 		cmocka_unit_test(a_full_disk_that_dies_commits_none_of_a_group),
 		TXN_TEST(a_full_disk_that_dies_is_not_tried_again),
 		TXN_TEST(a_long_entry_of_the_journal_is_erased_in_steps),

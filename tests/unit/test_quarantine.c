@@ -371,55 +371,6 @@ a_draft_is_an_entry_after_a_crash(void **state)
 	assert_false(test_has(b->plain, STORE_ROOT, "f"));
 }
 
-/* Who asks for a draft while a batch is on its way that finds no room waits for
- * the next one: only that may give it up. */
-static void
-a_draft_is_not_given_up_with_the_batch_before(void **state)
-{
-	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
-	TestTxn *b = *state;
-	StoreTxn *txn = test_begin(b);
-	TestAnswer answers[2] = { 0 };
-
-	(void)test_stage_file(txn, STORE_ROOT, "f");
-	test_hold_sync(b, &answers[0]);
-	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
-	test_save(txn, &answers[1]);
-	assert_int_equal(test_let_go(b, &answers[0]), -ENOSPC);
-	assert_int_equal(test_await(&answers[1]), 0);
-	test_txn_crash(b, &txn);
-	assert_int_equal(test_undone(b->store).count, 1);
-}
-
-/* Nor with a further one of the same round. */
-static void
-a_draft_is_not_given_up_with_the_round_before(void **state)
-{
-	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
-		                            KV_FAULT_NOSPACE, KV_FAULT_NONE };
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
-	TestAnswer answers[2] = { 0 };
-	StoreTxn *other;
-	StoreTxn *txn;
-	TestTxn *b;
-
-	(void)state;
-	options.journal_max = 0;
-	b = test_txn_new(&options);
-	txn = test_begin(b);
-	other = test_begin(b);
-	(void)test_stage_file(txn, STORE_ROOT, "f");
-	(void)test_stage_file(other, STORE_ROOT, "g");
-	test_hold_commit(b, &other, &answers[0]);
-	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
-	test_save(txn, &answers[1]);
-	assert_int_equal(test_let_go(b, &answers[0]), 0);
-	assert_int_equal(test_await(&answers[1]), 0);
-	test_txn_crash(b, &txn);
-	assert_int_equal(test_undone(b->store).count, 1);
-	test_txn_free(b);
-}
-
 static void
 saving_again_writes_only_what_is_new(void **state)
 {
@@ -575,8 +526,6 @@ main(void)
 		TXN_TEST(an_entry_that_has_room_by_itself_is_kept),
 		TXN_TEST(what_is_undone_is_not_given_up_with_the_batch_before),
 		TXN_TEST(a_draft_is_an_entry_after_a_crash),
-		TXN_TEST(a_draft_is_not_given_up_with_the_batch_before),
-		cmocka_unit_test(a_draft_is_not_given_up_with_the_round_before),
 		TXN_TEST(saving_again_writes_only_what_is_new),
 		TXN_TEST(a_draft_goes_with_its_commit),
 		TXN_TEST(a_draft_goes_with_a_checkpoint_or_publishing),

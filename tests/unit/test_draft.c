@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * Who waits for a draft, and what becomes of it where a batch finds no room.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+#include "tests/unit/undone_kit.h"
+
+/* Who asks for a draft while a batch is on its way that finds no room waits for
+ * the next one: only that may give it up. */
+static void
+a_draft_is_not_given_up_with_the_batch_before(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_hold_sync(b, &answers[0]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	test_save(txn, &answers[1]);
+	assert_int_equal(test_let_go(b, &answers[0]), -ENOSPC);
+	assert_int_equal(test_await(&answers[1]), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
+/* Nor with a further one of the same round. */
+static void
+a_draft_is_not_given_up_with_the_round_before(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
+		                            KV_FAULT_NOSPACE, KV_FAULT_NONE };
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestAnswer answers[2] = { 0 };
+	StoreTxn *other;
+	StoreTxn *txn;
+	TestTxn *b;
+
+	(void)state;
+	options.journal_max = 0;
+	b = test_txn_new(&options);
+	txn = test_begin(b);
+	other = test_begin(b);
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	(void)test_stage_file(other, STORE_ROOT, "g");
+	test_hold_commit(b, &other, &answers[0]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	test_save(txn, &answers[1]);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	test_txn_free(b);
+}
+
+/* It has come while a batch was on its way that found no room, and was written
+ * with what was tried again. */
+static void
+a_draft_on_disk_is_not_given_up_with_a_later_round(void **state)
+{
+	static const KvFaultKind first[] = { KV_FAULT_NOSPACE };
+	static const KvFaultKind later[] = { KV_FAULT_NOSPACE };
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestAnswer answers[2] = { 0 };
+	StoreTxn *other;
+	StoreTxn *txn;
+	TestTxn *b;
+
+	(void)state;
+	options.journal_max = 0;
+	b = test_txn_new(&options);
+	txn = test_begin(b);
+	other = test_begin(b);
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	(void)test_stage_file(other, STORE_ROOT, "g");
+	test_hold_commit(b, &other, &answers[0]);
+	kv_fault_end_commits(b->disk, first, G_N_ELEMENTS(first));
+	test_save(txn, &answers[1]);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), 0);
+	kv_fault_end_commits(b->disk, later, G_N_ELEMENTS(later));
+	test_add_file(b->store, STORE_ROOT, "plain");
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	test_txn_free(b);
+}
+
+/* What he has written until then is on its way, and does not arrive. */
+static void
+who_saves_a_draft_waits_for_the_checkpoint_before_it(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *block = g_strnfill(100000, 'x');
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	TestAnswer answers[4] = { 0 };
+
+	assert_int_equal(store_file_write(txn, file, 0, block, 100000), 0);
+	test_hold_sync(b, &answers[0]);
+	store_txn_checkpoint(txn, test_answered, &answers[1]);
+	test_save(txn, &answers[2]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	test_save(txn, &answers[3]);
+	kv_fault_limit(b->disk, 20000);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	assert_int_equal(test_await(&answers[2]), -ENOSPC);
+	assert_int_equal(test_await(&answers[3]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	store_txn_abort(txn);
+}
+
+/* Nor if he has ended before it does, and all that is left is in the
+ * quarantine. */
+static void
+who_waits_for_a_checkpoint_hears_of_it_after_the_end(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
+		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestAnswer answers[2] = { 0 };
+	StoreTxn *txn;
+	TestTxn *b;
+
+	(void)state;
+	options.journal_max = 0;
+	b = test_txn_new(&options);
+	txn = test_begin(b);
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_hold_checkpoint(b, txn, &answers[0]);
+	test_save(txn, &answers[1]);
+	store_txn_abort(txn);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	assert_int_equal(test_let_go(b, &answers[0]), -ENOSPC);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	test_txn_free(b);
+}
+
+/* Nor is he told that all is well where that arrives, and the draft does not. */
+static void
+who_waits_for_a_checkpoint_hears_of_his_draft(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NONE, KV_FAULT_NOSPACE,
+		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestAnswer answers[4] = { 0 };
+	StoreTxn *txn;
+	TestTxn *b;
+
+	(void)state;
+	options.journal_max = 0;
+	b = test_txn_new(&options);
+	txn = test_begin(b);
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_hold_sync(b, &answers[0]);
+	store_txn_checkpoint(txn, test_answered, &answers[1]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	test_save(txn, &answers[2]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), 0);
+	assert_int_equal(test_await(&answers[2]), -ENOSPC);
+	assert_int_equal(test_checkpoint(txn), 0);
+	test_save(txn, &answers[3]);
+	assert_int_equal(test_await(&answers[3]), 0);
+	store_txn_abort(txn);
+	test_txn_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TXN_TEST(a_draft_is_not_given_up_with_the_batch_before),
+		cmocka_unit_test(a_draft_is_not_given_up_with_the_round_before),
+		cmocka_unit_test(
+			a_draft_on_disk_is_not_given_up_with_a_later_round),
+		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
+		cmocka_unit_test(
+			who_waits_for_a_checkpoint_hears_of_it_after_the_end),
+		cmocka_unit_test(who_waits_for_a_checkpoint_hears_of_his_draft),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
