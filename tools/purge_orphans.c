@@ -27,9 +27,10 @@
  *   was written before any message that stays was made, and whose number is near
  *   to none of theirs, is of none of them.
  * - A program that stopped may have left its copies of envelopes (P1/<MAI>.Pxx,
- *   Q119642), and that of a mailbag that it compressed (COPY.MBG, Q103850): this
- *   may be the only one, so it stays while a mailbag lacks one of its files, or
- *   has lost what it names; and its records count as long as it is there.
+ *   Q119642), and that of a mailbag that it compressed (COPY.MBG, Q103850). Each
+ *   may be the only one: that of an envelope stays while an inqueue waits for the
+ *   envelope; that of a mailbag while one lacks a file, or none has a record
+ *   like one of its own, and its records count as long as it is there.
  * - What is named with --only is what a check has found, and no other orphan:
  *   one is beyond doubt where another is not.
  * - All only if it was neither made nor changed for as long as the
@@ -73,11 +74,12 @@ typedef struct Purge {
 	guint64 dirs; /* that were looked at */
 	int64_t before_ns;
 	bool is_whole;       /* no mailbag has lost what it names */
-	bool is_copy_alone;  /* it names a message that no mailbag does */
+	bool is_copy_alone;  /* it has a record that no mailbag has */
 	int64_t oldest_ns;   /* when the first message was made that stays */
 	GHashTable *stays;   /* set of the numbers of those */
 	GHashTable *records; /* set of stems */
 	GHashTable *inqueue; /* those of the inqueues */
+	GHashTable *told;    /* set of what records tell, deleted ones too */
 	StoreEdits *edits;   /* borrowed */
 } Purge;
 
@@ -95,26 +97,45 @@ header_note(Purge *purge, const FormatMbgRecord *header, bool is_of_inqueue)
 	g_hash_table_add(purge->records, stem);
 }
 
+/* What @header tells, without what programs may change in it. */
+static GBytes *
+header_told(const FormatMbgRecord *header)
+{
+	uint8_t *bytes = g_malloc(FORMAT_MBG_RECORD_SIZE);
+
+	format_mbg_encode(header, bytes);
+	for (size_t at = 0; at < FORMAT_MBG_RECORD_SIZE; at++)
+		if (!format_mbg_is_telling(at))
+			bytes[at] = 0;
+	return g_bytes_new_take(bytes, FORMAT_MBG_RECORD_SIZE);
+}
+
 static int
 record_note(void *user_data, const ToolMailbag *mailbag,
             const ToolRecord *record)
 {
+	const Purge *purge = user_data;
+
+	g_hash_table_add(purge->told, header_told(&record->header));
 	if (record->is_live || !mailbag->office->layout->is_confirmed)
 		header_note(user_data, &record->header,
 		            mailbag->kind == TOOL_MAILBAG_INQUEUE);
 	return 0;
 }
 
-/* Whether the message of @header is there, and no mailbag has named it. */
+/* Whether the message of @header is there, and no mailbag names it, or none says
+ * so as this: it may be another owner's. */
 static bool
 is_lost(const Purge *purge, const ToolOffice *office,
         const FormatMbgRecord *header)
 {
 	g_autofree char *stem = format_mbg_stem(header);
+	g_autoptr(GBytes) told = header_told(header);
 	g_autofree char *path = NULL;
 	StoreAttr attr;
 
-	if (stem == NULL || g_hash_table_contains(purge->records, stem))
+	if (stem == NULL || (g_hash_table_contains(purge->records, stem) &&
+	                     g_hash_table_contains(purge->told, told)))
 		return false;
 	path = format_name_path(FORMAT_NAME_MAI, stem);
 	return tool_office_find(office, path, &attr) != -ENOENT;
@@ -153,6 +174,7 @@ records_note(Purge *purge, const ToolOffice *office)
 
 	g_hash_table_remove_all(purge->records);
 	g_hash_table_remove_all(purge->inqueue);
+	g_hash_table_remove_all(purge->told);
 	r = tool_mailbag_list(office, &all);
 	if (r < 0)
 		return r;
@@ -207,15 +229,28 @@ goes_of(const Purge *purge, Kind kind)
 	return (purge->kinds & kind) != 0;
 }
 
-/* Whether @file, which is old, is an orphan that is to go. */
+/* Whether a header in an inqueue waits for the envelope @stem, which is not
+ * there. */
 static bool
-is_orphan(const Purge *purge, const File *file)
+is_awaited(const Purge *purge, const ToolOffice *office, const char *stem)
+{
+	g_autofree char *path = format_name_path(FORMAT_NAME_P1, stem);
+	StoreAttr attr;
+
+	return g_hash_table_contains(purge->inqueue, stem) &&
+	       tool_office_find(office, path, &attr) != 0;
+}
+
+/* Whether @file of @office, which is old, is an orphan that is to go. */
+static bool
+is_orphan(const Purge *purge, const ToolOffice *office, const File *file)
 {
 	const FormatName *name = &file->name;
 	bool is_named;
 
 	if (name->kind == FORMAT_NAME_ENVELOPE)
-		return goes_of(purge, KIND_LEFTOVERS);
+		return goes_of(purge, KIND_LEFTOVERS) &&
+		       !is_awaited(purge, office, name->stem);
 	if (name->kind == FORMAT_NAME_COPY)
 		return goes_of(purge, KIND_LEFTOVERS) && purge->is_whole &&
 		       !purge->is_copy_alone;
@@ -235,10 +270,10 @@ is_orphan(const Purge *purge, const File *file)
 }
 
 static bool
-goes(Purge *purge, const File *file)
+goes(Purge *purge, const ToolOffice *office, const File *file)
 {
 	if (tool_file_touched(&file->attr) < purge->before_ns &&
-	    is_orphan(purge, file))
+	    is_orphan(purge, office, file))
 		return true;
 	note_stays(purge, file);
 	return false;
@@ -270,8 +305,8 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 
 		format_name_parse(path, &file.name);
 		r = store_attr_get(office->txn, entry->node, &file.attr);
-		if (r < 0 || !S_ISREG(entry->mode) || !goes(purge, &file) ||
-		    is_full(purge))
+		if (r < 0 || !S_ISREG(entry->mode) ||
+		    !goes(purge, office, &file) || is_full(purge))
 			continue;
 		r = tool_apply_add(purge->edits, office, STORE_EDIT_REMOVE,
 		                   path, 0, NULL, error);
@@ -441,9 +476,13 @@ purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 	purge->stays = g_hash_table_new(NULL, NULL);
 	purge->inqueue =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	purge->told =
+		g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+	                              (GDestroyNotify)g_bytes_unref, NULL);
 	r = purge_all(apply, purge, ret_count, error);
 	g_hash_table_unref(purge->records);
 	g_hash_table_unref(purge->inqueue);
+	g_hash_table_unref(purge->told);
 	g_hash_table_unref(purge->stays);
 	return r;
 }

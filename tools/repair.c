@@ -102,6 +102,9 @@ own_exception_of(const Repair *repair, const ToolFinding *finding)
 		       "name it";
 	if (mend_has(finding, "messages"))
 		return "a DOS client may have it in a folder: name it if not";
+	if (is_named(finding, "P15"))
+		return "it may be the only list of its mail: compress again, "
+		       "or name it if not";
 	if (mend_has(finding, "envelopes") || mend_has(finding, "delivered"))
 		return "the header that named it may be lost: name it if not";
 	return NULL;

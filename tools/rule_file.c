@@ -6,6 +6,29 @@
 #include "store/format/size.h"
 #include "tools/rule.h"
 
+/* Whether a header in an inqueue waits for the envelope of @number, which is not
+ * there: a copy may be the only one. What is deleted is known for certain, or may
+ * be live. */
+static bool
+is_awaited(const ToolCensus *census, uint32_t number)
+{
+	const ToolReference *first;
+	guint count;
+
+	if (tool_file_find(census->files->envelopes, number) != NULL)
+		return false;
+	first = tool_reference_find(census->references, number, &count);
+	for (guint i = 0; i < count; i++) {
+		const ToolMailbag *mailbag =
+			census->mailbags->pdata[first[i].mailbag];
+
+		if (mailbag->kind == TOOL_MAILBAG_INQUEUE &&
+		    (first[i].is_live || !census->office->layout->is_confirmed))
+			return true;
+	}
+	return false;
+}
+
 /* Tells of the files of @kind that are a cycle old, which are leftovers. */
 static void
 check_left(const ToolInquiry *inquiry, FormatNameKind kind,
@@ -22,7 +45,10 @@ check_left(const ToolInquiry *inquiry, FormatNameKind kind,
 		                         TOOL_CENSUS_CYCLE_S))
 			tool_finding_add(
 				inquiry, TOOL_WARNING, file->path,
-				tool_mend_purge(inquiry, file, 2, "leftovers"),
+				is_awaited(inquiry->census, file->number)
+					? NULL
+					: tool_mend_purge(inquiry, file, 2,
+			                                  "leftovers"),
 				"%s", sentence);
 	}
 }

@@ -431,6 +431,34 @@ def test_what_a_copy_of_a_mailbag_names_stays_with_it(tree):
                        store)) == {"/MBG/COPY.MBG"}
 
 
+def test_a_copy_of_a_mailbag_stays_with_what_nobody_else_has(tree):
+    """Who compressed it died before all of it was back: that others have got
+    the same messages does not bring the headers back."""
+    tree.add_bag("0000000B")
+    tree.deliver("0000000B", "to both", owners=2)
+    tree.write("MBG/COPY.MBG", header_of(STEM, "to both") +
+               header_of(STEM, "to me"))
+    store = tree.store()
+    (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    assert not changes(store, "purge-orphans", "--leftovers", *AGE, store)
+    tree.delete(BAG, tree.put(BAG, "to me"))
+    store = tree.store()
+    assert list(changes(store, "purge-orphans", "--leftovers", *AGE,
+                        store)) == ["/MBG/COPY.MBG"]
+
+
+def test_a_copy_of_an_envelope_stays_while_that_is_lost(tree):
+    """It may be the only one, and its message waits."""
+    tree.submit("waits")
+    tree.write(f"P1/{STEM}.PBB", tree.read(f"P1/{STEM}.P1"))
+    store = tree.store()
+    assert list(changes(store, "purge-orphans", "--leftovers", *AGE,
+                        store)) == [f"/P1/{STEM}.PBB"]
+    tree.remove(f"P1/{STEM}.P1")
+    store = tree.store()
+    assert not changes(store, "purge-orphans", "--leftovers", *AGE, store)
+
+
 @pytest.mark.parametrize("lose", [
     lambda tree: tree.remove("MBG/INQUEUE3.MBG"),
     lambda tree: tree.write("MBG/INQUEUE3.MBG", bytes(RECORD_SIZE - 1)),

@@ -8,7 +8,7 @@ import pytest
 
 from commands import FAILED, Existing, refuses
 from harness import Mount, poctl
-from mailtree import BAG, STEM, MailTree
+from mailtree import BAG, RECORD_SIZE, STEM, MailTree
 from test_check_mail import FAULTS, check, counter_behind_messages, \
     make_mail, no_counter, no_envelope, no_message, stem_that_is_none
 
@@ -149,6 +149,33 @@ def test_all_leaves_a_header_whose_message_may_be_there(tree, plant):
     assert {name, lost} <= set(check(store))
     poctl("repair", store, lost)
     assert not {name, lost} & set(check(store))
+
+
+def test_all_leaves_the_copy_of_a_mailbag(tree):
+    """Nor does it go with a copy of an envelope. Who compressed the mailbag had
+    emptied it; that another one got the message, too, is no comfort."""
+    tree.add_bag("0000000B")
+    tree.deliver(BAG, "to both", "00000090", owners=2)
+    tree.put("0000000B", "to both", "00000090")
+    tree.write("MBG/COPY.MBG", tree.read(f"MBG/{BAG}.MBG"))
+    tree.write(f"MBG/{BAG}.MBG")
+    tree.write(f"P1/{STEM}.PBB", b"left")
+    store = tree.store()
+    left = {"P15 MBG/COPY.MBG", f"P11 P1/{STEM}.PBB"}
+    assert left <= set(check(store))
+    poctl("repair", "--assumed", store, "all")
+    assert left <= set(check(store))
+
+
+def test_the_only_copy_of_an_envelope_is_not_mended(tree):
+    name = no_envelope(tree)
+    stem = tree.read("MBG/INQUEUE3.MBG")[-RECORD_SIZE:][0x43:0x4B].decode()
+    copy = f"P11 P1/{stem}.PBB"
+    tree.write(f"P1/{stem}.PBB", b"envelope")
+    store = tree.store()
+    assert "mend" not in check(store)[copy]
+    poctl("repair", "--assumed", store, "all")
+    assert {name, copy} <= set(check(store))
 
 
 def test_a_rehearsal_changes_nothing(tree):

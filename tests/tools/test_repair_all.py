@@ -192,11 +192,20 @@ class Office:
         if old != new and not (self.tree.office / new).exists():
             self.tree.write(new, self.tree.read(old))
 
+    def leave_copy(self):
+        """A mailbag was being compressed: a part of it is not back yet."""
+        path = self.rng.choice(self.paths("MBG/"))
+        data = self.tree.read(path)
+        self.tree.write("MBG/COPY.MBG", data)
+        size = self.rng.randint(0, len(data))
+        self.tree.write(path, data[:size - size % RECORD_SIZE])
+
     def be_damaged(self):
         """Returns what was done."""
         ways = [self.cut, self.spoil, self.flip, self.flip_key,
                 self.flip_stem, self.shuffle, self.remove,
-                self.remove_mailbag, self.rename, self.double]
+                self.remove_mailbag, self.rename, self.double,
+                self.leave_copy]
         chosen = self.rng.choices(ways, k=self.rng.randint(1, 4))
         for way in chosen:
             way()
