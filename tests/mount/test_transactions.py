@@ -30,14 +30,16 @@ def test_nothing_is_seen_before_the_end(a, b, office):
     assert b.call("client.get", office.mai) == MESSAGE
 
 
-
+@pytest.mark.parametrize("is_open", [False, True])
 @pytest.mark.parametrize("is_exchanged", [False, True])
 def test_nor_where_it_was_plain_before_its_directory_was_renamed(
-        a, b, office, is_exchanged):
+        a, b, office, is_exchanged, is_open):
     plain, p1 = office.path / "P9", office.p1.parent
     plain.mkdir()
     (plain / office.p1.name).write_bytes(b"old")
     assert b.call("client.get", plain / office.p1.name) == b"old"
+    if is_open:
+        b.call("os.open", plain / office.p1.name, os.O_RDONLY)
     if is_exchanged:
         syscalls.renameat2(plain, p1, syscalls.RENAME_EXCHANGE)
     else:
@@ -47,7 +49,6 @@ def test_nor_where_it_was_plain_before_its_directory_was_renamed(
     assert b.call("client.get", office.p1) == b"old"
     a.call("os.close", fd)
     assert b.call("client.get", office.p1) == b"new"
-
 
 
 def rename_p1(office):

@@ -2,6 +2,7 @@
 """Names: found in any case, kept in upper case, refused rather than mended."""
 
 import errno
+import contextlib
 import os
 
 import pytest
@@ -155,15 +156,19 @@ def test_a_national_name_is_one_in_any_case(client, office):
 
 
 @ONLY_POFS
+@pytest.mark.parametrize("is_open", [False, True])
 def test_a_file_whose_directory_gets_another_name_is_looked_up_again(
-        client, office, refused):
+        client, office, refused, is_open):
     """A stored file cannot be opened under a lock's name; smbd, which is told
     to look again, asked for a minute, and kept all of its client's locks."""
     (office.path / "P1").rename(office.path / "P9")
     (office.path / "P9/A.0LK").write_bytes(b"plain")
     assert client.read_file(office.smb("P9", "A.0LK")) == b"plain"
-    (office.path / "P9").rename(office.path / "P1")
-    with refused(Error.FILE_NOT_FOUND):
-        client.open(office.smb("P1", "A.0LK"))
+    with contextlib.ExitStack() as stack:
+        if is_open:
+            stack.enter_context((office.path / "P9/A.0LK").open("rb"))
+        (office.path / "P9").rename(office.path / "P1")
+        with refused(Error.FILE_NOT_FOUND):
+            client.open(office.smb("P1", "A.0LK"))
     (office.path / "P1").rename(office.path / "P9")
     assert client.read_file(office.smb("P9", "A.0LK")) == b"plain"
