@@ -530,6 +530,9 @@ quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 		quarantine_drop_draft(txn);
 		if (is_empty)
 			return 0;
+		/* Who still waits for the draft is told. */
+		txn->error = -ENOSPC;
+		txn->has_failed = true;
 		note_undone(txn, cause);
 		g_warning("quarantine: no room, what %s had staged is lost",
 		          txn->who);

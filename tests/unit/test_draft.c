@@ -100,6 +100,25 @@ a_draft_on_disk_is_not_given_up_with_a_later_round(void **state)
 	test_txn_free(b);
 }
 
+/* What is undone has no room in the quarantine, and its draft goes with it. */
+static void
+who_waits_for_a_draft_hears_that_all_is_lost(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_hold_sync(b, &answers[0]);
+	test_save(txn, &answers[1]);
+	kv_fault_leave_room(b->disk, 1);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), -ENOSPC);
+	kv_fault_leave_room(b->disk, 0);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	assert_int_equal(test_undone(b->store).count, 0);
+}
+
 /* What he has written until then is on its way, and does not arrive. */
 static void
 who_saves_a_draft_waits_for_the_checkpoint_before_it(void **state)
@@ -190,6 +209,7 @@ main(void)
 		cmocka_unit_test(a_draft_is_not_given_up_with_the_round_before),
 		cmocka_unit_test(
 			a_draft_on_disk_is_not_given_up_with_a_later_round),
+		TXN_TEST(who_waits_for_a_draft_hears_that_all_is_lost),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
 		cmocka_unit_test(
 			who_waits_for_a_checkpoint_hears_of_it_after_the_end),
