@@ -6,6 +6,25 @@
 #define NS_PER_S  INT64_C(1000000000)
 #define NS_PER_US INT64_C(1000)
 
+/* Notes whose deleted records alone name a message that is there, of which these
+ * are the @count @references. */
+static void
+note_last(const ToolCensus *census, const ToolReference *references,
+          guint count)
+{
+	guint i;
+
+	for (i = 0; i < count; i++)
+		if (references[i].is_live)
+			return;
+	for (i = 0; i < count; i++) {
+		ToolMailbag *mailbag =
+			census->mailbags->pdata[references[i].mailbag];
+
+		mailbag->has_last = true;
+	}
+}
+
 /* Looks at the MAI @file. */
 static int
 message_look(const ToolCensus *census, const ToolFile *file,
@@ -21,6 +40,7 @@ message_look(const ToolCensus *census, const ToolFile *file,
 	if (r < 0)
 		return r;
 	first = tool_reference_find(census->references, file->number, &count);
+	note_last(census, first, count);
 	*ret_message = (ToolCensusMessage){
 		.file = file,
 		.count = tool_reference_count(census->mailbags, first, count),

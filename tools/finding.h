@@ -19,8 +19,9 @@ typedef struct ToolFinding {
 	ToolSeverity severity;
 	char *sentence;       /* owned */
 	const char *articles; /* where the rule is from: "Q77926" */
-	char **mend; /* owned: a command of poctl and what it takes, with
+	char **mend;    /* owned: a command of poctl and what it takes, with
 	              * TOOL_MEND_STORE for the store; or NULL */
+	bool is_costly; /* that would lose more than what was found */
 } ToolFinding;
 
 typedef struct ToolRule ToolRule;

@@ -31,6 +31,8 @@ typedef struct ToolMailbag {
 	uint8_t bits[FORMAT_KEY_SIZE]; /* its content then */
 	uint32_t records;              /* whole ones in the MBG, 4096 at most */
 	uint32_t live; /* of them; assumed; all where there are no bits */
+	bool has_last; /* of a census: a deleted record names a message that is
+	                * there, and no live one does */
 } ToolMailbag;
 
 /** One of its records. */

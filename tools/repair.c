@@ -102,6 +102,9 @@ own_exception_of(const Repair *repair, const ToolFinding *finding)
 		       "name it";
 	if (mend_has(finding, "messages"))
 		return "a DOS client may have it in a folder: name it if not";
+	if (finding->is_costly)
+		return "the last header of a message would go, a deleted one: "
+		       "requeue that, or name it";
 	if (is_named(finding, "P15"))
 		return "it may be the only list of its mail: compress again, "
 		       "or name it if not";

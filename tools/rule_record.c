@@ -53,7 +53,8 @@ check_all(const ToolInquiry *inquiry, RecordCheck *check)
 }
 
 /* Adds a finding about @record of @mailbag, which @mend mends, unless NULL. Where
- * the MBG is cut off, what mends that mends it, too. */
+ * the MBG is cut off, what mends that mends it, too. Deleted records go with it:
+ * one may be so by a damage, and be the last that names its message. */
 static void G_GNUC_PRINTF(6, 7)
 	add_finding(const ToolInquiry *inquiry, ToolSeverity severity,
                     const ToolMailbag *mailbag, uint32_t record,
@@ -63,6 +64,7 @@ static void G_GNUC_PRINTF(6, 7)
 		g_strdup_printf("%s/%u", mailbag->name, record);
 	g_autofree char *sentence = NULL;
 	char **words = NULL;
+	ToolFinding *finding;
 	va_list args;
 
 	va_start(args, format);
@@ -72,6 +74,8 @@ static void G_GNUC_PRINTF(6, 7)
 		words = tool_mend_mailbag(inquiry, mend, mailbag->name);
 	tool_finding_add(inquiry, tool_finding_if_live(inquiry, severity),
 	                 object, words, "%s", sentence);
+	finding = inquiry->findings->pdata[inquiry->findings->len - 1];
+	finding->is_costly = words != NULL && mailbag->has_last;
 }
 
 /* The number of the message that @record is of, or false if it has none. */

@@ -151,6 +151,22 @@ def test_all_leaves_a_header_whose_message_may_be_there(tree, plant):
     assert not {name, lost} & set(check(store))
 
 
+def test_all_leaves_a_deleted_header_that_nothing_else_is_left_of(tree):
+    """A bit of the KEY may have turned: then that brings the mail back."""
+    record = tree.submit("waits", "00000090")
+    lost = f"P02 INQUEUE3/{tree.put('INQUEUE3', 'lost', '00000091')}"
+    tree.envelope("00000091")
+    tree.delete("INQUEUE3", record)
+    store = tree.store()
+    (store / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    lines = poctl("repair", "--assumed", store, "all").stdout.splitlines()
+    assert f"{lost}: left alone: the last header of a message would go, a " \
+        "deleted one: requeue that, or name it" in lines
+    poctl("requeue", store, "INQUEUE3", str(record))
+    poctl("repair", store, "all")
+    assert set(check(store)) == {"P05 P1/00000091.P1"}
+
+
 def test_all_leaves_the_copy_of_a_mailbag(tree):
     """Nor does it go with a copy of an envelope. Who compressed the mailbag had
     emptied it; that another one got the message, too, is no comfort."""
