@@ -123,6 +123,9 @@ def _clients():
     yield Stage("any calls of some programs",
                 [TESTS / "mount" / "test_medley.py"],
                 {"calls": 2_000_000}, {"POFS_CALLS": 50_000})
+    yield Stage("any calls of some machines",
+                [TESTS / "smb" / "test_medley.py"],
+                {"calls": 100_000}, {"POFS_CALLS": 5000})
 
 
 def _shares():
