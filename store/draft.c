@@ -90,3 +90,14 @@ draft_prune(StoreTxn *txn)
 		if (drop_unwanted(keys->pdata[i], NULL, txn))
 			g_hash_table_remove(txn->drafted, keys->pdata[i]);
 }
+
+uint64_t
+draft_ended_by(const ChangeLayer *layer)
+{
+	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
+	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
+
+	return change_place_has_prefix(place, record_slice(&prefix))
+	               ? record_key_own_id(change_place_get(place)->key)
+	               : 0;
+}

@@ -266,6 +266,8 @@ void draft_begin(StoreTxn *txn);
 void draft_note(StoreTxn *txn, const RecordKey *key);
 /** Takes out of it what is not staged any more. */
 void draft_prune(StoreTxn *txn);
+/** The draft that the commit of @layer ends, or 0. */
+uint64_t draft_ended_by(const ChangeLayer *layer);
 
 /* quarantine.c, undone.c ----------------------------------------------------*/
 

@@ -519,31 +519,58 @@ note_undone(StoreTxn *txn, const StoreCause *cause)
 		journal_apply(txn->store, entry);
 }
 
+/* Makes the draft of @txn an entry as it is. Should it not be readable now, it is
+ * one when the store is opened next. */
+static void
+keep_draft(StoreTxn *txn, const StoreCause *cause)
+{
+	char text[2 * (RECORD_TEXT_MAX + 1)];
+	uint64_t id = txn->draft != 0 ? txn->draft : draft_ended_by(txn->layer);
+	Store *store = txn->store;
+	RecordHead head;
+	GList *l;
+
+	txn->draft = 0;
+	if (id == 0 || quarantine_any_head(store, id, &head, text) < 0)
+		return;
+	txn->draft = id;
+	head.is_draft = false;
+	head.undone.reason = cause->reason;
+	head.undone.undone_ns = store_now_ns();
+	put_head(store, &head);
+	l = find_entry(store, id);
+	if (l == NULL)
+		note_entry(store, &head.undone, false);
+	else
+		((Entry *)l->data)->is_draft = false;
+}
+
 int
 quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 {
 	Store *store = txn->store;
-	size_t size = change_layer_bytes(txn->layer);
-	bool is_empty = change_layer_count(txn->layer) == 0;
+	bool has_room = txn_has_room(store, change_layer_bytes(txn->layer));
 
-	if (is_empty || !txn_has_room(store, size)) {
+	if (change_layer_count(txn->layer) == 0) {
 		quarantine_drop_draft(txn);
-		if (is_empty)
-			return 0;
+		return 0;
+	}
+	if (has_room) {
+		keep(txn, cause, false);
+	} else {
+		keep_draft(txn, cause);
 		/* Who still waits for the draft is told. */
 		txn->error = -ENOSPC;
 		txn->has_failed = true;
-		note_undone(txn, cause);
-		g_warning("quarantine: no room, what %s had staged is lost",
-		          txn->who);
-		return -ENOSPC;
+		g_warning("quarantine: no room, what %s had staged%s is lost",
+		          txn->who,
+		          txn->draft != 0 ? " since it last synced" : "");
 	}
-	keep(txn, cause, false);
 	note_undone(txn, cause);
 	if (cause->ret_id != NULL)
 		*cause->ret_id = txn->draft;
 	txn->draft = 0;
-	return 0;
+	return has_room ? 0 : -ENOSPC;
 }
 
 int

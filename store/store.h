@@ -269,7 +269,7 @@ int store_txn_save(StoreTxn *txn, const StoreCause *cause, StoreDone *done,
  * What a checkpoint or a commit that fails had is kept by itself, too; that of
  * a checkpoint once its transaction ends, however it ends.
  *
- * Errors: -ENOSPC, -EIO if it could not be kept.
+ * Errors: -ENOSPC, -EIO if it could not be kept; then what was saved before is.
  */
 int store_txn_quarantine(StoreTxn **txn, const StoreCause *cause);
 

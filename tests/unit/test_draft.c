@@ -100,9 +100,59 @@ a_draft_on_disk_is_not_given_up_with_a_later_round(void **state)
 	test_txn_free(b);
 }
 
-/* What is undone has no room in the quarantine, and its draft goes with it. */
+/* What is undone has no room in the quarantine, but for its draft. */
 static void
-who_waits_for_a_draft_hears_that_all_is_lost(void **state)
+what_was_saved_is_kept_where_the_rest_has_no_room(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answer = { 0 };
+	StoreCause cause = test_killed;
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), 0);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	kv_fault_leave_room(b->disk, 1);
+	assert_int_equal(store_txn_quarantine(&txn, &cause), -ENOSPC);
+	kv_fault_leave_room(b->disk, 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).id, id);
+	assert_string_equal(test_undone(b->store).reason, test_killed.reason);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 1);
+}
+
+/* Not even that, if it had none either. */
+static void
+what_could_not_be_saved_is_not_kept(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answer = { 0 };
+	StoreCause cause = test_killed;
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	kv_fault_limit(b->disk, 1);
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	kv_fault_leave_room(b->disk, 1);
+	assert_int_equal(store_txn_quarantine(&txn, &cause), -ENOSPC);
+	kv_fault_leave_room(b->disk, 0);
+	assert_int_equal(id, 0);
+	assert_int_equal(test_undone(b->store).count, 0);
+}
+
+/* Who waits for it meanwhile is told that not all is kept. */
+static void
+who_waits_for_a_draft_hears_that_the_rest_is_lost(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
@@ -116,7 +166,7 @@ who_waits_for_a_draft_hears_that_all_is_lost(void **state)
 	kv_fault_leave_room(b->disk, 0);
 	assert_int_equal(test_let_go(b, &answers[0]), 0);
 	assert_int_equal(test_await(&answers[1]), -ENOSPC);
-	assert_int_equal(test_undone(b->store).count, 0);
+	assert_int_equal(test_undone(b->store).count, 1);
 }
 
 /* What he has written until then is on its way, and does not arrive. */
@@ -209,7 +259,9 @@ main(void)
 		cmocka_unit_test(a_draft_is_not_given_up_with_the_round_before),
 		cmocka_unit_test(
 			a_draft_on_disk_is_not_given_up_with_a_later_round),
-		TXN_TEST(who_waits_for_a_draft_hears_that_all_is_lost),
+		TXN_TEST(what_was_saved_is_kept_where_the_rest_has_no_room),
+		TXN_TEST(what_could_not_be_saved_is_not_kept),
+		TXN_TEST(who_waits_for_a_draft_hears_that_the_rest_is_lost),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
 		cmocka_unit_test(
 			who_waits_for_a_checkpoint_hears_of_it_after_the_end),

@@ -214,10 +214,11 @@ static void
 what_has_no_room_is_lost_and_the_journal_says_so(void **state)
 {
 	TestTxn *b = *state;
-	StoreTxn *txn = test_begin_draft(b, NULL);
+	StoreTxn *txn = test_begin(b);
 	StoreTxn *other = test_begin(b);
 	int entries = test_count_records(b->store, RECORD_JOURNAL);
 
+	(void)test_stage_file(txn, STORE_ROOT, "f");
 	(void)test_stage_file(other, STORE_ROOT, "g");
 	kv_fault_leave_room(b->disk, 8192);
 	assert_int_equal(store_txn_quarantine(&txn, &test_killed), -ENOSPC);
