@@ -33,7 +33,7 @@ import smb1  # noqa: E402
 import smbd  # noqa: E402
 from remote import Remote  # noqa: E402
 from test_calls import descriptors_of
-from test_disk import PAGES_MAX, attempt, goes_on, is_well, leave, small_disk
+from test_disk import PAGES_MAX, attempt, is_well, leave, small_disk
 from test_hostile import MIB, memory
 from test_mortals import mortals
 
