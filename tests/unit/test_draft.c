@@ -17,6 +17,20 @@
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
 
+/* A store without a journal: what is committed is what is asked for. */
+static int
+setup_bare(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.journal_max = 0;
+	*state = test_txn_new(&options);
+	return 0;
+}
+
+#define BARE_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, setup_bare, test_txn_teardown)
+
 /* Who asks for a draft while a batch is on its way that finds no room waits for
  * the next one: only that may give it up. */
 static void
@@ -43,17 +57,11 @@ a_draft_is_not_given_up_with_the_round_before(void **state)
 {
 	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
 		                            KV_FAULT_NOSPACE, KV_FAULT_NONE };
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *other = test_begin(b);
 	TestAnswer answers[2] = { 0 };
-	StoreTxn *other;
-	StoreTxn *txn;
-	TestTxn *b;
 
-	(void)state;
-	options.journal_max = 0;
-	b = test_txn_new(&options);
-	txn = test_begin(b);
-	other = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	(void)test_stage_file(other, STORE_ROOT, "g");
 	test_hold_commit(b, &other, &answers[0]);
@@ -63,7 +71,6 @@ a_draft_is_not_given_up_with_the_round_before(void **state)
 	assert_int_equal(test_await(&answers[1]), 0);
 	test_txn_crash(b, &txn);
 	assert_int_equal(test_undone(b->store).count, 1);
-	test_txn_free(b);
 }
 
 /* It has come while a batch was on its way that found no room, and was written
@@ -73,17 +80,11 @@ a_draft_on_disk_is_not_given_up_with_a_later_round(void **state)
 {
 	static const KvFaultKind first[] = { KV_FAULT_NOSPACE };
 	static const KvFaultKind later[] = { KV_FAULT_NOSPACE };
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *other = test_begin(b);
 	TestAnswer answers[2] = { 0 };
-	StoreTxn *other;
-	StoreTxn *txn;
-	TestTxn *b;
 
-	(void)state;
-	options.journal_max = 0;
-	b = test_txn_new(&options);
-	txn = test_begin(b);
-	other = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	(void)test_stage_file(other, STORE_ROOT, "g");
 	test_hold_commit(b, &other, &answers[0]);
@@ -97,7 +98,6 @@ a_draft_on_disk_is_not_given_up_with_a_later_round(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_txn_crash(b, &txn);
 	assert_int_equal(test_undone(b->store).count, 1);
-	test_txn_free(b);
 }
 
 /* What is undone has no room in the quarantine, but for its draft. */
@@ -201,15 +201,10 @@ who_waits_for_a_checkpoint_hears_of_it_after_the_end(void **state)
 {
 	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
 		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
 	TestAnswer answers[2] = { 0 };
-	StoreTxn *txn;
-	TestTxn *b;
 
-	(void)state;
-	options.journal_max = 0;
-	b = test_txn_new(&options);
-	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	test_hold_checkpoint(b, txn, &answers[0]);
 	test_save(txn, &answers[1]);
@@ -217,7 +212,6 @@ who_waits_for_a_checkpoint_hears_of_it_after_the_end(void **state)
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	assert_int_equal(test_let_go(b, &answers[0]), -ENOSPC);
 	assert_int_equal(test_await(&answers[1]), -ENOSPC);
-	test_txn_free(b);
 }
 
 /* Nor is he told that all is well where that arrives, and the draft does not. */
@@ -226,15 +220,10 @@ who_waits_for_a_checkpoint_hears_of_his_draft(void **state)
 {
 	static const KvFaultKind ends[] = { KV_FAULT_NONE, KV_FAULT_NOSPACE,
 		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
 	TestAnswer answers[4] = { 0 };
-	StoreTxn *txn;
-	TestTxn *b;
 
-	(void)state;
-	options.journal_max = 0;
-	b = test_txn_new(&options);
-	txn = test_begin(b);
 	(void)test_stage_file(txn, STORE_ROOT, "f");
 	test_hold_sync(b, &answers[0]);
 	store_txn_checkpoint(txn, test_answered, &answers[1]);
@@ -248,7 +237,6 @@ who_waits_for_a_checkpoint_hears_of_his_draft(void **state)
 	test_save(txn, &answers[3]);
 	assert_int_equal(test_await(&answers[3]), 0);
 	store_txn_abort(txn);
-	test_txn_free(b);
 }
 
 int
@@ -256,16 +244,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TXN_TEST(a_draft_is_not_given_up_with_the_batch_before),
-		cmocka_unit_test(a_draft_is_not_given_up_with_the_round_before),
-		cmocka_unit_test(
-			a_draft_on_disk_is_not_given_up_with_a_later_round),
+		BARE_TEST(a_draft_is_not_given_up_with_the_round_before),
+		BARE_TEST(a_draft_on_disk_is_not_given_up_with_a_later_round),
 		TXN_TEST(what_was_saved_is_kept_where_the_rest_has_no_room),
 		TXN_TEST(what_could_not_be_saved_is_not_kept),
 		TXN_TEST(who_waits_for_a_draft_hears_that_the_rest_is_lost),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
-		cmocka_unit_test(
-			who_waits_for_a_checkpoint_hears_of_it_after_the_end),
-		cmocka_unit_test(who_waits_for_a_checkpoint_hears_of_his_draft),
+		BARE_TEST(who_waits_for_a_checkpoint_hears_of_it_after_the_end),
+		BARE_TEST(who_waits_for_a_checkpoint_hears_of_his_draft),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
