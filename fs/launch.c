@@ -465,6 +465,7 @@ launcher_run(FsLaunch *launch)
 	sigset_t signals;
 	int signal_fd;
 
+	fs_log_start();
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "fs/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
+
+#include "fs/log_writer.h"
 
 /* Longest value, in bytes; what is beyond is left out. */
 #define TEXT_MAX 512
@@ -133,7 +137,8 @@ typedef struct Quota {
 
 static bool is_foreground = true;
 static bool is_verbose;
-static bool is_journal; /* the standard error is */
+static bool is_journal;     /* the standard error is */
+static FsLogWriter *writer; /* owned; NULL: who has a line writes it */
 
 static GMutex mutex; /* protects what follows */
 static Quota quotas[FS_EVENT_END];
@@ -268,6 +273,16 @@ quota_settle(FsEvent event, int64_t now_us, bool is_end)
 	return count;
 }
 
+/* So many lines more of @event could not be written. */
+static void
+quota_add_left_out(FsEvent event, unsigned count)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&mutex);
+
+	quotas[event].left_out += count;
+}
+
 char *
 fs_log_line(FsEvent event, const FsLogField *fields, int64_t now_us)
 {
@@ -278,17 +293,53 @@ fs_log_line(FsEvent event, const FsLogField *fields, int64_t now_us)
 
 /* ---- writing ------------------------------------------------------------- */
 
+/* A pipe's other end may have made it one that does not wait. */
 static void
+error_write(const char *text)
+{
+	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		ssize_t size = write(out.fd, text, left);
+
+		if (size < 0 && errno == EAGAIN)
+			(void)poll(&out, 1, -1);
+		else if (size < 0 && errno != EINTR)
+			return;
+		if (size > 0) {
+			text += size;
+			left -= (size_t)size;
+		}
+	}
+}
+
+static void
+sink_write(int priority, const char *text)
+{
+	g_autofree char *line = NULL;
+
+	if (!is_foreground) {
+		syslog(priority, "%s", text);
+		return;
+	}
+
+	line = is_journal ? g_strdup_printf("<%d>%s\n", priority, text)
+	                  : g_strdup_printf("%s\n", text);
+	error_write(line);
+}
+
+/* Returns false if there is no room for it. */
+static bool
 line_write(FsEvent event, const char *line)
 {
 	int priority = EVENTS[event].priority;
 
-	if (!is_foreground)
-		syslog(priority, "%s", line);
-	else if (is_journal)
-		fprintf(stderr, "<%d>%s\n", priority, line);
-	else
-		fprintf(stderr, "%s\n", line);
+	if (writer != NULL)
+		return fs_log_writer_put(writer, priority, line);
+
+	sink_write(priority, line);
+	return true;
 }
 
 static void
@@ -305,7 +356,8 @@ left_out_write(int64_t now_us, bool is_end)
 					FS_LOG_TEXT("name", EVENTS[event].name),
 					FS_LOG_NUMBER("count", count),
 					{ NULL } });
-		line_write(FS_EVENT_SUPPRESSED, line);
+		if (!line_write(FS_EVENT_SUPPRESSED, line))
+			quota_add_left_out(event, count);
 	}
 }
 
@@ -320,14 +372,25 @@ fs_log_write(FsEvent event, const FsLogField *fields)
 
 	left_out_write(now_us, false);
 	line = fs_log_line(event, fields, now_us);
-	if (line != NULL)
-		line_write(event, line);
+	if (line != NULL && !line_write(event, line))
+		quota_add_left_out(event, 1);
 }
 
 void
-fs_log_flush(void)
+fs_log_start(void)
+{
+	int r = fs_log_writer_open(sink_write, &writer);
+
+	if (r < 0)
+		fs_log(FS_EVENT_TROUBLE, FS_LOG_TEXT("what", "the log"),
+		       FS_LOG_TEXT("reason", g_strerror(-r)));
+}
+
+void
+fs_log_stop(void)
 {
 	left_out_write(g_get_monotonic_time(), true);
+	fs_log_writer_close(g_steal_pointer(&writer));
 }
 
 void

@@ -15,7 +15,7 @@
  * One table in log.c says of each event how grave it is, which keys it has, and
  * what it means; the manual page is checked against it. What a client can cause
  * as often as it likes is limited: of what was left out a number is told, by
- * the event "suppressed".
+ * the event "suppressed". So is what nobody reads.
  *
  * No line holds what is in a file.
  *
@@ -107,8 +107,15 @@ void fs_log_open(bool foreground, bool verbose);
 /** Whether routine events are written, of which there are many. */
 bool fs_log_is_verbose(void);
 
-/** Tells of what was left out until now. */
-void fs_log_flush(void);
+/**
+ * From now on a thread writes them (log_writer.h), and what there is no room
+ * for is left out. To be called by each process that serves or watches, when it
+ * has become who it is to be. Without a thread all stays as it was.
+ */
+void fs_log_start(void);
+
+/** Tells of what was left out, and ends the thread; to be called last. */
+void fs_log_stop(void);
 
 /**
  * The line of @event with @fields, without its end, at @now_us (monotonic), as

@@ -441,6 +441,7 @@ serve(void *user_data, FsLaunch *launch)
 	int r;
 
 	g_mutex_init(&server->turn);
+	fs_log_start();
 	r = server_open(server);
 	if (r == 0)
 		r = server_run(server, launch);
@@ -449,7 +450,6 @@ serve(void *user_data, FsLaunch *launch)
 	if (r == 0 && closed == 0)
 		fs_log(FS_EVENT_STOPPED,
 		       FS_LOG_TEXT("mountpoint", server->options->mount_point));
-	fs_log_flush();
 	g_mutex_clear(&server->turn);
 	return r < 0 || closed < 0 ? 1 : 0;
 }
@@ -479,10 +479,13 @@ static int
 mount_run(const FsOptions *options, const FsConfig *config)
 {
 	Server server = { .options = options, .config = *config };
+	int status;
 
 	fuse_set_log_func(log_fuse);
 	signals_block();
-	return fs_launch_run(options, config->watchdog_s, serve, &server);
+	status = fs_launch_run(options, config->watchdog_s, serve, &server);
+	fs_log_stop();
+	return status;
 }
 
 static int

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the administrator is told in the log, and that it is documented."""
 
+import contextlib
 import errno
+import fcntl
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -112,25 +115,100 @@ mount --bind /dev "$1/dev" && mount -t tmpfs -o mode=755 tmpfs /dev || exit
 for name in fuse null zero urandom; do
 	touch /dev/$name && mount --bind "$1/dev/$name" /dev/$name || exit
 done
-ln -s "$1/log" /dev/log && exec "$2" "$3" "$1/mount"
+ln -s "$1/log" /dev/log && exec "$2" "$3" "$1/mount" "${@:4}"
 """
 """Starts it where /dev has no log but the test's own."""
 
 
-def test_in_the_background_the_system_log_is_told(store, tmp_path):
+@contextlib.contextmanager
+def a_system_log(store, directory, *options):
+    """The log that a pofs in the background tells, and its number.
+
+    Only its own processes see where it is mounted, at "mount".
+    """
     for name in ("dev", "mount"):
-        (tmp_path / name).mkdir()
+        (directory / name).mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
-        log.bind(str(tmp_path / "log"))
+        log.bind(str(directory / "log"))
         log.settimeout(DEADLINE_S)
         run(tool("unshare"), "--mount", tool("bash"), "-c", BACKGROUND, "bash",
-            tmp_path, program("fs/pofs"), store.path)
-        os.kill(store.writer_pid, signal.SIGTERM)
+            directory, program("fs/pofs"), store.path, *options)
+        yield log, store.writer_pid
+
+
+def test_in_the_background_the_system_log_is_told(store, tmp_path):
+    with a_system_log(store, tmp_path) as (log, server):
+        os.kill(server, signal.SIGTERM)
         said = [log.recv(4096).decode() for _ in range(3)]
     # The facility of daemons, and the priority of the event.
     assert all(line.startswith("<29>") for line in said), said
     assert [parse(line.split("]: ")[1])["event"] for line in said] == [
         "ready", "stopping", "stopped"]
+
+
+# ---- nobody reads it --------------------------------------------------------
+
+
+LINES = 20000
+"""More than wait to be read."""
+
+
+def ask(point, times=LINES):
+    """A line of a log that has all, each."""
+    for _ in range(times):
+        assert not os.path.exists(point / "NOBODY")
+
+
+@contextlib.contextmanager
+def a_full_pipe(store, path, *options):
+    """A mount whose log is a short pipe, and the end where nobody reads."""
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        with Mount(store, *options, "-v", prefix=(
+                tool("bash"), "-c", 'exec "$@" 2>"$0"', path)) as mount:
+            ask(mount)
+            yield mount, reader
+    finally:
+        os.close(reader)
+
+
+def test_who_reads_again_is_told_what_was_left_out(store, tmp_path):
+    with a_full_pipe(store, tmp_path / "log") as (mount, reader):
+        os.set_blocking(reader, True)
+        mount.launcher.send_signal(signal.SIGTERM)
+        with os.fdopen(reader, closefd=False) as log:
+            told = [parse(line) for line in log.read().splitlines()]
+        assert mount.wait() == 0
+    assert told[0]["event"] == "ready"
+    assert told[-1]["event"] == "stopped"
+    left_out = sum(int(one["count"]) for one in told
+                   if one.get("name") == "request")
+    lookups = [one for one in told if one.get("op") == "lookup"]
+    assert left_out > 0 and LINES <= len(lookups) + left_out <= LINES + 100
+
+
+def test_an_end_does_not_wait_for_who_does_not_read(store, tmp_path):
+    with a_full_pipe(store, tmp_path / "log") as (mount, _):
+        mount.unmount()
+
+
+def test_nor_does_one_that_is_killed(store, tmp_path):
+    with a_full_pipe(store, tmp_path / "log") as (mount, _):
+        mount.kill()
+
+
+def test_a_system_log_that_does_not_read_keeps_nobody_waiting(store, tmp_path):
+    with a_system_log(store, tmp_path, "-v") as (log, server):
+        stat = pathlib.Path(f"/proc/{server}/stat").read_text()
+        launcher = os.pidfd_open(int(stat.rsplit(")", 1)[1].split()[1]))
+        ask(pathlib.Path(f"/proc/{server}/root{tmp_path}/mount"))
+        os.kill(server, signal.SIGTERM)
+        assert select.select([launcher], [], [], DEADLINE_S)[0]
+        os.close(launcher)
+        ready = log.recv(4096).decode()
+    assert parse(ready.split("]: ")[1])["event"] == "ready"
 
 
 # ---- clients ----------------------------------------------------------------
