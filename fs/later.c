@@ -2,6 +2,7 @@
 #include "fs/later.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -16,13 +17,29 @@ struct FsLater {
 	int fd;               /* readable while there are jobs */
 };
 
+static bool
+job_run(FsLater *later)
+{
+	g_autofree Job *item = g_async_queue_try_pop(later->jobs);
+
+	if (item == NULL)
+		return false;
+
+	item->job(item->user_data);
+	return true;
+}
+
+/* Of what is posted meanwhile the descriptor tells again, when others have had
+ * their turn: clients that post without end keep no timer waiting. */
 static void
 later_woken(void *user_data, int fd)
 {
+	FsLater *later = user_data;
 	eventfd_t count;
 
 	(void)eventfd_read(fd, &count);
-	fs_later_run(user_data);
+	for (gint left = g_async_queue_length(later->jobs); left > 0; left--)
+		(void)job_run(later);
 }
 
 int
@@ -79,10 +96,6 @@ fs_later_post(FsLater *later, FsLaterJob *job, void *user_data)
 void
 fs_later_run(FsLater *later)
 {
-	Job *item;
-
-	while ((item = g_async_queue_try_pop(later->jobs)) != NULL) {
-		item->job(item->user_data);
-		g_free(item);
-	}
+	while (job_run(later))
+		;
 }

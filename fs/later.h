@@ -24,5 +24,5 @@ void fs_later_close(FsLater *later);
 /** Ownership: @user_data is borrowed until @job has run. */
 void fs_later_post(FsLater *later, FsLaterJob *job, void *user_data);
 
-/** Runs what was posted until now; for when the wait has ended. */
+/** Runs all that is still to be done; for when the wait has ended. */
 void fs_later_run(FsLater *later);

@@ -11,6 +11,9 @@
  * goes on. */
 #define READERS_MAX 8
 
+/* In how many parts it is waited for them. */
+#define WAIT_PARTS 20
+
 /* One look. What it found belongs to the reader until it is done. */
 typedef struct Reading {
 	gatomicrefcount refs;
@@ -54,17 +57,20 @@ reading_run(void *user_data)
 	return NULL;
 }
 
+/* In parts: on a machine that is overloaded, or was stopped, a wait is over
+ * before the reader has had any time, but not each of many. */
 static int
 reading_wait(Reading *reading, int64_t timeout_us)
 {
-	gint64 end_us = g_get_monotonic_time() + timeout_us;
-	bool is_late = false;
+	unsigned left = WAIT_PARTS;
 	int r;
 
 	g_mutex_lock(&reading->mutex);
-	while (!reading->is_done && !is_late)
-		is_late = !g_cond_wait_until(&reading->cond, &reading->mutex,
-		                             end_us);
+	while (!reading->is_done && left > 0)
+		if (!g_cond_wait_until(&reading->cond, &reading->mutex,
+		                       g_get_monotonic_time() +
+		                               timeout_us / WAIT_PARTS))
+			left--;
 	r = reading->is_done ? reading->r : -ETIMEDOUT;
 	g_mutex_unlock(&reading->mutex);
 

@@ -212,8 +212,43 @@ a_stuck_look_holds_nobody_up(void **state)
 	(void)close(pair[0]);
 }
 
-/* Whether there is no thread. The linker puts this between proc_reader.c and
- * GLib; see meson.build. */
+/* Whether the next wait is over before it has begun, as on a machine that was
+ * stopped meanwhile. The linker puts this and the next between proc_reader.c
+ * and GLib; see meson.build. */
+static gint is_stopped; /* atomic */
+
+gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
+gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
+
+gboolean
+__wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us)
+{
+	return !g_atomic_int_compare_and_exchange(&is_stopped, 1, 0) &&
+	       __real_g_cond_wait_until(cond, mutex, end_us);
+}
+
+static int
+look_after_the_stop(pid_t pid, void *result)
+{
+	while (g_atomic_int_get(&is_stopped) != 0)
+		g_thread_yield();
+	return look_well(pid, result);
+}
+
+static void
+a_stopped_machine_is_no_stuck_look(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	g_atomic_int_set(&is_stopped, 1);
+	assert_int_equal(fs_proc_read(look_after_the_stop, 7, FS_PROC_LONG_US,
+	                              &result, sizeof result),
+	                 0);
+	assert_int_equal(result, 8);
+}
+
+/* Whether there is no thread. */
 static bool is_short;
 
 GThread *__real_g_thread_try_new(const char *name, GThreadFunc run, void *data,
@@ -256,6 +291,7 @@ main(void)
 		cmocka_unit_test(an_end_that_the_kernel_hides_is_not_guessed),
 		cmocka_unit_test(a_look_answers),
 		cmocka_unit_test(a_stuck_look_holds_nobody_up),
+		cmocka_unit_test(a_stopped_machine_is_no_stuck_look),
 		cmocka_unit_test(without_a_thread_nobody_looks),
 	};
 
