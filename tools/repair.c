@@ -163,7 +163,7 @@ is_chosen(Repair *repair, const ToolFinding *finding)
 		if (!is_all || finding->severity > TOOL_NOTE)
 			say(repair, finding, "no command mends it",
 			    finding->sentence);
-		return false;
+		return !is_all;
 	}
 	exception = is_all ? exception_of(repair, finding) : NULL;
 	if (exception != NULL)
@@ -224,7 +224,7 @@ command_line(const Repair *repair, char **mend)
 
 /* Runs what mends @finding, unless that was done for another. */
 static void
-mend(Repair *repair, const ToolFinding *finding)
+run_mend(Repair *repair, const ToolFinding *finding)
 {
 	g_autofree char *text = tool_mend_text(finding->mend);
 	g_auto(GStrv) line = command_line(repair, finding->mend);
@@ -243,6 +243,15 @@ mend(Repair *repair, const ToolFinding *finding)
 	repair->failed++;
 	tool_warn("%s: %s", finding->id,
 	          error != NULL ? error->message : "it could not be mended");
+}
+
+static void
+mend(Repair *repair, const ToolFinding *finding)
+{
+	if (finding->mend != NULL)
+		run_mend(repair, finding);
+	else
+		repair->failed++;
 }
 
 static bool

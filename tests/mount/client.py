@@ -12,8 +12,6 @@ import signal
 import threading
 import time
 
-from harness import wait_until
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -355,13 +353,3 @@ def look(paths, directories):
         except FileNotFoundError:
             pass
     return found, {name for path in directories for name in os.listdir(path)}
-
-
-def open_in_thread_that_waits(path):
-    """Begins to open a file in another thread, which has to wait for it."""
-    thread = threading.Thread(target=in_thread,
-                              args=(os.open, path, os.O_RDWR), daemon=True)
-    thread.start()
-    wait_until(lambda: any(
-        b"request_wait_answer" in get(f"/proc/self/task/{tid}/wchan")
-        for tid in os.listdir("/proc/self/task")), "the thread waits for pofs")

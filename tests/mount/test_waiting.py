@@ -98,24 +98,6 @@ def test_a_wait_is_of_no_one_elses_business(a, b, c, office):
     assert not b.is_done()
 
 
-def test_a_wait_of_another_thread_fails_just_when_a_lock_is_asked_for(
-        a, b, c, office):
-    """Who gives the one lock up gives up the other, too, whose file is none of
-    a mailbag any more."""
-    held = a.call("os.open", office.key("A"), os.O_RDWR)
-    wait_for(b, office.key("A"))
-    c.call("client.open_in_thread_that_waits", office.key("A"))
-    a.call("os.close", held)
-    fds = [b.result(), b.call("os.open", office.key("B"), os.O_RDWR)]
-    b.call("os.open", office.key("INQUEUE3"), os.O_RDWR)
-    for fd in fds:
-        b.call("os.close", fd)
-    a.call("os.rename", office.path / "KEY", office.path / "OLD")
-    a.call("os.mkdir", office.path / "KEY")
-    c.call("os.unlink", office.mbg("B"))
-    assert not c.call("os.path.exists", office.mbg("B"))
-
-
 # ---- with a bound -----------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands import FAILED, Existing, refuses
+from commands import FAILED, OK, Existing, refuses
 from harness import Mount, poctl
 from mailtree import BAG, RECORD_SIZE, STEM, MailTree
 from test_check_mail import FAULTS, check, counter_behind_messages, \
@@ -25,13 +25,17 @@ def test_a_fault_is_mended_if_a_command_does(tree, plant):
     name = plant(tree)
     store = tree.store()
     before = check(store)
-    result = json.loads(poctl("repair", "--json", store, name).stdout)
-    if "mend" in before[name]:
-        assert result["findings"] == [{"id": name, "mended": True}]
+    is_mended = "mend" in before[name]
+    done = poctl("repair", "--json", store, name, check=False)
+    assert json.loads(done.stdout)["findings"] == [
+        {"id": name, "mended": is_mended}]
+    assert done.returncode == (OK if is_mended else FAILED)
+    if is_mended:
         assert name not in check(store)
     else:
-        assert result["findings"] == []
         assert check(store) == before
+        assert poctl("repair", "--dry-run", store, name,
+                     check=False).returncode == FAILED
 
 
 def test_what_is_too_young_to_be_mended_names_no_command(tree):
