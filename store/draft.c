@@ -91,6 +91,54 @@ draft_prune(StoreTxn *txn)
 			g_hash_table_remove(txn->drafted, keys->pdata[i]);
 }
 
+/* What has come since a round began may have gone to the disk with a later batch
+ * of it. */
+bool
+draft_is_pending(const Store *store, uint64_t id)
+{
+	RecordKey key =
+		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
+
+	return change_layer_find(store->active, record_slice(&key)) != NULL;
+}
+
+/* Content that is not its own any more. What is pending is well-formed. */
+static void
+disown(Store *store, const Change *change, bool of_draft)
+{
+	RecordPart part;
+	uint64_t data;
+	KvSlice of;
+	bool is_ours = record_key_part_of(change->key, &part, &of);
+
+	g_assert(is_ours);
+	if (part != RECORD_PART_CONTENT)
+		return;
+
+	is_ours = record_part_id(of, &data);
+	g_assert(is_ours);
+	spill_disown(store, data);
+	if (!of_draft)
+		orphan_queue(store, data);
+}
+
+void
+draft_revert(Store *store, uint64_t id, bool of_draft)
+{
+	RecordKey prefix = record_key_undone(id);
+	KvSlice from = record_slice(&prefix);
+	ChangePlace *place = change_layer_seek(store->active, from);
+
+	while (change_place_has_prefix(place, from)) {
+		const Change *change = change_place_get(place);
+
+		if (change->value != NULL)
+			disown(store, change, of_draft);
+		change_layer_forget(store->active, change->key);
+		place = change_layer_seek(store->active, from);
+	}
+}
+
 uint64_t
 draft_ended_by(const ChangeLayer *layer)
 {

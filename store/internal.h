@@ -266,10 +266,16 @@ void draft_begin(StoreTxn *txn);
 void draft_note(StoreTxn *txn, const RecordKey *key);
 /** Takes out of it what is not staged any more. */
 void draft_prune(StoreTxn *txn);
+/** Whether it, or the entry, is still to be written. Locked; no batch is on its
+ * way. */
+bool draft_is_pending(const Store *store, uint64_t id);
+/** Takes back what is still to be written of it. Unless it is a draft, whose
+ * transaction goes on, content that becomes nobody's is erased. As above. */
+void draft_revert(Store *store, uint64_t id, bool of_draft);
 /** The draft that the commit of @layer ends, or 0. */
 uint64_t draft_ended_by(const ChangeLayer *layer);
 
-/* quarantine.c, undone.c ----------------------------------------------------*/
+/* quarantine.c, undone.c, undone_write.c -----------------------------------*/
 
 void quarantine_init(Store *store);
 void quarantine_free(Store *store);
@@ -287,6 +293,14 @@ bool quarantine_has_draft(const StoreTxn *txn);
 /** A round begins; and how a batch ended that has what was there then. */
 void quarantine_freeze(Store *store);
 void quarantine_thaw(Store *store, int r);
+/** What an entry has, as its head tells. */
+typedef struct UndoneSum {
+	uint64_t files;
+	uint64_t bytes;
+} UndoneSum;
+
+/** Writes what @txn has staged as that of entry @id, over what it has. */
+UndoneSum undone_write(StoreTxn *txn, uint64_t id);
 /** Reads the head of @id, unless it is a draft whose transaction goes on; or
  * even then. Errors: -ENOENT. Ownership: the texts are in @text. */
 int quarantine_head(Store *store, uint64_t id, RecordHead *ret_head,

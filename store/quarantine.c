@@ -13,6 +13,8 @@
  *   given up, lest they keep everything else from being committed; but for what
  *   has come since the round began, for who waits for that is told of the next
  *   one only.
+ * - Given up is what is new in an entry. What a draft has on the disk was synced:
+ *   it stays, and if its transaction has ended, it is the entry.
  */
 
 #include <errno.h>
@@ -53,7 +55,9 @@ note_entry(Store *store, const StoreUndone *undone, bool is_draft)
 {
 	Entry *entry = g_new(Entry, 1);
 
-	*entry = (Entry){ undone->id, undone->bytes, is_draft };
+	*entry = (Entry){ .id = undone->id,
+		          .bytes = undone->bytes,
+		          .is_draft = is_draft };
 	g_queue_push_tail(&store->undone, entry);
 	store->undone_bytes += entry->bytes;
 }
@@ -252,15 +256,37 @@ quarantine_freeze(Store *store)
 	move_ids(store->undone_fresh, store->undone_frozen);
 }
 
-/* Whether entry @id is still to be written: what has come since the round began
- * may have gone to the disk with a later batch of it. */
-static bool
-is_pending(const Store *store, uint64_t id)
+/* Takes what entry @id, or the draft, was to become back to what it is on the
+ * disk. */
+static void
+give_up(Store *store, uint64_t id)
 {
-	RecordKey key =
-		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
+	char texts[2][2 * (RECORD_TEXT_MAX + 1)];
+	bool of_draft = is_draft(store, id);
+	RecordHead lost;
+	RecordHead head;
+	int r = quarantine_any_head(store, id, &lost, texts[0]);
 
-	return change_layer_find(store->active, record_slice(&key)) != NULL;
+	g_assert(r == 0);
+	draft_revert(store, id, of_draft);
+	forget_entry(store, id);
+	if (quarantine_any_head(store, id, &head, texts[1]) < 0) {
+		g_warning("quarantine: no room, id=%" G_GUINT64_FORMAT
+		          " is given up",
+		          id);
+		return;
+	}
+
+	g_warning("quarantine: no room, what id=%" G_GUINT64_FORMAT
+	          " was to have since it was last synced is given up",
+	          id);
+	if (!of_draft) {
+		head.is_draft = false;
+		head.undone.reason = lost.undone.reason;
+		head.undone.undone_ns = lost.undone.undone_ns;
+		put_head(store, &head);
+	}
+	note_entry(store, &head.undone, of_draft);
 }
 
 void
@@ -280,149 +306,19 @@ quarantine_thaw(Store *store, int r)
 		if (!g_hash_table_iter_next(&iter, &key, NULL))
 			return;
 		id = *(uint64_t *)key;
-		if (!is_pending(store, id)) {
+		if (draft_is_pending(store, id))
+			give_up(store, id);
+		else
 			g_hash_table_iter_remove(&iter);
-			continue;
-		}
-		g_warning("quarantine: no room, id=%" G_GUINT64_FORMAT
-		          " is given up",
-		          id);
-		if (discard(store, id) < 0)
-			forget_entry(store, id);
 	}
 }
 
 /* ---- keeping -------------------------------------------------------------*/
 
-/* An entry that is being written. */
-typedef struct Keep {
-	StoreTxn *view; /* the transaction that is undone */
-	uint64_t id;
-	uint64_t files;
-	uint64_t bytes;
-} Keep;
-
-/* Puts a record of the entry; a draft has most of them already. */
+/* What @layer would have deleted of the quarantine, a draft, goes all the same,
+ * unless it is @kept. */
 static void
-keep_record(Keep *keep, const RecordKey *key, KvSlice value)
-{
-	StoreTxn *plain = &keep->view->store->plain;
-	KvSlice old;
-
-	draft_note(keep->view, key);
-	if (txn_get(plain, record_slice(key), &old) == 0 &&
-	    change_compare_keys(old, value) == 0)
-		return;
-	txn_put(plain, record_slice(key), value);
-}
-
-static void
-keep_change(Keep *keep, const Change *change)
-{
-	bool is_put = change->value != NULL;
-	RecordKey key = record_key_part(
-		keep->id, is_put ? RECORD_PART_PUT : RECORD_PART_DELETE,
-		change->key);
-
-	keep_record(keep, &key,
-	            is_put ? (KvSlice){ change->value, change->size }
-	                   : (KvSlice){ "", 0 });
-}
-
-/* Makes content of @node that was spilled the entry's. */
-static void
-keep_content(Keep *keep, const RecordNode *node)
-{
-	StoreTxn *plain = &keep->view->store->plain;
-	RecordKey key =
-		record_key_part_id(keep->id, RECORD_PART_CONTENT, node->data);
-	RecordKey orphan = record_key_orphan(node->data);
-
-	if (node->data == 0 || !spill_has(keep->view->layer, node->data))
-		return;
-	txn_delete(plain, record_slice(&orphan));
-	keep_record(keep, &key, (KvSlice){ "", 0 });
-}
-
-static StoreUndoneWhat
-what_happened(Store *store, const Change *change, const RecordNode *node)
-{
-	RecordNode old;
-
-	if (node->attr.parent == 0)
-		return STORE_UNDONE_REMOVED;
-	if (change->beneath == 0)
-		return STORE_UNDONE_CREATED;
-	if (node_load_any(&store->plain, node->attr.node, &old) == 0 &&
-	    (old.attr.parent != node->attr.parent ||
-	     strcmp(old.name, node->name) != 0))
-		return STORE_UNDONE_RENAMED;
-	return STORE_UNDONE_CHANGED;
-}
-
-/* Writes the line of the node that was staged as @change. */
-static void
-keep_file(Keep *keep, const Change *change)
-{
-	Store *store = keep->view->store;
-	KvSlice value = { change->value, change->size };
-	g_autofree char *path = NULL;
-	g_autoptr(GByteArray) bytes = NULL;
-	StoreUndoneFile file;
-	RecordNode node;
-	RecordKey key;
-	StoreNode id = record_key_own_id(change->key);
-	int r;
-
-	/* A transaction encodes a node, and never deletes its record. */
-	r = record_node_decode(id, value, &node);
-	g_assert(r == 0);
-	keep_content(keep, &node);
-	key = record_key_part_id(keep->id, RECORD_PART_FILE, id);
-	/* It came and went within the transaction; a draft may tell of it. */
-	if (node.attr.parent == 0 && change->beneath == 0) {
-		txn_delete(&store->plain, record_slice(&key));
-		return;
-	}
-	file = (StoreUndoneFile){
-		.node = id,
-		.mode = node.attr.mode,
-		.what = what_happened(store, change, &node),
-		.size = node.attr.size,
-		.bytes = spill_staged(keep->view->layer, &node),
-	};
-	if (node_path(file.what == STORE_UNDONE_REMOVED ? &store->plain
-	                                                : keep->view,
-	              id, &path) < 0)
-		path = g_strdup(node.name);
-	file.path = path;
-	bytes = record_file_encode(&file);
-	keep_record(keep, &key, (KvSlice){ bytes->data, bytes->len });
-	keep->files += S_ISREG(file.mode);
-	keep->bytes += file.bytes;
-}
-
-static void
-keep_all(Keep *keep)
-{
-	ChangePlace *place =
-		change_layer_seek(keep->view->layer, (KvSlice){ "", 0 });
-
-	for (; place != NULL; place = change_place_next(place)) {
-		const Change *change = change_place_get(place);
-		uint8_t table = change->key_bytes[0];
-
-		if (claim_guards(change->key) || table == RECORD_CHUNK)
-			keep_change(keep, change);
-		if (table == RECORD_NODE)
-			keep_file(keep, change);
-	}
-}
-
-/* What @layer would have deleted of the quarantine, a draft, goes all the
- * same. */
-static void
-drop_drafts_of(Store *store, const ChangeLayer *layer)
+drop_drafts_of(Store *store, const ChangeLayer *layer, uint64_t kept)
 {
 	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
 	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
@@ -430,9 +326,12 @@ drop_drafts_of(Store *store, const ChangeLayer *layer)
 	for (; change_place_has_prefix(place, record_slice(&prefix));
 	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
+		uint64_t id = record_key_own_id(change->key);
 
+		if (id == kept)
+			continue;
 		discard_key(store, change->key, true);
-		forget_entry(store, record_key_own_id(change->key));
+		forget_entry(store, id);
 	}
 }
 
@@ -442,7 +341,7 @@ quarantine_drop_draft(StoreTxn *txn)
 	if (txn->draft != 0)
 		(void)discard(txn->store, txn->draft);
 	txn->draft = 0;
-	drop_drafts_of(txn->store, txn->layer);
+	drop_drafts_of(txn->store, txn->layer, 0);
 }
 
 int
@@ -476,30 +375,32 @@ static void
 keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 {
 	Store *store = txn->store;
-	Keep k = { .view = txn };
 	RecordHead head = { .is_draft = is_draft };
+	UndoneSum sum;
 
 	/* One that the commit which failed would have ended. */
-	drop_drafts_of(store, txn->layer);
+	if (txn->draft == 0)
+		txn->draft = draft_ended_by(txn->layer);
+	drop_drafts_of(store, txn->layer, txn->draft);
 	if (txn->draft == 0)
 		draft_begin(txn);
-	k.id = txn->draft;
-	keep_all(&k);
+	sum = undone_write(txn, txn->draft);
 	draft_prune(txn);
-	forget_entry(store, k.id);
+	forget_entry(store, txn->draft);
 	head.undone = (StoreUndone){
-		.id = k.id,
+		.id = txn->draft,
 		.who = txn->who,
 		.reason = cause->reason,
 		.begun_ns = cause->begun_ns,
 		.undone_ns = store_now_ns(),
-		.files = k.files,
-		.bytes = k.bytes,
+		.files = sum.files,
+		.bytes = sum.bytes,
 	};
 	put_head(store, &head);
 	note_entry(store, &head.undone, is_draft);
-	g_hash_table_add(store->undone_fresh, g_memdup2(&k.id, sizeof(k.id)));
-	keep_limit(store, k.id);
+	g_hash_table_add(store->undone_fresh,
+	                 g_memdup2(&txn->draft, sizeof(txn->draft)));
+	keep_limit(store, txn->draft);
 }
 
 /* The journal has a line of it; what that could not be told is lost. */

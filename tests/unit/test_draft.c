@@ -28,6 +28,21 @@ setup_bare(void **state)
 	return 0;
 }
 
+/* Nor does what is staged stay in memory. */
+static int
+setup_spilling(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.journal_max = 0;
+	options.staged_limit = 1;
+	*state = test_txn_new(&options);
+	return 0;
+}
+
+#define SPILLING_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, setup_spilling, test_txn_teardown)
+
 #define BARE_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, setup_bare, test_txn_teardown)
 
@@ -169,6 +184,152 @@ who_waits_for_a_draft_hears_that_the_rest_is_lost(void **state)
 	assert_int_equal(test_undone(b->store).count, 1);
 }
 
+/* ---- what was synced before ----------------------------------------------*/
+
+#define SAVED 30000
+
+static void
+stage_content(StoreTxn *txn, const char *name, size_t size)
+{
+	StoreNode file = test_stage_file(txn, STORE_ROOT, name);
+	g_autofree char *block = g_strnfill(size, 'x');
+
+	/* The second has the first spilled. */
+	assert_int_equal(store_file_write(txn, file, 0, block, size), 0);
+	assert_int_equal(store_file_write(txn, file, 0, "y", 1), 0);
+}
+
+/* A file "f" that was saved, and "g" since; there is no room for anything. */
+static StoreTxn *
+begin_more(TestTxn *b)
+{
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answer = { 0 };
+
+	stage_content(txn, "f", SAVED);
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), 0);
+	stage_content(txn, "g", 100000);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	kv_fault_limit(b->disk, 1);
+	return txn;
+}
+
+/* There is room again. */
+static StoreTxn *
+begin_unsaved(TestTxn *b)
+{
+	StoreTxn *txn = begin_more(b);
+	TestAnswer answer = { 0 };
+
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	return txn;
+}
+
+/* The quarantine has "f" and nothing else, now and after a restart. */
+static void
+assert_draft_is_entry(TestTxn *b)
+{
+	TestUndone seen = test_undone(b->store);
+	StoreTxn *none = NULL;
+
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.files, 1);
+	assert_int_equal(seen.bytes, SAVED);
+	assert_string_equal(seen.reason, test_killed.reason);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &none);
+	seen = test_undone(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.files, 1);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
+	assert_int_equal(store_quarantine_discard(b->store, seen.id), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_count_records(b->store, 'c'), 0);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
+}
+
+static void
+what_was_saved_stays_where_more_has_no_room(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_unsaved(b);
+
+	test_txn_crash(b, &txn);
+	assert_draft_is_entry(b);
+}
+
+static void
+what_had_no_room_is_saved_when_there_is_some(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_unsaved(b);
+	TestAnswer answer = { 0 };
+
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 2);
+}
+
+static void
+what_stays_goes_with_its_transaction(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_unsaved(b);
+
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 0);
+	assert_true(test_has(b->plain, STORE_ROOT, "g"));
+
+	test_remove(b->plain, STORE_ROOT, "f");
+	test_remove(b->plain, STORE_ROOT, "g");
+	txn = begin_unsaved(b);
+	store_txn_abort(g_steal_pointer(&txn));
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 0);
+}
+
+/* There seems to be room for all of it. */
+static void
+what_was_saved_is_the_entry_where_more_has_no_room(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_more(b);
+
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_draft_is_entry(b);
+}
+
+/* The commit would have ended the draft. */
+static void
+so_it_is_where_a_commit_has_failed(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_more(b);
+
+	test_add_file(b->store, STORE_ROOT, "F");
+	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 1);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 1);
+}
+
+/* ---- behind a checkpoint -------------------------------------------------*/
+
 /* What he has written until then is on its way, and does not arrive. */
 static void
 who_saves_a_draft_waits_for_the_checkpoint_before_it(void **state)
@@ -249,6 +410,17 @@ main(void)
 		TXN_TEST(what_was_saved_is_kept_where_the_rest_has_no_room),
 		TXN_TEST(what_could_not_be_saved_is_not_kept),
 		TXN_TEST(who_waits_for_a_draft_hears_that_the_rest_is_lost),
+		BARE_TEST(what_was_saved_stays_where_more_has_no_room),
+		SPILLING_TEST(what_was_saved_stays_where_more_has_no_room),
+		BARE_TEST(what_had_no_room_is_saved_when_there_is_some),
+		SPILLING_TEST(what_had_no_room_is_saved_when_there_is_some),
+		BARE_TEST(what_stays_goes_with_its_transaction),
+		SPILLING_TEST(what_stays_goes_with_its_transaction),
+		BARE_TEST(what_was_saved_is_the_entry_where_more_has_no_room),
+		SPILLING_TEST(
+			what_was_saved_is_the_entry_where_more_has_no_room),
+		BARE_TEST(so_it_is_where_a_commit_has_failed),
+		SPILLING_TEST(so_it_is_where_a_commit_has_failed),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
 		BARE_TEST(who_waits_for_a_checkpoint_hears_of_it_after_the_end),
 		BARE_TEST(who_waits_for_a_checkpoint_hears_of_his_draft),
