@@ -20,6 +20,12 @@
 #define LIMIT_COUNT 20
 #define LIMIT_US    INT64_C(10000000)
 
+/* What may wait to be written, in bytes: routine lines leave room for others,
+ * and both for the last, which tell what was left out. */
+#define ROOM_ROUTINE ((size_t)1 << 19)
+#define ROOM_OTHERS  ((size_t)1 << 20)
+#define ROOM_LAST    SIZE_MAX
+
 typedef struct EventInfo {
 	const char *name;
 	int priority; /* of syslog(3); LOG_DEBUG: routine */
@@ -329,22 +335,31 @@ sink_write(int priority, const char *text)
 	error_write(line);
 }
 
+static size_t
+room_for(FsEvent event)
+{
+	return EVENTS[event].priority == LOG_DEBUG ? ROOM_ROUTINE : ROOM_OTHERS;
+}
+
 /* Returns false if there is no room for it. */
 static bool
-line_write(FsEvent event, const char *line)
+line_write(FsEvent event, const char *line, size_t room)
 {
 	int priority = EVENTS[event].priority;
 
 	if (writer != NULL)
-		return fs_log_writer_put(writer, priority, line);
+		return fs_log_writer_put(writer, room, priority, line);
 
 	sink_write(priority, line);
 	return true;
 }
 
+/* It takes no more room than the line that it goes before. */
 static void
-left_out_write(int64_t now_us, bool is_end)
+left_out_write(int64_t now_us, size_t room)
 {
+	bool is_end = room == ROOM_LAST;
+
 	for (FsEvent event = 0; event < FS_EVENT_END; event++) {
 		unsigned count = quota_settle(event, now_us, is_end);
 		g_autofree char *line = NULL;
@@ -356,7 +371,7 @@ left_out_write(int64_t now_us, bool is_end)
 					FS_LOG_TEXT("name", EVENTS[event].name),
 					FS_LOG_NUMBER("count", count),
 					{ NULL } });
-		if (!line_write(FS_EVENT_SUPPRESSED, line))
+		if (!line_write(FS_EVENT_SUPPRESSED, line, room))
 			quota_add_left_out(event, count);
 	}
 }
@@ -370,9 +385,9 @@ fs_log_write(FsEvent event, const FsLogField *fields)
 	if (!is_wanted(event))
 		return;
 
-	left_out_write(now_us, false);
+	left_out_write(now_us, room_for(event));
 	line = fs_log_line(event, fields, now_us);
-	if (line != NULL && !line_write(event, line))
+	if (line != NULL && !line_write(event, line, room_for(event)))
 		quota_add_left_out(event, 1);
 }
 
@@ -389,7 +404,7 @@ fs_log_start(void)
 void
 fs_log_stop(void)
 {
-	left_out_write(g_get_monotonic_time(), true);
+	left_out_write(g_get_monotonic_time(), ROOM_LAST);
 	fs_log_writer_close(g_steal_pointer(&writer));
 }
 

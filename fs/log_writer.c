@@ -7,9 +7,6 @@
 
 #include <glib.h>
 
-/* What may wait, in bytes. */
-#define QUEUE_MAX ((size_t)1 << 20)
-
 /* How long an author waits for its line, and who closes for all of them, in
  * microseconds. */
 #define PUT_US   INT64_C(100000)
@@ -110,7 +107,8 @@ fs_log_writer_open(FsLogSink *sink, FsLogWriter **ret_writer)
 }
 
 bool
-fs_log_writer_put(FsLogWriter *writer, int priority, const char *text)
+fs_log_writer_put(FsLogWriter *writer, size_t room, int priority,
+                  const char *text)
 {
 	size_t length = strlen(text);
 	size_t size = sizeof(Line) + length + 1;
@@ -118,7 +116,7 @@ fs_log_writer_put(FsLogWriter *writer, int priority, const char *text)
 	Line *line;
 
 	g_mutex_lock(&writer->mutex);
-	is_room = size <= QUEUE_MAX - writer->size;
+	is_room = writer->size + size <= room;
 	if (is_room) {
 		line = g_malloc(size);
 		*line = (Line){ .priority = priority, .size = size };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /**
  * A thread that writes lines, so that nobody who serves waits for whoever reads
@@ -28,9 +29,10 @@ typedef void FsLogSink(int priority, const char *text);
  */
 int fs_log_writer_open(FsLogSink *sink, FsLogWriter **ret_writer);
 
-/** Has a line written after those before it. Returns false, and it is not, if a
- * MiB is waiting already. */
-bool fs_log_writer_put(FsLogWriter *writer, int priority, const char *text);
+/** Has a line written after those before it. Returns false, and it is not, if
+ * more than @room bytes would wait. */
+bool fs_log_writer_put(FsLogWriter *writer, size_t room, int priority,
+                       const char *text);
 
 /** Waits until all is written, at most 5 s: then the rest is lost, and the
  * thread left to itself, for the process to end. NULL is nothing. */

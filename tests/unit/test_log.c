@@ -3,12 +3,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <glib.h>
 
 #include "fs/log.h"
+#include "fs/log_writer.h"
 
 #define US_PER_S INT64_C(1000000)
 
@@ -138,6 +141,121 @@ what_is_routine_is_written_on_request_only(void **state)
 	assert_int_equal(written(FS_EVENT_REQUEST, 0), MANY);
 }
 
+/* ---- nobody reads it ----------------------------------------------------- */
+
+/* More lines than wait to be written. */
+#define FLOOD 20000
+
+static int pipe_fds[2]; /* what is written, for who reads it at the end */
+static GThread *reader;
+
+static void *
+read_all(void *user_data)
+{
+	GString *all = g_string_new(NULL);
+	char bytes[4096];
+	ssize_t size;
+
+	(void)user_data;
+	while ((size = read(pipe_fds[0], bytes, sizeof bytes)) > 0)
+		g_string_append_len(all, bytes, size);
+	return g_string_free(all, FALSE);
+}
+
+/* Nobody reads until all that is to be written waits. The linker puts this
+ * between log.c and log_writer.c; see meson.build. */
+void __real_fs_log_writer_close(FsLogWriter *writer);
+void __wrap_fs_log_writer_close(FsLogWriter *writer);
+
+void
+__wrap_fs_log_writer_close(FsLogWriter *writer)
+{
+	reader = g_thread_new("reader", read_all, NULL);
+	__real_fs_log_writer_close(writer);
+}
+
+/* What is written of what @author has to say, with all that is routine (the test
+ * before has opened the log so). */
+static char *
+log_of(void (*author)(void))
+{
+	int error_fd = dup(STDERR_FILENO);
+	char *all;
+
+	assert_true(error_fd >= 0);
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(dup2(pipe_fds[1], STDERR_FILENO), STDERR_FILENO);
+	fs_log_start();
+	author();
+	fs_log_stop();
+	assert_int_equal(dup2(error_fd, STDERR_FILENO), STDERR_FILENO);
+	close(error_fd);
+	close(pipe_fds[1]);
+	all = g_thread_join(reader);
+	close(pipe_fds[0]);
+	return all;
+}
+
+static void
+flood(void)
+{
+	for (unsigned i = 0; i < FLOOD; i++)
+		fs_log(FS_EVENT_REQUEST, FS_LOG_NUMBER("size", i),
+		       FS_LOG_TEXT("op", "a-long-name-that-takes-some-room"));
+}
+
+/* How many lines of requests are in @log, and are told to be missing. */
+static void
+count_requests(const char *log, unsigned *ret_written, unsigned *ret_left_out)
+{
+	g_auto(GStrv) lines = g_strsplit(log, "\n", -1);
+
+	*ret_written = 0;
+	*ret_left_out = 0;
+	for (char **line = lines; *line != NULL; line++) {
+		unsigned count = 0;
+
+		*ret_written += g_str_has_prefix(*line, "event=request ");
+		if (sscanf(*line, "event=suppressed name=request count=%u",
+		           &count) == 1)
+			*ret_left_out += count;
+	}
+}
+
+static void
+who_reads_at_the_end_is_told_what_was_left_out(void **state)
+{
+	g_autofree char *log = log_of(flood);
+	unsigned written;
+	unsigned left_out;
+
+	(void)state;
+	count_requests(log, &written, &left_out);
+	assert_in_range(left_out, 1, FLOOD);
+	assert_int_equal(written + left_out, FLOOD);
+}
+
+static void
+flood_and_lose(void)
+{
+	flood();
+	for (unsigned i = 0; i < MANY; i++)
+		fs_log(FS_EVENT_LOST, FS_LOG_TEXT("store", "/S"));
+}
+
+static void
+what_is_routine_leaves_room_for_what_is_not(void **state)
+{
+	g_autofree char *log = log_of(flood_and_lose);
+	unsigned lost = 0;
+
+	(void)state;
+	for (const char *at = log; (at = strstr(at, "event=lost ")) != NULL;
+	     at++)
+		lost++;
+	assert_int_equal(lost, MANY);
+}
+
 int
 main(void)
 {
@@ -150,6 +268,9 @@ main(void)
 		cmocka_unit_test(what_clients_cause_is_limited),
 		cmocka_unit_test(one_event_takes_no_lines_from_another),
 		cmocka_unit_test(what_is_routine_is_written_on_request_only),
+		cmocka_unit_test(
+			who_reads_at_the_end_is_told_what_was_left_out),
+		cmocka_unit_test(what_is_routine_leaves_room_for_what_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
