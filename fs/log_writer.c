@@ -13,8 +13,9 @@
 #define CLOSE_US INT64_C(5000000)
 
 typedef struct Line {
+	GList link; /* in the queue */
 	int priority;
-	size_t size; /* in the queue */
+	size_t size; /* of it all */
 	char text[];
 } Line;
 
@@ -44,7 +45,7 @@ line_write(FsLogWriter *writer)
 	writer->sink(line->priority, line->text);
 	g_mutex_lock(&writer->mutex);
 
-	(void)g_queue_pop_head(&writer->lines);
+	(void)g_queue_pop_head_link(&writer->lines);
 	writer->size -= line->size;
 	writer->written++;
 	if (g_queue_is_empty(&writer->lines))
@@ -71,6 +72,22 @@ writer_run(void *user_data)
 }
 
 /* ---- its authors --------------------------------------------------------- */
+
+/* Not with the mutex: if there is no memory, GLib says so in the log. */
+static Line *
+line_new(int priority, const char *text)
+{
+	size_t length = strlen(text);
+	Line *line = g_malloc(sizeof(Line) + length + 1);
+
+	*line = (Line){
+		.link.data = line,
+		.priority = priority,
+		.size = sizeof(Line) + length + 1,
+	};
+	memcpy(line->text, text, length + 1);
+	return line;
+}
 
 /* With the mutex: until the line that was put as @serial-th is written. */
 static void
@@ -110,23 +127,20 @@ bool
 fs_log_writer_put(FsLogWriter *writer, size_t room, int priority,
                   const char *text)
 {
-	size_t length = strlen(text);
-	size_t size = sizeof(Line) + length + 1;
+	Line *line = line_new(priority, text);
 	bool is_room;
-	Line *line;
 
 	g_mutex_lock(&writer->mutex);
-	is_room = writer->size + size <= room;
+	is_room = writer->size + line->size <= room;
 	if (is_room) {
-		line = g_malloc(size);
-		*line = (Line){ .priority = priority, .size = size };
-		memcpy(line->text, text, length + 1);
-		g_queue_push_tail(&writer->lines, line);
-		writer->size += size;
+		writer->size += line->size;
+		g_queue_push_tail_link(&writer->lines, &line->link);
 		g_cond_broadcast(&writer->changed);
 		line_await(writer, ++writer->put);
 	}
 	g_mutex_unlock(&writer->mutex);
+	if (!is_room)
+		g_free(line);
 	return is_room;
 }
 

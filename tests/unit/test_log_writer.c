@@ -113,6 +113,33 @@ who_was_behind_is_waited_for_again(void **state)
 	assert_int_equal(written(), 4);
 }
 
+/* GLib has a log line for memory that there is not, and then ends the process.
+ * The linker puts this between log_writer.c and GLib; see meson.build. */
+static FsLogWriter *short_writer; /* borrowed; NULL: there is memory */
+
+void *__real_g_malloc(gsize size);
+void *__wrap_g_malloc(gsize size);
+
+void *
+__wrap_g_malloc(gsize size)
+{
+	FsLogWriter *writer = g_steal_pointer(&short_writer);
+
+	if (writer != NULL)
+		assert_true(put(writer, 0));
+	return __real_g_malloc(size);
+}
+
+static void
+what_runs_out_on_the_way_is_told(void **state)
+{
+	short_writer = *state;
+	assert_true(put(*state, 1));
+	assert_null(short_writer);
+	fs_log_writer_close(*state);
+	assert_int_equal(written(), 2);
+}
+
 /* The last test: its thread stays. */
 static void
 who_closes_does_not_wait_for_ever(void **state)
@@ -133,6 +160,7 @@ main(void)
 		                       begin),
 		cmocka_unit_test_setup(who_was_behind_is_waited_for_again,
 		                       begin),
+		cmocka_unit_test_setup(what_runs_out_on_the_way_is_told, begin),
 		cmocka_unit_test_setup(who_closes_does_not_wait_for_ever,
 		                       begin),
 	};
