@@ -35,7 +35,7 @@ setup_spilling(void **state)
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 
 	options.journal_max = 0;
-	options.staged_limit = 1;
+	options.staged_limit = 8192;
 	*state = test_txn_new(&options);
 	return 0;
 }
@@ -328,6 +328,33 @@ so_it_is_where_a_commit_has_failed(void **state)
 	assert_int_equal(test_undone(b->store).files, 1);
 }
 
+/* A checkpoint was to end one, and another has been begun since. */
+static void
+one_draft_is_kept_of_two(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[3] = { 0 };
+
+	stage_content(txn, "f", SAVED);
+	test_save(txn, &answers[0]);
+	assert_int_equal(test_await(&answers[0]), 0);
+	test_hold_sync(b, &answers[1]);
+	store_txn_checkpoint(txn, test_answered, &answers[2]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
+	kv_fault_break(b->disk, true);
+	assert_int_equal(test_let_go(b, &answers[1]), -EIO);
+	assert_int_equal(test_await(&answers[2]), -EIO);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 2);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
 /* ---- behind a checkpoint -------------------------------------------------*/
 
 /* What he has written until then is on its way, and does not arrive. */
@@ -421,6 +448,8 @@ main(void)
 			what_was_saved_is_the_entry_where_more_has_no_room),
 		BARE_TEST(so_it_is_where_a_commit_has_failed),
 		SPILLING_TEST(so_it_is_where_a_commit_has_failed),
+		BARE_TEST(one_draft_is_kept_of_two),
+		SPILLING_TEST(one_draft_is_kept_of_two),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
 		BARE_TEST(who_waits_for_a_checkpoint_hears_of_it_after_the_end),
 		BARE_TEST(who_waits_for_a_checkpoint_hears_of_his_draft),
