@@ -14,9 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "fs/log.h"
+#include "fs/manager.h"
 #include "fs/mount_point.h"
 #include "fs/privileges.h"
 #include "fs/sandbox.h"
@@ -247,7 +246,7 @@ fs_launch_serving(FsLaunch *launch)
 
 	process_harden();
 	background_settle(launch);
-	(void)sd_notify(0, "READY=1");
+	fs_manager_tell("READY=1");
 }
 
 /* Without waiting: a launcher that has stopped reads nothing. */
@@ -263,7 +262,7 @@ fs_launch_alive(const FsLaunch *launch)
 	if (launch->is_root)
 		launcher_tell(launch, SAY_ALIVE);
 	else
-		(void)sd_notify(0, "WATCHDOG=1");
+		fs_manager_tell_alive();
 }
 
 void
@@ -272,7 +271,7 @@ fs_launch_stopping(const FsLaunch *launch)
 	if (launch->is_root)
 		launcher_tell(launch, SAY_STOPPING);
 	else
-		(void)sd_notify(0, "STOPPING=1");
+		fs_manager_tell("STOPPING=1");
 }
 
 /* ---- the launcher -------------------------------------------------------- */
@@ -300,35 +299,19 @@ launcher_mount(FsLaunch *launch)
 		error_print("the server", errno);
 }
 
-/* Each word to the service manager takes room in a short queue, and waits while
- * that is full: no more of them than it needs. */
 static void
 launcher_tell_alive(const FsLaunch *launch)
 {
 	if (launch->is_serving)
-		(void)sd_notify(0, "WATCHDOG=1");
+		fs_manager_tell_alive();
 }
 
 static void
 launcher_tell_stopping(FsLaunch *launch)
 {
 	if (!launch->is_stopping)
-		(void)sd_notify(0, "STOPPING=1");
+		fs_manager_tell("STOPPING=1");
 	launch->is_stopping = true;
-}
-
-/* A service manager that does not hear of it would wait, and then end it. */
-static void
-launcher_settle(FsLaunch *launch)
-{
-	int r;
-
-	background_settle(launch);
-	r = sd_notify(0, "READY=1");
-	if (r >= 0)
-		return;
-	error_print("the service manager", -r);
-	(void)kill(launch->server, SIGTERM);
 }
 
 /* Returns false when the server has hung up. */
@@ -348,7 +331,8 @@ launcher_hear(FsLaunch *launch)
 	case SAY_SERVING:
 		launch->is_serving = true;
 		launch->is_watched = launch->watchdog_s > 0;
-		launcher_settle(launch);
+		background_settle(launch);
+		fs_manager_tell("READY=1");
 		break;
 	case SAY_STOPPING:
 		launch->is_watched = false;
@@ -466,6 +450,7 @@ launcher_run(FsLaunch *launch)
 	int signal_fd;
 
 	fs_log_start();
+	fs_manager_start(true);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -557,5 +542,6 @@ fs_launch_run(const FsOptions *options, int64_t watchdog_s, FsServe *serve,
 	if (launch.is_root)
 		return root_run(&launch, serve, user_data);
 
+	fs_manager_start(false);
 	return serve(user_data, &launch);
 }

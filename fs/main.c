@@ -13,6 +13,7 @@
 #include "fs/liveness.h"
 #include "fs/log.h"
 #include "fs/loop.h"
+#include "fs/manager.h"
 #include "fs/ops.h"
 #include "fs/options.h"
 #include "fs/quarantine.h"
@@ -484,6 +485,7 @@ mount_run(const FsOptions *options, const FsConfig *config)
 	fuse_set_log_func(log_fuse);
 	signals_block();
 	status = fs_launch_run(options, config->watchdog_s, serve, &server);
+	fs_manager_stop();
 	fs_log_stop();
 	return status;
 }

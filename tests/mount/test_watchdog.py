@@ -11,6 +11,7 @@ import errno
 import os
 import pathlib
 import signal
+import socket
 import tempfile
 
 import pytest
@@ -130,6 +131,34 @@ def test_of_a_hung_daemon_it_hears_no_more(store, point):
                 heard.add(notify.recv(4096))
         # What it had said before.
         assert heard <= {b"WATCHDOG=1"}
+
+
+def fill(notify):
+    """As a service manager's queue is while it is stopped, or busy."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        other.connect(notify.getsockname())
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.send(b"other=1")
+
+
+def test_a_service_manager_that_hears_nothing_keeps_no_hung_daemon(store,
+                                                                   point):
+    with under_a_manager(store, point, *SOON) as (process, notify):
+        assert notify.recv(4096) == b"READY=1"
+        fill(notify)
+        stop(store.writer_pid)
+        assert process.wait(DEADLINE_S) == 1
+        assert not is_mounted(point)
+
+
+def test_nor_does_it_keep_the_end(store, point):
+    with under_a_manager(store, point) as (process, notify):
+        assert notify.recv(4096) == b"READY=1"
+        fill(notify)
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
 
 
 # ---- mounts that nobody serves any more
