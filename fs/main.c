@@ -34,6 +34,7 @@ typedef struct Server {
 	GMutex turn;    /* see ops.h */
 	FsLater *later; /* the mount's */
 	FsTimer *pulse;
+	int64_t awake_us;       /* when the main thread last had the turn */
 	const FsLaunch *launch; /* borrowed */
 	FsHealth health;
 	FsMount mount; /* owns its parts, but for store and config */
@@ -133,18 +134,48 @@ server_open_fuse(Server *server)
 	return server->fuse != NULL ? 0 : -EINVAL;
 }
 
+/* How often a server says that it lives, before it is taken for dead. */
+#define PULSES 4
+
+/* And how often at least, in microseconds. */
+#define PULSE_US (INT64_C(5) * G_USEC_PER_SEC)
+
+/* How late the main thread may be on a machine that is merely busy. */
+#define LATE_US G_USEC_PER_SEC
+
+static int64_t
+pulse_interval_us(const Server *server)
+{
+	int64_t watchdog_us = server->config.watchdog_s * G_USEC_PER_SEC;
+
+	return watchdog_us > 0 ? MIN(watchdog_us / PULSES, PULSE_US) : PULSE_US;
+}
+
+/* On the main thread, with the turn, before anybody's time is found to be up: a
+ * pulse that did not come shows that we were stopped, as a container is or a
+ * machine, or kept from serving. */
+static void
+server_wake(Server *server)
+{
+	int64_t now_us = g_get_monotonic_time();
+	int64_t asleep_us = now_us - server->awake_us;
+
+	if (server->awake_us != 0 &&
+	    asleep_us > pulse_interval_us(server) + LATE_US)
+		fs_hold_excuse(&server->mount, asleep_us);
+	server->awake_us = now_us;
+}
+
 static void
 waits_due(void *user_data)
 {
 	Server *server = user_data;
 
 	g_mutex_lock(&server->turn);
+	server_wake(server);
 	fs_turn_expire(&server->mount);
 	g_mutex_unlock(&server->turn);
 }
-
-/* How often a server says that it lives, before it is taken for dead. */
-#define PULSES 4
 
 /* Who gets the turn shows that requests are served, for whoever serves one has
  * it. Where that takes for ever, nothing is said. */
@@ -152,13 +183,14 @@ static void
 pulse_rang(void *user_data)
 {
 	Server *server = user_data;
-	int64_t interval_us =
-		server->config.watchdog_s * G_USEC_PER_SEC / PULSES;
 
 	g_mutex_lock(&server->turn);
+	server_wake(server);
 	g_mutex_unlock(&server->turn);
-	fs_launch_alive(server->launch);
-	fs_timer_set(server->pulse, g_get_monotonic_time() + interval_us);
+	if (server->config.watchdog_s > 0)
+		fs_launch_alive(server->launch);
+	fs_timer_set(server->pulse,
+	             g_get_monotonic_time() + pulse_interval_us(server));
 }
 
 static void
@@ -413,8 +445,7 @@ server_run(Server *server, FsLaunch *launch)
 	ready_log(server);
 	fs_launch_serving(launch);
 	server->launch = launch;
-	if (server->config.watchdog_s > 0)
-		pulse_rang(server);
+	pulse_rang(server);
 
 	fs_liveness_run(server->liveness);
 	fs_launch_stopping(launch);

@@ -464,6 +464,23 @@ fs_hold_expire(const FsMount *mount)
 	}
 }
 
+void
+fs_hold_excuse(const FsMount *mount, int64_t us)
+{
+	g_autoptr(GArray) serials = fs_transaction_serials(mount->transactions);
+
+	for (guint i = 0; i < serials->len; i++) {
+		FsTransaction *transaction = fs_transaction_of_serial(
+			mount->transactions,
+			g_array_index(serials, uint64_t, i));
+
+		fs_session_hear(transaction->session);
+		if (fs_transaction_is_staged(transaction))
+			transaction->begun_us = MIN(transaction->begun_us + us,
+			                            g_get_monotonic_time());
+	}
+}
+
 /* ---- byte ranges --------------------------------------------------------- */
 
 bool

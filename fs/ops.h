@@ -358,6 +358,10 @@ void fs_hold_note_attr(const FsCall *call, const FsSession *session,
 /** Lets go of mailbags that are idle and that somebody waits for. */
 void fs_hold_expire(const FsMount *mount);
 
+/** Nobody could ask for anything, or was heard, for the last @us: that makes
+ * nobody silent, and no transaction older. */
+void fs_hold_excuse(const FsMount *mount, int64_t us);
+
 /** Whether @range through @handle is a form of its mailbag's lock. */
 bool fs_hold_is_range(const FsHandle *handle, const FsLockRange *range);
 

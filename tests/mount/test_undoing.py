@@ -375,6 +375,36 @@ def test_what_it_has_waited_is_not_what_it_was_silent(store, a, b, c):
         assert not events(mount, "silent")
 
 
+@contextlib.contextmanager
+def stopped(*pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("limit", ["silent-limit-s=6",
+                                   "transaction-limit-s=6"])
+def test_time_that_nobody_had_is_not_counted(store, a, b, limit):
+    """A machine that is stopped with all that is on it, as a container is."""
+    with mounted(store, limit, "watchdog-s=4") as (mount, office):
+        fd = deliver(a, office)
+        b.start("os.open", office.key("A"), os.O_RDWR)
+        b.wait_blocked()
+        with stopped(mount.launcher.pid, mount.server_pid, a.pid, b.pid):
+            enough = time.monotonic() + 8
+            wait_until(lambda: time.monotonic() > enough, "time passes")
+        # What was due has been done when this is answered.
+        poctl("status", store.path)
+        a.call("os.close", fd)
+        b.call("os.close", b.result())
+        assert is_delivered(b, office)
+        assert not events(mount, "undone", "silent")
+
+
 def test_one_that_works_a_queue_off_may_be_silent(store, a, b, c):
     """Through a telephone call; and one that has a number, while it runs."""
     new = os.O_RDWR | os.O_CREAT | os.O_EXCL
