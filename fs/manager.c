@@ -13,12 +13,15 @@
 
 #define READY "READY=1"
 
+/* What may wait to be told, in bytes: some words. */
+#define ROOM 4096
+
 static FsLogWriter *writer; /* NULL: who speaks waits */
 static bool is_ready_needed;
 static gint untold; /* atomic: words that were not taken yet */
 
-/* On the thread, if there is one. A service manager that does not hear that we are ready would
- * wait, and then end us. */
+/* On the thread, if there is one. A service manager that does not hear that we
+ * are ready would wait, and then end us. */
 static void
 word_tell(int priority, const char *word)
 {
@@ -54,7 +57,7 @@ fs_manager_tell(const char *word)
 	g_atomic_int_inc(&untold);
 	if (writer == NULL)
 		word_tell(0, word);
-	else if (!fs_log_writer_put(writer, 0, word))
+	else if (!fs_log_writer_put(writer, ROOM, 0, word))
 		g_atomic_int_add(&untold, -1);
 }
 
