@@ -17,7 +17,7 @@ import mail
 from deployed import EXAMPLES, SHARES, USER, Deployed, install_samba
 from harness import DEADLINE_S, end_with_parent, poctl, run, tool, \
     wait_until
-from smb1 import Client, Deny, Disconnected, Error, Mode
+from smb1 import Client, Deny, Disconnected, Error, Mode, SmbError
 
 OFFICE = ["KEY", "MBG", "P1", "GLB"]
 
@@ -148,7 +148,18 @@ def test_a_second_connection_of_a_machine_is_its_restart(plain_site):
     before.create_new(r"P1\0000000E.0LK")
     with Client(port, "mail", source="127.0.5.1") as client:
         wait_until(lambda: is_cut(before), "the old connection ends")
-        client.create_new(r"P1\0000000E.0LK").close()
+        # Its process ends a moment later, and then its lock.
+        wait_until(lambda: is_made(client, r"P1\0000000E.0LK"),
+                   "the lock is free")
+
+
+def is_made(client, name):
+    try:
+        client.create_new(name).close()
+    except SmbError as error:
+        assert error.code == Error.FILE_EXISTS
+        return False
+    return True
 
 
 def is_cut(client):
