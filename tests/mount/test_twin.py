@@ -18,6 +18,9 @@ import syscalls
 from harness import run, tally, tool, unmount_lazily
 
 OPERATIONS = int(os.environ.get("POFS_TWIN_OPS", "40000"))
+ROUND = 40_000
+"""Operations on one tree: directories get deeper with each rename."""
+
 NAMES = ("a", "b", "c", "d")
 FDS_MAX = 6
 
@@ -210,28 +213,39 @@ def tree(root):
     return found
 
 
-def test_random_calls_answer_as_on_tmpfs(shared_mount, place, reference):
-    seed = int(os.environ.get("POFS_SEED", time.time_ns()))
-    os.chmod(place, 0o755)
-    os.chmod(reference, 0o755)
-    ours, theirs = Twin(place), Twin(reference)
-    calls = Calls(seed)
+def play(calls, number, ours, theirs):
+    """A round from call `number` on; returns the kinds of answers."""
     log = []
     seen = set()
-    try:
-        for number in range(OPERATIONS):
-            name, arguments = calls.next(len(theirs.fds))
-            wanted = answer(theirs, name, arguments)
-            found = answer(ours, name, arguments)
-            log.append(f"{name} {str(arguments)[:90]} -> {str(wanted)[:60]}")
-            del log[:-60]
-            seen.add((name, wanted if isinstance(wanted, str) else "ok"))
-            assert found == wanted, "\n  ".join(
-                [f"seed {seed}, call {number}; the last of:", *log])
-        assert tree(place) == tree(reference)
-        tally("operations", number + 1)
-        # Were nearly all of them the same error, little would be shown.
-        assert len(seen) > 50 or OPERATIONS < 10_000
-    finally:
-        ours.close()
-        theirs.close()
+    for call in range(number, min(number + ROUND, OPERATIONS)):
+        name, arguments = calls.next(len(theirs.fds))
+        wanted = answer(theirs, name, arguments)
+        found = answer(ours, name, arguments)
+        log.append(f"{name} {str(arguments)[:90]} -> {str(wanted)[:60]}")
+        del log[:-60]
+        seen.add((name, wanted if isinstance(wanted, str) else "ok"))
+        assert found == wanted, "\n  ".join(
+            [f"call {call}; the last of:", *log])
+    return seen
+
+
+def test_random_calls_answer_as_on_tmpfs(shared_mount, place, reference):
+    seed = int(os.environ.get("POFS_SEED", time.time_ns()))
+    print("seed", seed)
+    calls = Calls(seed)
+    seen = set()
+    for number in range(0, OPERATIONS, ROUND):
+        roots = [top / str(number) for top in (place, reference)]
+        for root in roots:
+            root.mkdir()
+            root.chmod(0o755)
+        ours, theirs = map(Twin, roots)
+        try:
+            seen |= play(calls, number, ours, theirs)
+            assert tree(roots[0]) == tree(roots[1])
+        finally:
+            ours.close()
+            theirs.close()
+    tally("operations", OPERATIONS)
+    # Were nearly all of them the same error, little would be shown.
+    assert len(seen) > 50 or OPERATIONS < 10_000
