@@ -238,11 +238,15 @@ class Machine(RuleBasedStateMachine):
         descriptor = self._pick(who, pick)
         name = self.model.programs[who].opens[descriptor]
         before = self.model.seen(who)[name]
+        size = len(before) * half // 2
         if name in MAIL and not half:
             return  # not everybody may empty a message
-        self.actors[who].call("os.ftruncate", descriptor,
-                              len(before) * half // 2)
-        self._change(who, name, before[:len(before) * half // 2])
+        self.actors[who].call("os.ftruncate", descriptor, size)
+        # A size that stays the same is no half of a message.
+        program = self.model.programs[who]
+        is_index = size == len(before) and (program.is_last_index
+                                            or not program.staged)
+        self._change(who, name, before[:size], is_index)
 
     @precondition(is_anything_open)
     @rule(who=WHO, pick=PICK)
