@@ -9,6 +9,8 @@
  *   all that it has are remembered.
  */
 
+#include <errno.h>
+
 #include "store/internal.h"
 
 void
@@ -102,21 +104,33 @@ draft_is_pending(const Store *store, uint64_t id)
 	return change_layer_find(store->active, record_slice(&key)) != NULL;
 }
 
-/* Content that is not its own any more. What is pending is well-formed. */
-static void
-disown(Store *store, const Change *change, bool of_draft)
+/* The content that the record of an entry with @key owns, or 0. What is pending
+ * is well-formed. */
+static uint64_t
+content_of(KvSlice key)
 {
+	uint64_t data = 0;
 	RecordPart part;
-	uint64_t data;
 	KvSlice of;
-	bool is_ours = record_key_part_of(change->key, &part, &of);
+	bool is_ours = record_key_part_of(key, &part, &of);
 
 	g_assert(is_ours);
-	if (part != RECORD_PART_CONTENT)
+	if (part == RECORD_PART_CONTENT)
+		is_ours = record_part_id(of, &data);
+	g_assert(is_ours);
+	return data;
+}
+
+/* Lets go of @data unless entry @id has it on the disk: what was written while
+ * nobody could read that may be no news. */
+static void
+disown(Store *store, uint64_t id, uint64_t data, bool of_draft)
+{
+	RecordKey key = record_key_part_id(id, RECORD_PART_CONTENT, data);
+	KvSlice value;
+
+	if (txn_get(&store->plain, record_slice(&key), &value) != -ENOENT)
 		return;
-
-	is_ours = record_part_id(of, &data);
-	g_assert(is_ours);
 	spill_disown(store, data);
 	if (!of_draft)
 		orphan_queue(store, data);
@@ -131,10 +145,12 @@ draft_revert(Store *store, uint64_t id, bool of_draft)
 
 	while (change_place_has_prefix(place, from)) {
 		const Change *change = change_place_get(place);
+		uint64_t data =
+			change->value != NULL ? content_of(change->key) : 0;
 
-		if (change->value != NULL)
-			disown(store, change, of_draft);
 		change_layer_forget(store->active, change->key);
+		if (data != 0)
+			disown(store, id, data, of_draft);
 		place = change_layer_seek(store->active, from);
 	}
 }

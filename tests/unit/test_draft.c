@@ -328,6 +328,32 @@ so_it_is_where_a_commit_has_failed(void **state)
 	assert_int_equal(test_undone(b->store).files, 1);
 }
 
+/* It was written again while nobody could read what is there. */
+static void
+so_it_is_where_the_disk_had_failed(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = begin_more(b);
+	TestAnswer answers[2] = { 0 };
+
+	kv_fault_limit(b->disk, 0);
+	test_hold_sync(b, &answers[0]);
+	store_txn_commit(&txn, test_answered, &answers[1]);
+	kv_fault_break(b->disk, true);
+	assert_int_equal(test_let_go(b, &answers[0]), -EIO);
+	assert_int_equal(test_await(&answers[1]), -EIO);
+	kv_fault_limit(b->disk, 1);
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 1);
+	assert_int_equal(test_count_records(b->store, 'o'), 0);
+	if (b->options.staged_limit == 8192)
+		assert_true(test_count_records(b->store, 'c') > 0);
+}
+
 /* A checkpoint was to end one, and another has been begun since. */
 static void
 one_draft_is_kept_of_two(void **state)
@@ -448,6 +474,8 @@ main(void)
 			what_was_saved_is_the_entry_where_more_has_no_room),
 		BARE_TEST(so_it_is_where_a_commit_has_failed),
 		SPILLING_TEST(so_it_is_where_a_commit_has_failed),
+		BARE_TEST(so_it_is_where_the_disk_had_failed),
+		SPILLING_TEST(so_it_is_where_the_disk_had_failed),
 		BARE_TEST(one_draft_is_kept_of_two),
 		SPILLING_TEST(one_draft_is_kept_of_two),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),

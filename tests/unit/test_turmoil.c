@@ -103,8 +103,11 @@ synced(Turmoil *t)
 
 		if (c->txn == NULL || c->is_lost || c->fate->sets->len == 0)
 			continue;
-		/* Its last draft has replaced the others. */
-		g_array_remove_range(c->fate->sets, 0, c->fate->sets->len - 1);
+		/* Its last draft has replaced the others, unless there was no
+		 * room for it. */
+		if (!c->is_at_risk)
+			g_array_remove_range(c->fate->sets, 0,
+			                     c->fate->sets->len - 1);
 		c->is_saved = !c->is_at_risk && !t->has_little;
 	}
 }
