@@ -55,9 +55,7 @@ note_entry(Store *store, const StoreUndone *undone, bool is_draft)
 {
 	Entry *entry = g_new(Entry, 1);
 
-	*entry = (Entry){ .id = undone->id,
-		          .bytes = undone->bytes,
-		          .is_draft = is_draft };
+	*entry = (Entry){ undone->id, undone->bytes, is_draft };
 	g_queue_push_tail(&store->undone, entry);
 	store->undone_bytes += entry->bytes;
 }

@@ -245,6 +245,7 @@ run_mend(Repair *repair, const ToolFinding *finding)
 	          error != NULL ? error->message : "it could not be mended");
 }
 
+/* Mends @finding, which a name may have chosen that no command mends. */
 static void
 mend(Repair *repair, const ToolFinding *finding)
 {
