@@ -57,6 +57,14 @@ typedef struct Mailbag {
 	const char *form; /* of its lock */
 } Mailbag;
 
+/* What nobody's death is a reason for; errno says why. */
+static void
+failure_tell(Tally *tally, const char *what)
+{
+	tally->failed++;
+	warn("%s", what);
+}
+
 /* Whether all of a file, @count words, is one number: that one. */
 static bool
 file_read(int fd, unsigned count, uint64_t *ret_number)
@@ -149,7 +157,7 @@ pair_change(Tally *tally, const Mailbag *mailbag)
 	uint64_t number;
 
 	if (!is_done) {
-		tally->failed++;
+		failure_tell(tally, key < 0 ? "a KEY to change" : "its lock");
 		return;
 	}
 	number = pair_look(tally, key, mbg) + 1;
@@ -163,7 +171,7 @@ pair_change(Tally *tally, const Mailbag *mailbag)
 	if (is_done)
 		number_acknowledge(tally, number);
 	else
-		tally->failed++;
+		failure_tell(tally, "a change");
 }
 
 /* Writes nothing, and has the files open for reading only: it is the lock that
@@ -186,7 +194,7 @@ pair_look_locked(Tally *tally, const Mailbag *mailbag)
 	is_done = close(mbg) == 0 && is_done;
 	is_done = close(key) == 0 && is_done;
 	if (!is_done)
-		tally->failed++;
+		failure_tell(tally, "a look with the lock");
 }
 
 static void
@@ -196,7 +204,7 @@ file_look(Tally *tally, const char *path, unsigned count)
 	uint64_t number;
 
 	if (fd < 0) {
-		tally->failed++;
+		failure_tell(tally, "a look");
 		return;
 	}
 	tally->unlocked++;

@@ -24,7 +24,7 @@ def mortals(directory, seed, form, deaths=DEATHS):
     """What became of the mailbag in a postoffice."""
     done = run(program("tests/torture/mortals"), directory, deaths, LOOKERS,
                seed, form, timeout=None)
-    print(done.stdout)
+    print(done.stdout, done.stderr)
     return json.loads(done.stdout)
 
 
