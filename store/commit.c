@@ -38,6 +38,8 @@ typedef struct CommitGroup {
 	uint8_t seq_old[8 + RECORD_SEAL_SIZE];
 	KvResult result;
 	bool is_done; /* result is there; protected by the store's lock */
+	/* The batch has what of the quarantine has come since the round began. */
+	bool has_guests;
 } CommitGroup;
 
 /* ---- building the batch --------------------------------------------------*/
@@ -451,7 +453,18 @@ freeze_and_commit(CommitGroup *group)
 	store->active = change_layer_new();
 	store->dirty_us = 0;
 	store->is_forced = false;
+	group->has_guests = quarantine_has_guests(store);
 	return commit_frozen(group);
+}
+
+/* The same, after a batch that had no room. */
+static int
+try_again(CommitGroup *group)
+{
+	Store *store = group->store;
+
+	relieve(store);
+	return store->base == NULL ? -EIO : freeze_and_commit(group);
 }
 
 /* What the journal would keep of the past is the first thing to go without.
@@ -485,12 +498,13 @@ commit_group(CommitGroup *group)
 	bool is_alone = count_layers(group) == 0;
 	int r = freeze_and_commit(group);
 
-	if (r == -ENOSPC && shed_past(group)) {
-		relieve(store);
-		r = store->base == NULL ? -EIO : freeze_and_commit(group);
-	}
-	if (r == 0 || is_alone)
-		quarantine_thaw(store, r);
+	if (r == -ENOSPC && shed_past(group))
+		r = try_again(group);
+	while (r == -ENOSPC && is_alone && !group->has_guests &&
+	       quarantine_give_up_last(store))
+		r = try_again(group);
+	if (r == 0)
+		quarantine_thaw(store);
 	if (r == -ENOSPC)
 		relieve(store);
 	return r;
@@ -576,19 +590,4 @@ commit_round(Store *store)
 	store->is_urgent = r == 0 && !is_reaped;
 	store->room = 0;
 	answer(&group);
-}
-
-void
-commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer, StoreDone *done,
-               void *user_data)
-{
-	CommitWaiter *waiter = g_new(CommitWaiter, 1);
-
-	*waiter = (CommitWaiter){
-		.done = done, .user_data = user_data, .txn = txn, .layer = layer
-	};
-	if (layer != NULL)
-		waiter->account = g_steal_pointer(&txn->account);
-	g_queue_push_tail(&store->waiters, waiter);
-	g_cond_signal(&store->wake);
 }

@@ -290,9 +290,14 @@ void quarantine_drop_draft(StoreTxn *txn);
 int quarantine_stage_end(StoreTxn *txn);
 /** Whether the draft of @txn, if it has one, was not given up. */
 bool quarantine_has_draft(const StoreTxn *txn);
-/** A round begins; and how a batch ended that has what was there then. */
+/** A round begins; whether something has come since then; and a batch is on the
+ * disk. */
 void quarantine_freeze(Store *store);
-void quarantine_thaw(Store *store, int r);
+bool quarantine_has_guests(const Store *store);
+void quarantine_thaw(Store *store);
+/** Gives up what came last of what was there when the round began and is still
+ * to be written. Returns whether there was something. */
+bool quarantine_give_up_last(Store *store);
 /** What an entry has, as its head tells. */
 typedef struct UndoneSum {
 	uint64_t files;
@@ -447,6 +452,13 @@ bool claim_wait(StoreTxn *txn, KvSlice key);
 
 /* waiter.c ------------------------------------------------------------------*/
 
+/**
+ * Asks for a round that writes @layer of @txn, and to be told of its end. Both
+ * are NULL for who waits for plain changes only, @layer is for who waits for what
+ * @txn has on its way, too. Ownership: takes @layer and a reference to @txn.
+ */
+void waiter_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer,
+                    StoreDone *done, void *user_data);
 /** The store closes, and it never was known what came of the batch in doubt. */
 void waiter_forget(Store *store);
 
@@ -463,13 +475,6 @@ uint64_t committer_window(uint64_t window, uint64_t limit, uint64_t bytes,
 int commit_start(Store *store);
 /** Unlocked. Returns how the last commit ended. */
 int commit_stop(Store *store);
-/**
- * Asks for a round that writes @layer of @txn, and to be told of its end. Both
- * are NULL for who waits for plain changes only, @layer is for who waits for what
- * @txn has on its way, too. Ownership: takes @layer and a reference to @txn.
- */
-void commit_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer,
-                    StoreDone *done, void *user_data);
 /** Says that a plain change was made. */
 void commit_note_change(Store *store);
 /** Waits for the end of a round, which commits even nothing if @is_forced. */

@@ -171,7 +171,7 @@ hand_over(StoreTxn *txn, StoreDone *done, void *user_data)
 	layer = g_steal_pointer(&txn->layer);
 	if (txn->flight == NULL)
 		txn->flight = layer;
-	commit_enqueue(txn->store, txn, layer, done, user_data);
+	waiter_enqueue(txn->store, txn, layer, done, user_data);
 }
 
 /* Hands over what a checkpoint of @txn shall commit, if there is something. */

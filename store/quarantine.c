@@ -10,9 +10,10 @@
  *   transaction deletes it in the same batch.
  * - Content that was spilled (spill.c) is not copied: it becomes the entry's.
  * - Entries that are not on disk yet are fresh. Where they do not fit, they are
- *   given up, lest they keep everything else from being committed; but for what
- *   has come since the round began, for who waits for that is told of the next
- *   one only.
+ *   given up, the last one first, lest they keep everything else from being
+ *   committed. What has come since the round began is not, for who waits for it
+ *   is told of the next one only; nor is any beside such a guest in the batch, as
+ *   it may be this one that has no room.
  * - Given up is what is new in an entry. What a draft has on the disk was synced:
  *   it stays, and if its transaction has ended, it is the entry.
  */
@@ -287,28 +288,33 @@ give_up(Store *store, uint64_t id)
 	note_entry(store, &head.undone, of_draft);
 }
 
-void
-quarantine_thaw(Store *store, int r)
+bool
+quarantine_has_guests(const Store *store)
 {
-	GHashTableIter iter;
-	void *key;
+	return g_hash_table_size(store->undone_fresh) > 0;
+}
 
-	if (r == 0)
-		g_hash_table_remove_all(store->undone_frozen);
-	if (r != -ENOSPC)
-		return;
-	for (;;) {
-		uint64_t id;
+void
+quarantine_thaw(Store *store)
+{
+	g_hash_table_remove_all(store->undone_frozen);
+}
 
-		g_hash_table_iter_init(&iter, store->undone_frozen);
-		if (!g_hash_table_iter_next(&iter, &key, NULL))
-			return;
-		id = *(uint64_t *)key;
-		if (draft_is_pending(store, id))
+bool
+quarantine_give_up_last(Store *store)
+{
+	GList *l;
+
+	for (l = store->undone.tail; l != NULL; l = l->prev) {
+		uint64_t id = ((const Entry *)l->data)->id;
+
+		if (g_hash_table_contains(store->undone_frozen, &id) &&
+		    draft_is_pending(store, id)) {
 			give_up(store, id);
-		else
-			g_hash_table_iter_remove(&iter);
+			return true;
+		}
 	}
+	return false;
 }
 
 /* ---- keeping -------------------------------------------------------------*/
@@ -489,7 +495,7 @@ store_txn_save(StoreTxn *txn, const StoreCause *cause, StoreDone *done,
 		keep(txn, cause, true);
 	/* No round may come between: it might give up what was kept. */
 	if (done != NULL)
-		commit_enqueue(store, g_atomic_rc_box_acquire(txn), NULL, done,
+		waiter_enqueue(store, g_atomic_rc_box_acquire(txn), NULL, done,
 		               user_data);
 	return 0;
 }

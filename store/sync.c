@@ -89,7 +89,7 @@ store_sync(Store *store, StoreDone *done, void *user_data)
 	}
 
 	STORE_LOCK(store);
-	commit_enqueue(store, NULL, NULL, done, user_data);
+	waiter_enqueue(store, NULL, NULL, done, user_data);
 }
 
 /* A caller that waits for its own answer. */

@@ -4,6 +4,21 @@
 #include <errno.h>
 
 void
+waiter_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer, StoreDone *done,
+               void *user_data)
+{
+	CommitWaiter *waiter = g_new(CommitWaiter, 1);
+
+	*waiter = (CommitWaiter){
+		.done = done, .user_data = user_data, .txn = txn, .layer = layer
+	};
+	if (layer != NULL)
+		waiter->account = g_steal_pointer(&txn->account);
+	g_queue_push_tail(&store->waiters, waiter);
+	g_cond_signal(&store->wake);
+}
+
+void
 waiter_free(CommitWaiter *waiter)
 {
 	change_layer_free(waiter->layer);

@@ -228,14 +228,16 @@ static pid_t
 mortal_start(Tally *tally, const Mailbag *mailbag, Deed *deed)
 {
 	int seed = rand();
+	pid_t parent = getpid();
 	pid_t pid = fork();
 
 	if (pid != 0)
 		return pid;
 
+	/* Or else it would outlive one that has died before this. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	srand((unsigned)seed);
-	while (!tally->is_over)
+	while (getppid() == parent && !tally->is_over)
 		deed(tally, mailbag);
 	_exit(0);
 }

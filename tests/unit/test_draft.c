@@ -387,6 +387,67 @@ one_draft_is_kept_of_two(void **state)
 	assert_int_equal(test_undone(b->store).count, 1);
 }
 
+/* ---- what is undone at once ----------------------------------------------*/
+
+static uint64_t
+undo_content(StoreTxn **txn, const char *name)
+{
+	StoreCause cause = test_killed;
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	stage_content(*txn, name, SAVED);
+	assert_int_equal(store_txn_quarantine(txn, &cause), 0);
+	return id;
+}
+
+static void
+what_is_undone_last_is_given_up_first(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txns[] = { test_begin(b), test_begin(b), test_begin(b) };
+	TestAnswer answer = { 0 };
+	TestUndone seen;
+	uint64_t first;
+
+	test_hold_sync(b, &answer);
+	first = undo_content(&txns[1], "f");
+	(void)undo_content(&txns[0], "g");
+	(void)undo_content(&txns[2], "h");
+	kv_fault_limit(b->disk, SAVED + SAVED / 2);
+	assert_int_equal(test_let_go(b, &answer), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	seen = test_undone(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.id, first);
+	test_txn_crash(b, &txns[0]);
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
+/* It may be what has come since the round began that has no room. */
+static void
+what_is_undone_is_not_given_up_for_what_comes_later(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
+	TestTxn *b = *state;
+	StoreTxn *txns[] = { test_begin(b), test_begin(b), test_begin(b) };
+	TestAnswer answer = { 0 };
+	uint64_t first;
+
+	first = undo_content(&txns[0], "f");
+	(void)test_stage_file(txns[1], STORE_ROOT, "g");
+	test_hold_commit(b, &txns[1], &answer);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	(void)undo_content(&txns[2], "h");
+	kv_fault_limit(b->disk, SAVED + SAVED / 2);
+	(void)test_let_go(b, &answer);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).id, first);
+	test_txn_crash(b, &txns[0]);
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
 /* ---- behind a checkpoint -------------------------------------------------*/
 
 /* What he has written until then is on its way, and does not arrive. */
@@ -484,6 +545,8 @@ main(void)
 		SPILLING_TEST(so_it_is_where_the_disk_had_failed),
 		BARE_TEST(one_draft_is_kept_of_two),
 		SPILLING_TEST(one_draft_is_kept_of_two),
+		BARE_TEST(what_is_undone_last_is_given_up_first),
+		BARE_TEST(what_is_undone_is_not_given_up_for_what_comes_later),
 		TXN_TEST(who_saves_a_draft_waits_for_the_checkpoint_before_it),
 		BARE_TEST(who_waits_for_a_checkpoint_hears_of_it_after_the_end),
 		BARE_TEST(who_waits_for_a_checkpoint_hears_of_his_draft),
