@@ -59,9 +59,8 @@ is_wanted(const ChangeLayer *layer, KvSlice key)
 	}
 }
 
-/* A GHRFunc of keys: takes out the record with this one unless it is wanted, and
- * returns whether it has. */
-static gboolean
+/* A GHFunc of keys: takes out the record with this one unless it is wanted. */
+static void
 drop_unwanted(void *bytes, void *unused, void *user_data)
 {
 	StoreTxn *txn = user_data;
@@ -69,10 +68,8 @@ drop_unwanted(void *bytes, void *unused, void *user_data)
 
 	(void)unused;
 	key.data = g_bytes_get_data(bytes, &key.size);
-	if (is_wanted(txn->layer, key))
-		return FALSE;
-	txn_delete(&txn->store->plain, key);
-	return TRUE;
+	if (!is_wanted(txn->layer, key))
+		txn_delete(&txn->store->plain, key);
 }
 
 void
@@ -84,13 +81,14 @@ draft_prune(StoreTxn *txn)
 
 	if (txn_keys(&txn->store->plain, &prefix, &prefix, SIZE_MAX, &keys) <
 	    0) {
-		/* While the database is closed, what was written is known. */
-		g_hash_table_foreach_remove(txn->drafted, drop_unwanted, txn);
+		/* While the database is closed, what was written is known;
+		 * what was taken out again may be there, if that was given
+		 * up. */
+		g_hash_table_foreach(txn->drafted, drop_unwanted, txn);
 		return;
 	}
 	for (i = 0; i < keys->len; i++)
-		if (drop_unwanted(keys->pdata[i], NULL, txn))
-			g_hash_table_remove(txn->drafted, keys->pdata[i]);
+		drop_unwanted(keys->pdata[i], NULL, txn);
 }
 
 /* What has come since a round began may have gone to the disk with a later batch

@@ -360,6 +360,46 @@ so_it_is_where_the_disk_had_failed(void **state)
 		assert_true(test_count_records(b->store, 'c') > 0);
 }
 
+/* A copy of the beginning of "f" was to go from the draft, as all of it was
+ * spilled; that had no room, and then nobody could read what was there. */
+static void
+what_was_spilled_since_is_not_hidden_where_the_disk_had_failed(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	g_autofree char *all = g_strnfill(SAVED, 'x');
+	g_autofree char *got = g_malloc0(SAVED);
+	TestAnswer answers[4] = { 0 };
+	size_t size = 0;
+
+	assert_int_equal(store_file_write(txn, file, 0, all, SAVED / 2), 0);
+	test_save(txn, &answers[0]);
+	assert_int_equal(test_await(&answers[0]), 0);
+	assert_int_equal(store_file_write(txn, file, SAVED / 2, all, SAVED / 2),
+	                 0);
+	assert_int_equal(store_file_write(txn, file, 0, all, 1), 0);
+	kv_fault_limit(b->disk, 1);
+	test_save(txn, &answers[1]);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+
+	test_hold_sync(b, &answers[2]);
+	store_txn_commit(&txn, test_answered, &answers[3]);
+	kv_fault_break(b->disk, true);
+	assert_int_equal(test_let_go(b, &answers[2]), -EIO);
+	assert_int_equal(test_await(&answers[3]), -EIO);
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_quarantine_read(b->store,
+	                                       test_undone(b->store).id, file,
+	                                       0, got, SAVED, &size),
+	                 0);
+	assert_int_equal(size, SAVED);
+	assert_memory_equal(got, all, SAVED);
+}
+
 /* A checkpoint was to end one, and another has been begun since. */
 static void
 one_draft_is_kept_of_two(void **state)
@@ -543,6 +583,8 @@ main(void)
 		SPILLING_TEST(so_it_is_where_a_commit_has_failed),
 		BARE_TEST(so_it_is_where_the_disk_had_failed),
 		SPILLING_TEST(so_it_is_where_the_disk_had_failed),
+		SPILLING_TEST(
+			what_was_spilled_since_is_not_hidden_where_the_disk_had_failed),
 		BARE_TEST(one_draft_is_kept_of_two),
 		SPILLING_TEST(one_draft_is_kept_of_two),
 		BARE_TEST(what_is_undone_last_is_given_up_first),
