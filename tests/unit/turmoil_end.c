@@ -191,6 +191,8 @@ turmoil_squeeze(Turmoil *t, TurmoilClient *c)
 		assert_int_equal(store_sync_wait(store), 0);
 	while (has_remains(store));
 	quarantine(t, c, &id);
+	if (has_remains(store))
+		return;
 	kv_fault_limit(t->b->disk, pending(store));
 	turmoil_commit(t);
 	kv_fault_limit(t->b->disk, 0);
