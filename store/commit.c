@@ -38,8 +38,6 @@ typedef struct CommitGroup {
 	uint8_t seq_old[8 + RECORD_SEAL_SIZE];
 	KvResult result;
 	bool is_done; /* result is there; protected by the store's lock */
-	/* The batch has what of the quarantine has come since the round began. */
-	bool has_guests;
 } CommitGroup;
 
 /* ---- building the batch --------------------------------------------------*/
@@ -453,7 +451,6 @@ freeze_and_commit(CommitGroup *group)
 	store->active = change_layer_new();
 	store->dirty_us = 0;
 	store->is_forced = false;
-	group->has_guests = quarantine_has_guests(store);
 	return commit_frozen(group);
 }
 
@@ -490,24 +487,33 @@ shed_past(CommitGroup *group)
 	return has_shed;
 }
 
-/* What there is no room for is given up only if it has none by itself. */
+/* What was undone is given up only where there is no room without it, and who
+ * waits for what is pending hears of it. A transaction has its turn by itself
+ * then. */
 static int
 commit_group(CommitGroup *group)
 {
 	Store *store = group->store;
 	bool is_alone = count_layers(group) == 0;
+	bool has_given_up = false;
 	int r = freeze_and_commit(group);
 
-	if (r == -ENOSPC && shed_past(group))
+	if (r == -ENOSPC &&
+	    (shed_past(group) || (is_alone && quarantine_is_pending(store))))
 		r = try_again(group);
-	while (r == -ENOSPC && is_alone && !group->has_guests &&
-	       quarantine_give_up_last(store))
-		r = try_again(group);
-	if (r == 0)
-		quarantine_thaw(store);
+	while (r == -ENOSPC && is_alone && quarantine_give_up_last(store)) {
+		has_given_up = true;
+		r = freeze_and_commit(group);
+	}
 	if (r == -ENOSPC)
 		relieve(store);
-	return r;
+	if (r == 0)
+		quarantine_keep_limit(store);
+	if (!has_given_up)
+		return r;
+	/* What it had is to be erased. */
+	commit_note_change(store);
+	return r == 0 ? -ENOSPC : r;
 }
 
 /* Commits what is pending with @waiter's transaction, or NULL, alone. */
@@ -573,7 +579,6 @@ commit_round(Store *store)
 	} else {
 		is_reaped = reap(store);
 		take_waiters(&group);
-		quarantine_freeze(store);
 		r = commit_health_error(store);
 		if (has_something(store, &group))
 			r = commit_group(&group);

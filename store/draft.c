@@ -13,6 +13,24 @@
 
 #include "store/internal.h"
 
+/* Notes the records of the draft that @layer takes out of it. */
+static void
+note_ended(StoreTxn *txn, const ChangeLayer *layer)
+{
+	RecordKey prefix = record_key_undone(txn->draft);
+	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
+
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
+		const Change *change = change_place_get(place);
+
+		if (change->value == NULL)
+			g_hash_table_add(txn->drafted,
+			                 g_bytes_new(change->key.data,
+			                             change->key.size));
+	}
+}
+
 void
 draft_begin(StoreTxn *txn)
 {
@@ -21,6 +39,14 @@ draft_begin(StoreTxn *txn)
 	txn->drafted =
 		g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 	                              (GDestroyNotify)g_bytes_unref, NULL);
+}
+
+void
+draft_adopt(StoreTxn *txn, uint64_t id)
+{
+	txn->draft = id;
+	g_hash_table_remove_all(txn->drafted);
+	note_ended(txn, txn->layer);
 }
 
 void
@@ -81,14 +107,19 @@ draft_prune(StoreTxn *txn)
 
 	if (txn_keys(&txn->store->plain, &prefix, &prefix, SIZE_MAX, &keys) <
 	    0) {
-		/* While the database is closed, what was written is known;
-		 * what was taken out again may be there, if that was given
-		 * up. */
+		/* While the database is closed, what may be there is known. */
 		g_hash_table_foreach(txn->drafted, drop_unwanted, txn);
 		return;
 	}
-	for (i = 0; i < keys->len; i++)
+	/* That is what there is, or is again if that it goes is given up. */
+	g_hash_table_remove_all(txn->drafted);
+	note_ended(txn, txn->store->active);
+	if (txn->store->frozen != NULL)
+		note_ended(txn, txn->store->frozen);
+	for (i = 0; i < keys->len; i++) {
+		g_hash_table_add(txn->drafted, g_bytes_ref(keys->pdata[i]));
 		drop_unwanted(keys->pdata[i], NULL, txn);
+	}
 }
 
 /* What has come since a round began may have gone to the disk with a later batch
@@ -96,10 +127,17 @@ draft_prune(StoreTxn *txn)
 bool
 draft_is_pending(const Store *store, uint64_t id)
 {
-	RecordKey key =
+	RecordKey prefix = record_key_undone(id);
+	RecordKey head =
 		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
+	ChangePlace *place =
+		change_layer_seek(store->active, record_slice(&prefix));
 
-	return change_layer_find(store->active, record_slice(&key)) != NULL;
+	while (change_place_has_prefix(place, record_slice(&prefix)) &&
+	       change_compare_keys(change_place_get(place)->key,
+	                           record_slice(&head)) == 0)
+		place = change_place_next(place);
+	return change_place_has_prefix(place, record_slice(&prefix));
 }
 
 /* The content that the record of an entry with @key owns, or 0. What is pending

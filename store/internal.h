@@ -50,8 +50,7 @@ struct StoreTxn {
 	int error;           /* first failed write: poisons the commit */
 	bool has_failed;     /* a checkpoint, staged again; or its end */
 	uint64_t draft;      /* its draft in the quarantine, or 0, */
-	GHashTable *drafted; /* and GBytes: keys of that, but its head's; or
-	                      * NULL */
+	GHashTable *drafted; /* and GBytes: keys that it may have; or NULL */
 	int64_t begun_ns;
 	GHashTable *fresh; /* data ids that it has made, spill.c's; or NULL */
 	bool has_spilled;
@@ -111,10 +110,9 @@ struct Store {
 	GHashTable *claimed_dirs; /* directories that they put names into */
 
 	/* What was undone, quarantine.c's. */
-	GQueue undone;             /* oldest first; owned */
-	uint64_t undone_bytes;     /* of all of them */
-	GHashTable *undone_fresh;  /* ids of those since the round began, */
-	GHashTable *undone_frozen; /* and of those that it has to write */
+	GQueue undone;         /* oldest first; owned */
+	uint64_t undone_bytes; /* of all of them */
+	bool undone_has_grown; /* since that was last held to its limit */
 
 	Journal journal; /* journal.c's */
 
@@ -262,11 +260,13 @@ void txn_end(StoreTxn *txn);
 
 /** Gives @txn a new draft, or an entry that is written as one. */
 void draft_begin(StoreTxn *txn);
+/** Gives it draft @id again, which what it has staged would have ended. */
+void draft_adopt(StoreTxn *txn, uint64_t id);
 /** Says that a record with @key is written. */
 void draft_note(StoreTxn *txn, const RecordKey *key);
 /** Takes out of it what is not staged any more. */
 void draft_prune(StoreTxn *txn);
-/** Whether it, or the entry, is still to be written. Locked; no batch is on its
+/** Whether more than the head of it, or of the entry, is still to be written. Locked; no batch is on its
  * way. */
 bool draft_is_pending(const Store *store, uint64_t id);
 /** Takes back what is still to be written of it. Unless it is a draft, whose
@@ -288,15 +288,12 @@ int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
 /** Ends the draft of @txn: now, or with what it has staged. Errors: -EIO. */
 void quarantine_drop_draft(StoreTxn *txn);
 int quarantine_stage_end(StoreTxn *txn);
-/** Whether the draft of @txn, if it has one, was not given up. */
-bool quarantine_has_draft(const StoreTxn *txn);
-/** A round begins; whether something has come since then; and a batch is on the
- * disk. */
-void quarantine_freeze(Store *store);
-bool quarantine_has_guests(const Store *store);
-void quarantine_thaw(Store *store);
-/** Gives up what came last of what was there when the round began and is still
- * to be written. Returns whether there was something. */
+/** Discards what is beyond the limit, oldest first, once what came last is there.
+ */
+void quarantine_keep_limit(Store *store);
+/** Whether some of it is still to be written. Gives up what came last of that;
+ * returns whether there was something. Locked; no batch is on its way. */
+bool quarantine_is_pending(const Store *store);
 bool quarantine_give_up_last(Store *store);
 /** What an entry has, as its head tells. */
 typedef struct UndoneSum {
@@ -459,6 +456,9 @@ bool claim_wait(StoreTxn *txn, KvSlice key);
  */
 void waiter_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer,
                     StoreDone *done, void *user_data);
+/** Those of the next round that wait for what is pending are told that there was
+ * no room. */
+void waiter_refuse_plain(Store *store);
 /** The store closes, and it never was known what came of the batch in doubt. */
 void waiter_forget(Store *store);
 

@@ -9,11 +9,9 @@
  *   store that is opened finds that its process has ended. The commit of the
  *   transaction deletes it in the same batch.
  * - Content that was spilled (spill.c) is not copied: it becomes the entry's.
- * - Entries that are not on disk yet are fresh. Where they do not fit, they are
- *   given up, the last one first, lest they keep everything else from being
- *   committed. What has come since the round began is not, for who waits for it
- *   is told of the next one only; nor is any beside such a guest in the batch, as
- *   it may be this one that has no room.
+ * - Entries that are not on disk yet and do not fit are given up, the last one
+ *   first, lest they keep everything else from being committed. Whoever waits for
+ *   what is pending then is told that there was no room.
  * - Given up is what is new in an entry. What a draft has on the disk was synced:
  *   it stays, and if its transaction has ended, it is the entry.
  */
@@ -37,18 +35,12 @@ void
 quarantine_init(Store *store)
 {
 	g_queue_init(&store->undone);
-	store->undone_fresh = g_hash_table_new_full(g_int64_hash, g_int64_equal,
-	                                            g_free, NULL);
-	store->undone_frozen = g_hash_table_new_full(
-		g_int64_hash, g_int64_equal, g_free, NULL);
 }
 
 void
 quarantine_free(Store *store)
 {
 	g_queue_clear_full(&store->undone, g_free);
-	g_hash_table_unref(store->undone_fresh);
-	g_hash_table_unref(store->undone_frozen);
 }
 
 static void
@@ -92,8 +84,6 @@ forget_entry(Store *store, uint64_t id)
 {
 	GList *l = find_entry(store, id);
 
-	g_hash_table_remove(store->undone_fresh, &id);
-	g_hash_table_remove(store->undone_frozen, &id);
 	if (l == NULL)
 		return;
 	store->undone_bytes -= ((const Entry *)l->data)->bytes;
@@ -200,60 +190,7 @@ store_quarantine_discard(Store *store, uint64_t id)
 	return r < 0 ? r : discard(store, id);
 }
 
-/* The oldest entry that is no draft, other than @id. */
-static const Entry *
-oldest(const Store *store, uint64_t id)
-{
-	GList *l;
-
-	for (l = store->undone.head; l != NULL; l = l->next) {
-		const Entry *entry = l->data;
-
-		if (!entry->is_draft && entry->id != id)
-			return entry;
-	}
-	return NULL;
-}
-
-/* Discards what is beyond the limit; @id has just come and stays. */
-static void
-keep_limit(Store *store, uint64_t id)
-{
-	const Entry *entry;
-
-	while (store->undone_bytes > store->options.quarantine_max) {
-		entry = oldest(store, id);
-		if (entry == NULL)
-			return;
-		g_warning(
-			"quarantine: discarded the oldest entry, id=%" G_GUINT64_FORMAT
-			" bytes=%" G_GUINT64_FORMAT,
-			entry->id, entry->bytes);
-		if (discard(store, entry->id) < 0)
-			return;
-	}
-}
-
 /* ---- what the committer does ---------------------------------------------*/
-
-static void
-move_ids(GHashTable *from, GHashTable *to)
-{
-	GHashTableIter iter;
-	void *id;
-
-	g_hash_table_iter_init(&iter, from);
-	while (g_hash_table_iter_next(&iter, &id, NULL)) {
-		g_hash_table_iter_steal(&iter);
-		g_hash_table_add(to, id);
-	}
-}
-
-void
-quarantine_freeze(Store *store)
-{
-	move_ids(store->undone_fresh, store->undone_frozen);
-}
 
 /* Takes what entry @id, or the draft, was to become back to what it is on the
  * disk. */
@@ -288,33 +225,82 @@ give_up(Store *store, uint64_t id)
 	note_entry(store, &head.undone, of_draft);
 }
 
-bool
-quarantine_has_guests(const Store *store)
+/* The last entry that is still to be written, or NULL. */
+static const Entry *
+last_pending(const Store *store)
 {
-	return g_hash_table_size(store->undone_fresh) > 0;
+	GList *l;
+
+	for (l = store->undone.tail; l != NULL; l = l->prev) {
+		const Entry *entry = l->data;
+
+		if (draft_is_pending(store, entry->id))
+			return entry;
+	}
+	return NULL;
+}
+
+/* The oldest entry that is there, no draft, and not the last one; or NULL.
+ * *@ret_bytes are those of all that is there. */
+static const Entry *
+oldest(const Store *store, uint64_t *ret_bytes)
+{
+	const Entry *first = NULL;
+	const Entry *last = NULL;
+	GList *l;
+
+	*ret_bytes = 0;
+	for (l = store->undone.head; l != NULL; l = l->next) {
+		const Entry *entry = l->data;
+
+		if (draft_is_pending(store, entry->id))
+			continue;
+		*ret_bytes += entry->bytes;
+		if (entry->is_draft)
+			continue;
+		first = first == NULL ? entry : first;
+		last = entry;
+	}
+	return first == last ? NULL : first;
 }
 
 void
-quarantine_thaw(Store *store)
+quarantine_keep_limit(Store *store)
 {
-	g_hash_table_remove_all(store->undone_frozen);
+	uint64_t limit = store->options.quarantine_max;
+
+	while (store->undone_has_grown && store->undone_bytes > limit) {
+		uint64_t bytes;
+		const Entry *entry = oldest(store, &bytes);
+
+		if (entry == NULL || bytes <= limit)
+			break;
+		g_warning(
+			"quarantine: discarded the oldest entry, id=%" G_GUINT64_FORMAT
+			" bytes=%" G_GUINT64_FORMAT,
+			entry->id, entry->bytes);
+		if (discard(store, entry->id) < 0)
+			break;
+	}
+	store->undone_has_grown = quarantine_is_pending(store);
+}
+
+bool
+quarantine_is_pending(const Store *store)
+{
+	return last_pending(store) != NULL;
 }
 
 bool
 quarantine_give_up_last(Store *store)
 {
-	GList *l;
+	const Entry *entry = last_pending(store);
 
-	for (l = store->undone.tail; l != NULL; l = l->prev) {
-		uint64_t id = ((const Entry *)l->data)->id;
-
-		if (g_hash_table_contains(store->undone_frozen, &id) &&
-		    draft_is_pending(store, id)) {
-			give_up(store, id);
-			return true;
-		}
-	}
-	return false;
+	if (entry == NULL)
+		return false;
+	give_up(store, entry->id);
+	waiter_refuse_plain(store);
+	return true;
 }
 
 /* ---- keeping -------------------------------------------------------------*/
@@ -368,12 +354,6 @@ quarantine_stage_end(StoreTxn *txn)
 	return 0;
 }
 
-bool
-quarantine_has_draft(const StoreTxn *txn)
-{
-	return txn->draft == 0 || find_entry(txn->store, txn->draft) != NULL;
-}
-
 /* Writes what @txn has staged over its draft, or as a new entry. */
 static void
 keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
@@ -383,8 +363,8 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	UndoneSum sum;
 
 	/* One that the commit which failed would have ended. */
-	if (txn->draft == 0)
-		txn->draft = draft_ended_by(txn->layer);
+	if (txn->draft == 0 && draft_ended_by(txn->layer) != 0)
+		draft_adopt(txn, draft_ended_by(txn->layer));
 	drop_drafts_of(store, txn->layer, txn->draft);
 	if (txn->draft == 0)
 		draft_begin(txn);
@@ -402,9 +382,7 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	};
 	put_head(store, &head);
 	note_entry(store, &head.undone, is_draft);
-	g_hash_table_add(store->undone_fresh,
-	                 g_memdup2(&txn->draft, sizeof(txn->draft)));
-	keep_limit(store, txn->draft);
+	store->undone_has_grown = true;
 }
 
 /* The journal has a line of it; what that could not be told is lost. */

@@ -19,6 +19,19 @@ waiter_enqueue(Store *store, StoreTxn *txn, ChangeLayer *layer, StoreDone *done,
 }
 
 void
+waiter_refuse_plain(Store *store)
+{
+	GList *l;
+
+	for (l = store->waiters.head; l != NULL; l = l->next) {
+		CommitWaiter *waiter = l->data;
+
+		if (waiter->layer == NULL)
+			waiter->r = -ENOSPC;
+	}
+}
+
+void
 waiter_free(CommitWaiter *waiter)
 {
 	change_layer_free(waiter->layer);
@@ -35,8 +48,6 @@ waiter_looks_at_draft(CommitWaiter *waiter)
 
 	if (txn->has_failed)
 		waiter->r = txn->error;
-	else if (!quarantine_has_draft(txn))
-		waiter->r = -ENOSPC;
 	return txn->flight == NULL;
 }
 

@@ -25,8 +25,8 @@ typedef struct CommitWaiter {
 void waiter_free(CommitWaiter *waiter);
 
 /**
- * Of one who waits for a draft: its r says if that was given up, or a checkpoint
- * has failed. Returns whether none is under way, for he waits for that, too.
+ * Of one who waits for a draft: its r says if a checkpoint has failed. Returns
+ * whether none is under way, for he waits for that, too.
  */
 bool waiter_looks_at_draft(CommitWaiter *waiter);
 

@@ -204,6 +204,7 @@ the_oldest_entries_make_room_for_new_ones(void **state)
 	(void)test_undo_file(b, "two");
 	assert_int_equal(test_undone(b->store).count, 2);
 	(void)test_undo_file(b, "three");
+	assert_int_equal(store_sync_wait(b->store), 0);
 	seen = test_undone(b->store);
 	assert_int_equal(seen.count, 2);
 	assert_int_equal(store_quarantine_discard(b->store, first), -ENOENT);
@@ -299,6 +300,7 @@ an_entry_without_room_is_given_up(void **state)
 	kv_fault_limit(b->disk, 20000);
 	assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
 	test_add_file(b->store, STORE_ROOT, "plain");
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(test_undone(b->store).count, 0);
@@ -336,7 +338,7 @@ what_is_undone_is_not_given_up_with_the_batch_before(void **state)
 	test_hold_sync(b, &answer);
 	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
 	(void)test_undo_file(b, "f");
-	assert_int_equal(test_let_go(b, &answer), -ENOSPC);
+	assert_int_equal(test_let_go(b, &answer), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(test_undone(b->store).count, 1);
 }

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+
+/*
+ * What of the quarantine is given up where a batch finds no room, and who hears
+ * of it.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "store/internal.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/txn_kit.h"
+#include "tests/unit/undone_kit.h"
+
+/* What a transaction stages in memory where it is to spill, in bytes. */
+#define SPILL_LIMIT 8192
+#define SIZE        30000
+/* Room for one of that size, and room for little. */
+#define ONE    (SIZE + SIZE / 2)
+#define LITTLE (SIZE / 2)
+
+/* A store without a journal: what is committed is what is asked for. */
+static int
+setup_with(void **state, StoreOptions options)
+{
+	options.journal_max = 0;
+	*state = test_txn_new(&options);
+	return store_sync_wait(((TestTxn *)*state)->store);
+}
+
+static int
+setup_bare(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	return setup_with(state, options);
+}
+
+static int
+setup_spilling(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.staged_limit = SPILL_LIMIT;
+	return setup_with(state, options);
+}
+
+static int
+setup_little(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.quarantine_max = ONE;
+	return setup_with(state, options);
+}
+
+#define TEST_WITH(setup, f) \
+	cmocka_unit_test_setup_teardown(f, setup, test_txn_teardown)
+
+static StoreNode
+stage(StoreTxn *txn, const char *name)
+{
+	g_autofree char *block = g_strnfill(SIZE, 'x');
+	StoreNode file = test_stage_file(txn, STORE_ROOT, name);
+
+	assert_int_equal(store_file_write(txn, file, 0, block, SIZE), 0);
+	return file;
+}
+
+/* Returns the id of its entry. */
+static uint64_t
+undo(StoreTxn **txn)
+{
+	StoreCause cause = test_killed;
+	uint64_t id = 0;
+
+	cause.ret_id = &id;
+	assert_int_equal(store_txn_quarantine(txn, &cause), 0);
+	return id;
+}
+
+static uint64_t
+undo_new(TestTxn *b, const char *name)
+{
+	StoreTxn *txn = test_begin(b);
+
+	(void)stage(txn, name);
+	return undo(&txn);
+}
+
+/* There is one entry, @id, now and after a crash. */
+static void
+assert_kept(TestTxn *b, uint64_t id)
+{
+	StoreTxn *none = NULL;
+
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).id, id);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &none);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).id, id);
+}
+
+/* ---- what is given up ----------------------------------------------------*/
+
+static void
+what_is_undone_last_is_given_up_first(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *first = test_begin(b);
+	StoreTxn *second = test_begin(b);
+	TestAnswer answer = { 0 };
+	uint64_t kept;
+
+	(void)stage(first, "f");
+	(void)stage(second, "g");
+	test_hold_sync(b, &answer);
+	kept = undo(&second);
+	(void)undo(&first);
+	(void)undo_new(b, "h");
+	kv_fault_limit(b->disk, ONE);
+	assert_int_equal(test_let_go(b, &answer), 0);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_kept(b, kept);
+}
+
+/* What the last commit freed is there at the next. */
+static void
+nothing_is_given_up_where_another_try_has_room(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
+	TestTxn *b = *state;
+	uint64_t kept = undo_new(b, "f");
+
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_kept(b, kept);
+}
+
+static void
+no_commit_is_refused_for_what_was_undone(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *guest = test_begin(b);
+	TestAnswer answer = { 0 };
+
+	(void)undo_new(b, "f");
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	(void)test_stage_file(guest, STORE_ROOT, "h");
+	kv_fault_limit(b->disk, LITTLE);
+	test_hold_commit(b, &txn, &answer);
+	(void)undo(&guest);
+	assert_int_equal(test_let_go(b, &answer), 0);
+	kv_fault_limit(b->disk, 0);
+	assert_true(test_has(b->plain, STORE_ROOT, "g"));
+}
+
+/* An old entry goes for one that is there, and not before. */
+static void
+nothing_is_discarded_for_what_is_given_up(void **state)
+{
+	TestTxn *b = *state;
+	uint64_t kept = undo_new(b, "f");
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	(void)undo_new(b, "g");
+	kv_fault_limit(b->disk, LITTLE);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_kept(b, kept);
+}
+
+static void
+what_is_given_up_is_erased(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file;
+
+	(void)stage(txn, "f");
+	file = stage(txn, "g");
+	assert_int_equal(store_file_write(txn, file, 0, "y", 1), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	(void)undo(&txn);
+	kv_fault_limit(b->disk, 300);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 0);
+	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 0);
+}
+
+/* ---- who hears of it -----------------------------------------------------*/
+
+static void
+who_waits_for_a_draft_that_is_given_up_is_told(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answer = { 0 };
+
+	(void)stage(txn, "f");
+	kv_fault_limit(b->disk, LITTLE);
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	store_txn_abort(txn);
+}
+
+/* An older one stays on the disk. */
+static void
+who_saves_more_that_is_given_up_is_told(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)test_stage_file(txn, STORE_ROOT, "f");
+	test_save(txn, &answers[0]);
+	assert_int_equal(test_await(&answers[0]), 0);
+	(void)stage(txn, "g");
+	kv_fault_limit(b->disk, LITTLE);
+	test_save(txn, &answers[1]);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	store_txn_abort(txn);
+}
+
+static void
+who_is_undone_while_his_draft_is_given_up_is_told(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)stage(txn, "f");
+	test_hold_sync(b, &answers[0]);
+	test_save(txn, &answers[1]);
+	(void)undo(&txn);
+	kv_fault_limit(b->disk, LITTLE);
+	(void)test_let_go(b, &answers[0]);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+}
+
+static void
+who_waits_beside_a_commit_is_told(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *other = test_begin(b);
+	TestAnswer answers[3] = { 0 };
+
+	(void)stage(txn, "f");
+	(void)test_stage_file(other, STORE_ROOT, "g");
+	test_hold_sync(b, &answers[0]);
+	test_save(txn, &answers[1]);
+	store_txn_commit(&other, test_answered, &answers[2]);
+	kv_fault_limit(b->disk, LITTLE);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[2]), 0);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	store_txn_abort(txn);
+}
+
+/* His round is the next one; what he waits for was in one that came before, for
+ * it had to be tried again. */
+static void
+who_waits_for_the_next_round_is_told(void **state)
+{
+	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE };
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *other = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)stage(txn, "f");
+	(void)test_stage_file(other, STORE_ROOT, "g");
+	test_hold_commit(b, &other, &answers[0]);
+	kv_fault_end_commits(b->disk, ends, G_N_ELEMENTS(ends));
+	test_save(txn, &answers[1]);
+	kv_fault_limit(b->disk, LITTLE);
+	assert_int_equal(test_let_go(b, &answers[0]), 0);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	store_txn_abort(txn);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_WITH(setup_bare, what_is_undone_last_is_given_up_first),
+		TEST_WITH(setup_bare,
+		          nothing_is_given_up_where_another_try_has_room),
+		TEST_WITH(setup_bare, no_commit_is_refused_for_what_was_undone),
+		TEST_WITH(setup_little,
+		          nothing_is_discarded_for_what_is_given_up),
+		TEST_WITH(setup_spilling, what_is_given_up_is_erased),
+		TEST_WITH(setup_bare,
+		          who_waits_for_a_draft_that_is_given_up_is_told),
+		TEST_WITH(setup_bare, who_saves_more_that_is_given_up_is_told),
+		TEST_WITH(setup_bare,
+		          who_is_undone_while_his_draft_is_given_up_is_told),
+		TEST_WITH(setup_bare, who_waits_beside_a_commit_is_told),
+		TEST_WITH(setup_bare, who_waits_for_the_next_round_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
