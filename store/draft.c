@@ -6,7 +6,9 @@
  * - It is written over again and again while its transaction goes on. What is not
  *   staged any more has to go from it, lest it hide what was spilled since.
  * - The transaction may be undone while the database is closed. So the keys of
- *   all that it has are remembered.
+ *   all that it may have are remembered.
+ * - A checkpoint ends it, and another is begun; where the checkpoint fails, the
+ *   other has all, and it goes. Where that has no room, it stays.
  */
 
 #include <errno.h>
@@ -187,6 +189,35 @@ draft_revert(Store *store, uint64_t id, bool of_draft)
 		change_layer_forget(store->active, change->key);
 		if (data != 0)
 			disown(store, id, data, of_draft);
+		place = change_layer_seek(store->active, from);
+	}
+}
+
+void
+draft_restore(Store *store, uint64_t id)
+{
+	RecordKey prefix = record_key_undone(id);
+	KvSlice from = record_slice(&prefix);
+	ChangePlace *place = change_layer_seek(store->active, from);
+
+	while (change_place_has_prefix(place, from)) {
+		KvSlice key = change_place_get(place)->key;
+		uint64_t data = 0;
+		RecordPart part;
+		RecordKey own;
+		KvSlice value;
+		KvSlice of;
+
+		if (!record_key_part_of(key, &part, &of) ||
+		    part != RECORD_PART_CONTENT || !record_part_id(of, &data))
+			data = 0;
+		change_layer_forget(store->active, key);
+		own = record_key_part_id(id, RECORD_PART_CONTENT, data);
+		if (data != 0 &&
+		    txn_get(&store->plain, record_slice(&own), &value) == 0) {
+			own = record_key_orphan(data);
+			txn_delete(&store->plain, record_slice(&own));
+		}
 		place = change_layer_seek(store->active, from);
 	}
 }

@@ -260,6 +260,8 @@ void txn_end(StoreTxn *txn);
 
 /** Gives @txn a new draft, or an entry that is written as one. */
 void draft_begin(StoreTxn *txn);
+/** Has draft @id be there as it is on the disk: that it goes is given up. */
+void draft_restore(Store *store, uint64_t id);
 /** Gives it draft @id again, which what it has staged would have ended. */
 void draft_adopt(StoreTxn *txn, uint64_t id);
 /** Says that a record with @key is written. */

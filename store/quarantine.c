@@ -27,7 +27,17 @@ typedef struct Entry {
 	uint64_t id;
 	uint64_t bytes;
 	bool is_draft;
+	GArray *elders; /* uint64_t: drafts that went for it; owned; or NULL */
 } Entry;
+
+static void
+entry_free(void *data)
+{
+	Entry *entry = data;
+
+	g_clear_pointer(&entry->elders, g_array_unref);
+	g_free(entry);
+}
 
 /* ---- what there is -------------------------------------------------------*/
 
@@ -40,7 +50,7 @@ quarantine_init(Store *store)
 void
 quarantine_free(Store *store)
 {
-	g_queue_clear_full(&store->undone, g_free);
+	g_queue_clear_full(&store->undone, entry_free);
 }
 
 static void
@@ -48,7 +58,9 @@ note_entry(Store *store, const StoreUndone *undone, bool is_draft)
 {
 	Entry *entry = g_new(Entry, 1);
 
-	*entry = (Entry){ undone->id, undone->bytes, is_draft };
+	*entry = (Entry){ .id = undone->id,
+		          .bytes = undone->bytes,
+		          .is_draft = is_draft };
 	g_queue_push_tail(&store->undone, entry);
 	store->undone_bytes += entry->bytes;
 }
@@ -87,7 +99,7 @@ forget_entry(Store *store, uint64_t id)
 	if (l == NULL)
 		return;
 	store->undone_bytes -= ((const Entry *)l->data)->bytes;
-	g_free(l->data);
+	entry_free(l->data);
 	g_queue_delete_link(&store->undone, l);
 }
 
@@ -192,47 +204,68 @@ store_quarantine_discard(Store *store, uint64_t id)
 
 /* ---- what the committer does ---------------------------------------------*/
 
-/* Takes what entry @id, or the draft, was to become back to what it is on the
- * disk. */
-static void
-give_up(Store *store, uint64_t id)
+/* Has @id, an entry or a draft, be what it is on the disk. Returns whether it is
+ * there. */
+static bool
+take_back(Store *store, uint64_t id, const RecordHead *lost)
 {
-	char texts[2][2 * (RECORD_TEXT_MAX + 1)];
-	bool of_draft = is_draft(store, id);
-	RecordHead lost;
+	char text[2 * (RECORD_TEXT_MAX + 1)];
 	RecordHead head;
-	int r = quarantine_any_head(store, id, &lost, texts[0]);
+
+	if (quarantine_any_head(store, id, &head, text) < 0)
+		return false;
+
+	if (!lost->is_draft) {
+		head.is_draft = false;
+		head.undone.reason = lost->undone.reason;
+		head.undone.undone_ns = lost->undone.undone_ns;
+		put_head(store, &head);
+	}
+	note_entry(store, &head.undone, lost->is_draft);
+	return true;
+}
+
+/* Gives up what is new in @entry. */
+static void
+give_up(Store *store, Entry *entry)
+{
+	char text[2 * (RECORD_TEXT_MAX + 1)];
+	uint64_t id = entry->id;
+	g_autoptr(GArray) elders = g_steal_pointer(&entry->elders);
+	RecordHead lost;
+	bool is_there;
+	guint i;
+	int r = quarantine_any_head(store, id, &lost, text);
 
 	g_assert(r == 0);
-	draft_revert(store, id, of_draft);
+	lost.is_draft = entry->is_draft;
+	draft_revert(store, id, lost.is_draft);
 	forget_entry(store, id);
-	if (quarantine_any_head(store, id, &head, texts[1]) < 0) {
+	is_there = take_back(store, id, &lost);
+	for (i = 0; elders != NULL && i < elders->len; i++) {
+		uint64_t elder = g_array_index(elders, uint64_t, i);
+
+		draft_restore(store, elder);
+		is_there |= take_back(store, elder, &lost);
+	}
+	if (is_there)
+		g_warning("quarantine: no room, what id=%" G_GUINT64_FORMAT
+		          " was to have since it was last synced is given up",
+		          id);
+	else
 		g_warning("quarantine: no room, id=%" G_GUINT64_FORMAT
 		          " is given up",
 		          id);
-		return;
-	}
-
-	g_warning("quarantine: no room, what id=%" G_GUINT64_FORMAT
-	          " was to have since it was last synced is given up",
-	          id);
-	if (!of_draft) {
-		head.is_draft = false;
-		head.undone.reason = lost.undone.reason;
-		head.undone.undone_ns = lost.undone.undone_ns;
-		put_head(store, &head);
-	}
-	note_entry(store, &head.undone, of_draft);
 }
 
 /* The last entry that is still to be written, or NULL. */
-static const Entry *
+static Entry *
 last_pending(const Store *store)
 {
 	GList *l;
 
 	for (l = store->undone.tail; l != NULL; l = l->prev) {
-		const Entry *entry = l->data;
+		Entry *entry = l->data;
 
 		if (draft_is_pending(store, entry->id))
 			return entry;
@@ -294,11 +327,11 @@ quarantine_is_pending(const Store *store)
 bool
 quarantine_give_up_last(Store *store)
 {
-	const Entry *entry = last_pending(store);
+	Entry *entry = last_pending(store);
 
 	if (entry == NULL)
 		return false;
-	give_up(store, entry->id);
+	give_up(store, entry);
 	waiter_refuse_plain(store);
 	return true;
 }
@@ -308,10 +341,12 @@ quarantine_give_up_last(Store *store)
 /* What @layer would have deleted of the quarantine, a draft, goes all the same,
  * unless it is @kept. */
 static void
-drop_drafts_of(Store *store, const ChangeLayer *layer, uint64_t kept)
+drop_drafts_of(Store *store, const ChangeLayer *layer, uint64_t kept,
+               GArray *ret_ids)
 {
 	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
 	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
+	uint64_t last = 0;
 
 	for (; change_place_has_prefix(place, record_slice(&prefix));
 	     place = change_place_next(place)) {
@@ -322,16 +357,34 @@ drop_drafts_of(Store *store, const ChangeLayer *layer, uint64_t kept)
 			continue;
 		discard_key(store, change->key, true);
 		forget_entry(store, id);
+		if (id != last)
+			g_array_append_val(ret_ids, id);
+		last = id;
 	}
 }
 
 void
 quarantine_drop_draft(StoreTxn *txn)
 {
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
 	if (txn->draft != 0)
 		(void)discard(txn->store, txn->draft);
 	txn->draft = 0;
-	drop_drafts_of(txn->store, txn->layer, 0);
+	drop_drafts_of(txn->store, txn->layer, 0, ids);
+}
+
+/* One that was to go already is there again where that was given up. */
+static void
+forget_drafts_of(Store *store, const ChangeLayer *layer)
+{
+	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
+	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
+
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place))
+		forget_entry(store,
+		             record_key_own_id(change_place_get(place)->key));
 }
 
 int
@@ -350,6 +403,7 @@ quarantine_stage_end(StoreTxn *txn)
 	for (i = 0; i < keys->len; i++)
 		txn_delete(txn, txn_key_at(keys, i));
 	forget_entry(txn->store, txn->draft);
+	forget_drafts_of(txn->store, txn->layer);
 	txn->draft = 0;
 	return 0;
 }
@@ -360,12 +414,13 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 {
 	Store *store = txn->store;
 	RecordHead head = { .is_draft = is_draft };
+	GArray *elders = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	UndoneSum sum;
 
 	/* One that the commit which failed would have ended. */
 	if (txn->draft == 0 && draft_ended_by(txn->layer) != 0)
 		draft_adopt(txn, draft_ended_by(txn->layer));
-	drop_drafts_of(store, txn->layer, txn->draft);
+	drop_drafts_of(store, txn->layer, txn->draft, elders);
 	if (txn->draft == 0)
 		draft_begin(txn);
 	sum = undone_write(txn, txn->draft);
@@ -382,6 +437,7 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	};
 	put_head(store, &head);
 	note_entry(store, &head.undone, is_draft);
+	((Entry *)store->undone.tail->data)->elders = elders;
 	store->undone_has_grown = true;
 }
 
@@ -402,21 +458,18 @@ note_undone(StoreTxn *txn, const StoreCause *cause)
 		journal_apply(txn->store, entry);
 }
 
-/* Makes the draft of @txn an entry as it is. Should it not be readable now, it is
- * one when the store is opened next. */
-static void
-keep_draft(StoreTxn *txn, const StoreCause *cause)
+/* Makes draft @id an entry as it is. Should it not be readable now, it is one
+ * when the store is opened next. Returns whether it is one. */
+static bool
+keep_as_it_is(Store *store, uint64_t id, const StoreCause *cause)
 {
 	char text[2 * (RECORD_TEXT_MAX + 1)];
-	uint64_t id = txn->draft != 0 ? txn->draft : draft_ended_by(txn->layer);
-	Store *store = txn->store;
 	RecordHead head;
 	GList *l;
 
-	txn->draft = 0;
 	if (id == 0 || quarantine_any_head(store, id, &head, text) < 0)
-		return;
-	txn->draft = id;
+		return false;
+
 	head.is_draft = false;
 	head.undone.reason = cause->reason;
 	head.undone.undone_ns = store_now_ns();
@@ -426,6 +479,18 @@ keep_draft(StoreTxn *txn, const StoreCause *cause)
 		note_entry(store, &head.undone, false);
 	else
 		((Entry *)l->data)->is_draft = false;
+	return true;
+}
+
+/* So with the draft of @txn, and with the one before it that has not gone. */
+static void
+keep_draft(StoreTxn *txn, const StoreCause *cause)
+{
+	uint64_t elder = draft_ended_by(txn->layer);
+	bool is_kept = keep_as_it_is(txn->store, elder, cause);
+
+	if (!keep_as_it_is(txn->store, txn->draft, cause))
+		txn->draft = is_kept ? elder : 0;
 }
 
 int

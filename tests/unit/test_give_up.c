@@ -200,6 +200,119 @@ what_is_given_up_is_erased(void **state)
 	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 0);
 }
 
+/* ---- two drafts ----------------------------------------------------------*/
+
+/* Whether "f" has gone to the disk before. */
+static bool
+is_spilling(const TestTxn *b)
+{
+	return b->options.staged_limit == SPILL_LIMIT;
+}
+
+/* "f" was saved; a checkpoint is refused that would have ended this, and "g" was
+ * staged since, of which there is a draft, too; it is on the disk if there is
+ * room for more than nothing. */
+static StoreTxn *
+begin_two(TestTxn *b, StoreNode *ret_file)
+{
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	*ret_file = stage(txn, "f");
+	assert_int_equal(store_file_write(txn, *ret_file, 0, "x", 1), 0);
+	test_save(txn, &answers[0]);
+	assert_int_equal(test_await(&answers[0]), 0);
+	test_hold_checkpoint(b, txn, &answers[1]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
+	kv_fault_limit(b->disk, is_spilling(b) ? 1 : LITTLE);
+	assert_int_equal(test_let_go(b, &answers[1]), -ENOSPC);
+	return txn;
+}
+
+/* What is on the disk is an entry each, now and after a crash, and discarded it
+ * leaves nothing. */
+static void
+assert_both(TestTxn *b, StoreNode file)
+{
+	g_autofree char *all = g_strnfill(SIZE, 'x');
+	g_autofree char *got = g_malloc0(SIZE);
+	guint count = is_spilling(b) ? 1 : 2;
+	StoreTxn *none = NULL;
+	TestUndone seen;
+	size_t size = 0;
+
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, count);
+	test_txn_crash(b, &none);
+	seen = test_undone(b->store);
+	assert_int_equal(seen.count, count);
+	if (count > 1)
+		assert_int_equal(store_quarantine_discard(b->store, seen.id),
+		                 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &none);
+	seen = test_undone(b->store);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(store_quarantine_read(b->store, seen.id, file, 0, got,
+	                                       SIZE, &size),
+	                 0);
+	assert_int_equal(size, SIZE);
+	assert_memory_equal(got, all, SIZE);
+	assert_int_equal(store_quarantine_discard(b->store, seen.id), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 0);
+}
+
+static void
+what_was_synced_stays_where_what_replaces_it_has_no_room(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_two(b, &file);
+
+	(void)undo(&txn);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_both(b, file);
+}
+
+/* That is known before it is tried. */
+static void
+so_it_does_where_there_is_none_to_begin_with(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_two(b, &file);
+
+	kv_fault_leave_room(b->disk, 1);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), -ENOSPC);
+	kv_fault_leave_room(b->disk, 0);
+	assert_both(b, file);
+}
+
+/* Once there is room again, all is in one. */
+static void
+both_are_one_again_where_there_is_room(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file;
+	StoreTxn *txn = begin_two(b, &file);
+	TestAnswer answer = { 0 };
+
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	store_txn_abort(txn);
+	txn = NULL;
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).files, 2);
+}
+
 /* ---- who hears of it -----------------------------------------------------*/
 
 static void
@@ -308,6 +421,17 @@ main(void)
 		TEST_WITH(setup_little,
 		          nothing_is_discarded_for_what_is_given_up),
 		TEST_WITH(setup_spilling, what_is_given_up_is_erased),
+		TEST_WITH(
+			setup_bare,
+			what_was_synced_stays_where_what_replaces_it_has_no_room),
+		TEST_WITH(
+			setup_spilling,
+			what_was_synced_stays_where_what_replaces_it_has_no_room),
+		TEST_WITH(setup_bare,
+		          so_it_does_where_there_is_none_to_begin_with),
+		TEST_WITH(setup_spilling,
+		          so_it_does_where_there_is_none_to_begin_with),
+		TEST_WITH(setup_bare, both_are_one_again_where_there_is_room),
 		TEST_WITH(setup_bare,
 		          who_waits_for_a_draft_that_is_given_up_is_told),
 		TEST_WITH(setup_bare, who_saves_more_that_is_given_up_is_told),
