@@ -142,21 +142,19 @@ draft_is_pending(const Store *store, uint64_t id)
 	return change_place_has_prefix(place, record_slice(&prefix));
 }
 
-/* The content that the record of an entry with @key owns, or 0. What is pending
- * is well-formed. */
+/* The content that the record of an entry with @key owns, or 0. */
 static uint64_t
 content_of(KvSlice key)
 {
-	uint64_t data = 0;
+	uint64_t data;
 	RecordPart part;
 	KvSlice of;
-	bool is_ours = record_key_part_of(key, &part, &of);
 
-	g_assert(is_ours);
-	if (part == RECORD_PART_CONTENT)
-		is_ours = record_part_id(of, &data);
-	g_assert(is_ours);
-	return data;
+	return record_key_part_of(key, &part, &of) &&
+	                       part == RECORD_PART_CONTENT &&
+	                       record_part_id(of, &data)
+	               ? data
+	               : 0;
 }
 
 /* Lets go of @data unless entry @id has it on the disk: what was written while
@@ -193,6 +191,18 @@ draft_revert(Store *store, uint64_t id, bool of_draft)
 	}
 }
 
+/* Has entry @id own @data again, if it does on the disk. */
+static void
+own(Store *store, uint64_t id, uint64_t data)
+{
+	RecordKey key = record_key_part_id(id, RECORD_PART_CONTENT, data);
+	RecordKey orphan = record_key_orphan(data);
+	KvSlice value;
+
+	if (txn_get(&store->plain, record_slice(&key), &value) == 0)
+		txn_delete(&store->plain, record_slice(&orphan));
+}
+
 void
 draft_restore(Store *store, uint64_t id)
 {
@@ -202,22 +212,11 @@ draft_restore(Store *store, uint64_t id)
 
 	while (change_place_has_prefix(place, from)) {
 		KvSlice key = change_place_get(place)->key;
-		uint64_t data = 0;
-		RecordPart part;
-		RecordKey own;
-		KvSlice value;
-		KvSlice of;
+		uint64_t data = content_of(key);
 
-		if (!record_key_part_of(key, &part, &of) ||
-		    part != RECORD_PART_CONTENT || !record_part_id(of, &data))
-			data = 0;
 		change_layer_forget(store->active, key);
-		own = record_key_part_id(id, RECORD_PART_CONTENT, data);
-		if (data != 0 &&
-		    txn_get(&store->plain, record_slice(&own), &value) == 0) {
-			own = record_key_orphan(data);
-			txn_delete(&store->plain, record_slice(&own));
-		}
+		if (data != 0)
+			own(store, id, data);
 		place = change_layer_seek(store->active, from);
 	}
 }

@@ -268,8 +268,8 @@ void draft_adopt(StoreTxn *txn, uint64_t id);
 void draft_note(StoreTxn *txn, const RecordKey *key);
 /** Takes out of it what is not staged any more. */
 void draft_prune(StoreTxn *txn);
-/** Whether more than the head of it, or of the entry, is still to be written. Locked; no batch is on its
- * way. */
+/** Whether more than the head of it, or of the entry, is still to be written.
+ * Locked; no batch is on its way. */
 bool draft_is_pending(const Store *store, uint64_t id);
 /** Takes back what is still to be written of it. Unless it is a draft, whose
  * transaction goes on, content that becomes nobody's is erased. As above. */

@@ -233,7 +233,7 @@ give_up(Store *store, Entry *entry)
 	uint64_t id = entry->id;
 	g_autoptr(GArray) elders = g_steal_pointer(&entry->elders);
 	RecordHead lost;
-	bool is_there;
+	bool has_some;
 	guint i;
 	int r = quarantine_any_head(store, id, &lost, text);
 
@@ -241,14 +241,14 @@ give_up(Store *store, Entry *entry)
 	lost.is_draft = entry->is_draft;
 	draft_revert(store, id, lost.is_draft);
 	forget_entry(store, id);
-	is_there = take_back(store, id, &lost);
+	has_some = take_back(store, id, &lost);
 	for (i = 0; elders != NULL && i < elders->len; i++) {
 		uint64_t elder = g_array_index(elders, uint64_t, i);
 
 		draft_restore(store, elder);
-		is_there |= take_back(store, elder, &lost);
+		has_some |= take_back(store, elder, &lost);
 	}
-	if (is_there)
+	if (has_some)
 		g_warning("quarantine: no room, what id=%" G_GUINT64_FORMAT
 		          " was to have since it was last synced is given up",
 		          id);
@@ -273,12 +273,17 @@ last_pending(const Store *store)
 	return NULL;
 }
 
-/* The oldest entry that is there, no draft, and not the last one; or NULL.
- * *@ret_bytes are those of all that is there. */
-static const Entry *
-oldest(const Store *store, uint64_t *ret_bytes)
+/* Whether @entry is an entry, and on the disk. */
+static bool
+is_there(const Store *store, const Entry *entry)
 {
-	const Entry *first = NULL;
+	return !entry->is_draft && !draft_is_pending(store, entry->id);
+}
+
+/* The last one that is; *@ret_bytes are those of all that are, drafts too. */
+static const Entry *
+last_there(const Store *store, uint64_t *ret_bytes)
+{
 	const Entry *last = NULL;
 	GList *l;
 
@@ -289,33 +294,41 @@ oldest(const Store *store, uint64_t *ret_bytes)
 		if (draft_is_pending(store, entry->id))
 			continue;
 		*ret_bytes += entry->bytes;
-		if (entry->is_draft)
-			continue;
-		first = first == NULL ? entry : first;
-		last = entry;
+		if (!entry->is_draft)
+			last = entry;
 	}
-	return first == last ? NULL : first;
+	return last;
 }
 
 void
 quarantine_keep_limit(Store *store)
 {
 	uint64_t limit = store->options.quarantine_max;
+	const Entry *last;
+	uint64_t bytes;
+	GList *next;
+	GList *l;
 
-	while (store->undone_has_grown && store->undone_bytes > limit) {
-		uint64_t bytes;
-		const Entry *entry = oldest(store, &bytes);
+	if (!store->undone_has_grown || store->undone_bytes <= limit) {
+		store->undone_has_grown = false;
+		return;
+	}
 
-		if (entry == NULL || bytes <= limit)
-			break;
+	last = last_there(store, &bytes);
+	for (l = store->undone.head; l != NULL && bytes > limit; l = next) {
+		const Entry *entry = l->data;
+
+		next = l->next;
+		if (entry == last || !is_there(store, entry))
+			continue;
 		g_warning(
 			"quarantine: discarded the oldest entry, id=%" G_GUINT64_FORMAT
 			" bytes=%" G_GUINT64_FORMAT,
 			entry->id, entry->bytes);
+		bytes -= entry->bytes;
 		if (discard(store, entry->id) < 0)
-			break;
+			return;
 	}
-	store->undone_has_grown = quarantine_is_pending(store);
 }
 
 bool
