@@ -33,6 +33,15 @@ note_ended(StoreTxn *txn, const ChangeLayer *layer)
 	}
 }
 
+/* Notes those that may be there again if that they go is given up. */
+static void
+note_going(StoreTxn *txn)
+{
+	note_ended(txn, txn->store->active);
+	if (txn->store->frozen != NULL)
+		note_ended(txn, txn->store->frozen);
+}
+
 void
 draft_begin(StoreTxn *txn)
 {
@@ -49,6 +58,7 @@ draft_adopt(StoreTxn *txn, uint64_t id)
 	txn->draft = id;
 	g_hash_table_remove_all(txn->drafted);
 	note_ended(txn, txn->layer);
+	note_going(txn);
 }
 
 void
@@ -113,11 +123,8 @@ draft_prune(StoreTxn *txn)
 		g_hash_table_foreach(txn->drafted, drop_unwanted, txn);
 		return;
 	}
-	/* That is what there is, or is again if that it goes is given up. */
 	g_hash_table_remove_all(txn->drafted);
-	note_ended(txn, txn->store->active);
-	if (txn->store->frozen != NULL)
-		note_ended(txn, txn->store->frozen);
+	note_going(txn);
 	for (i = 0; i < keys->len; i++) {
 		g_hash_table_add(txn->drafted, g_bytes_ref(keys->pdata[i]));
 		drop_unwanted(keys->pdata[i], NULL, txn);
@@ -142,9 +149,8 @@ draft_is_pending(const Store *store, uint64_t id)
 	return change_place_has_prefix(place, record_slice(&prefix));
 }
 
-/* The content that the record of an entry with @key owns, or 0. */
-static uint64_t
-content_of(KvSlice key)
+uint64_t
+draft_content_of(KvSlice key)
 {
 	uint64_t data;
 	RecordPart part;
@@ -155,6 +161,21 @@ content_of(KvSlice key)
 	                       record_part_id(of, &data)
 	               ? data
 	               : 0;
+}
+
+/* What of @data is still to be written is for nobody. */
+static void
+forget_content(Store *store, uint64_t data)
+{
+	RecordKey prefix = record_key_content(data);
+	KvSlice from = record_slice(&prefix);
+	ChangePlace *place = change_layer_seek(store->active, from);
+
+	while (change_place_has_prefix(place, from)) {
+		change_layer_forget(store->active,
+		                    change_place_get(place)->key);
+		place = change_layer_seek(store->active, from);
+	}
 }
 
 /* Lets go of @data unless entry @id has it on the disk: what was written while
@@ -168,8 +189,10 @@ disown(Store *store, uint64_t id, uint64_t data, bool of_draft)
 	if (txn_get(&store->plain, record_slice(&key), &value) != -ENOENT)
 		return;
 	spill_disown(store, data);
-	if (!of_draft)
-		orphan_queue(store, data);
+	if (of_draft)
+		return;
+	forget_content(store, data);
+	orphan_queue(store, data);
 }
 
 void
@@ -181,8 +204,9 @@ draft_revert(Store *store, uint64_t id, bool of_draft)
 
 	while (change_place_has_prefix(place, from)) {
 		const Change *change = change_place_get(place);
-		uint64_t data =
-			change->value != NULL ? content_of(change->key) : 0;
+		uint64_t data = change->value != NULL
+		                        ? draft_content_of(change->key)
+		                        : 0;
 
 		change_layer_forget(store->active, change->key);
 		if (data != 0)
@@ -199,7 +223,7 @@ own(Store *store, uint64_t id, uint64_t data)
 	RecordKey orphan = record_key_orphan(data);
 	KvSlice value;
 
-	if (txn_get(&store->plain, record_slice(&key), &value) == 0)
+	if (txn_get(&store->plain, record_slice(&key), &value) != -ENOENT)
 		txn_delete(&store->plain, record_slice(&orphan));
 }
 
@@ -212,7 +236,7 @@ draft_restore(Store *store, uint64_t id)
 
 	while (change_place_has_prefix(place, from)) {
 		KvSlice key = change_place_get(place)->key;
-		uint64_t data = content_of(key);
+		uint64_t data = draft_content_of(key);
 
 		change_layer_forget(store->active, key);
 		if (data != 0)

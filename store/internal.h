@@ -262,6 +262,8 @@ void txn_end(StoreTxn *txn);
 void draft_begin(StoreTxn *txn);
 /** Has draft @id be there as it is on the disk: that it goes is given up. */
 void draft_restore(Store *store, uint64_t id);
+/** The content that the record of an entry with @key owns, or 0. */
+uint64_t draft_content_of(KvSlice key);
 /** Gives it draft @id again, which what it has staged would have ended. */
 void draft_adopt(StoreTxn *txn, uint64_t id);
 /** Says that a record with @key is written. */

@@ -151,13 +151,10 @@ is_draft(const Store *store, uint64_t id)
 static void
 discard_key(Store *store, KvSlice key, bool of_draft)
 {
-	RecordPart part;
+	uint64_t data = draft_content_of(key);
 	KvSlice value;
-	uint64_t data;
-	KvSlice of;
 
-	if (record_key_part_of(key, &part, &of) &&
-	    part == RECORD_PART_CONTENT && record_part_id(of, &data) &&
+	if (data != 0 &&
 	    (txn_get(&store->plain, key, &value) == 0 || store->base == NULL)) {
 		spill_disown(store, data);
 		if (!of_draft)
@@ -351,40 +348,49 @@ quarantine_give_up_last(Store *store)
 
 /* ---- keeping -------------------------------------------------------------*/
 
-/* What @layer would have deleted of the quarantine, a draft, goes all the same,
- * unless it is @kept. */
+/* As discard_key(), of a key that the draft of a transaction may have. */
 static void
-drop_drafts_of(Store *store, const ChangeLayer *layer, uint64_t kept,
-               GArray *ret_ids)
+discard_known(void *bytes, void *unused, void *user_data)
 {
-	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
-	ChangePlace *place = change_layer_seek(layer, record_slice(&prefix));
-	uint64_t last = 0;
+	KvSlice key;
 
-	for (; change_place_has_prefix(place, record_slice(&prefix));
-	     place = change_place_next(place)) {
-		const Change *change = change_place_get(place);
-		uint64_t id = record_key_own_id(change->key);
+	(void)unused;
+	key.data = g_bytes_get_data(bytes, &key.size);
+	discard_key(user_data, key, true);
+}
 
-		if (id == kept)
-			continue;
-		discard_key(store, change->key, true);
-		forget_entry(store, id);
-		if (id != last)
-			g_array_append_val(ret_ids, id);
-		last = id;
-	}
+/* What cannot be listed now goes by what is known of it. */
+static void
+discard_draft(StoreTxn *txn)
+{
+	RecordKey head = record_key_part(txn->draft, RECORD_PART_HEAD,
+	                                 (KvSlice){ "", 0 });
+
+	if (txn->draft == 0 || discard(txn->store, txn->draft) == 0)
+		return;
+
+	g_hash_table_foreach(txn->drafted, discard_known, txn->store);
+	discard_key(txn->store, record_slice(&head), true);
+	forget_entry(txn->store, txn->draft);
 }
 
 void
 quarantine_drop_draft(StoreTxn *txn)
 {
-	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
+	ChangePlace *place =
+		change_layer_seek(txn->layer, record_slice(&prefix));
 
-	if (txn->draft != 0)
-		(void)discard(txn->store, txn->draft);
+	discard_draft(txn);
 	txn->draft = 0;
-	drop_drafts_of(txn->store, txn->layer, 0, ids);
+	/* What it would have deleted of the quarantine goes all the same. */
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
+		KvSlice key = change_place_get(place)->key;
+
+		discard_key(txn->store, key, true);
+		forget_entry(txn->store, record_key_own_id(key));
+	}
 }
 
 /* One that was to go already is there again where that was given up. */
@@ -421,21 +427,58 @@ quarantine_stage_end(StoreTxn *txn)
 	return 0;
 }
 
+/* Has the draft of @txn replace those that its layer would have deleted, and own
+ * what they own: they may be there again. Returns their ids. */
+static GArray *
+replace_elders(StoreTxn *txn)
+{
+	StoreTxn *plain = &txn->store->plain;
+	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
+	GArray *elders = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	ChangePlace *place =
+		change_layer_seek(txn->layer, record_slice(&prefix));
+	uint64_t last = txn->draft;
+
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place)) {
+		KvSlice key = change_place_get(place)->key;
+		uint64_t data = draft_content_of(key);
+		uint64_t id = record_key_own_id(key);
+		RecordKey own = record_key_part_id(txn->draft,
+		                                   RECORD_PART_CONTENT, data);
+		KvSlice value;
+
+		if (id == txn->draft)
+			continue;
+		if (data != 0 && (txn_get(plain, key, &value) == 0 ||
+		                  txn->store->base == NULL)) {
+			txn_put(plain, record_slice(&own), (KvSlice){ "", 0 });
+			draft_note(txn, &own);
+		}
+		txn_delete(plain, key);
+		forget_entry(txn->store, id);
+		if (id != last)
+			g_array_append_val(elders, id);
+		last = id;
+	}
+	return elders;
+}
+
 /* Writes what @txn has staged over its draft, or as a new entry. */
 static void
 keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 {
 	Store *store = txn->store;
 	RecordHead head = { .is_draft = is_draft };
-	GArray *elders = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	GArray *elders;
 	UndoneSum sum;
 
 	/* One that the commit which failed would have ended. */
 	if (txn->draft == 0 && draft_ended_by(txn->layer) != 0)
 		draft_adopt(txn, draft_ended_by(txn->layer));
-	drop_drafts_of(store, txn->layer, txn->draft, elders);
 	if (txn->draft == 0)
 		draft_begin(txn);
+	elders = replace_elders(txn);
 	sum = undone_write(txn, txn->draft);
 	draft_prune(txn);
 	forget_entry(store, txn->draft);

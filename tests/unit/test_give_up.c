@@ -132,6 +132,31 @@ what_is_undone_last_is_given_up_first(void **state)
 	assert_kept(b, kept);
 }
 
+/* What was spilled of it goes with it. */
+static void
+only_what_has_no_room_is_given_up(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *first = test_begin(b);
+	StoreTxn *second = test_begin(b);
+	g_autofree char *block = g_strnfill(12000, 'x');
+	TestAnswer answer = { 0 };
+	StoreNode file;
+	uint64_t kept;
+
+	(void)test_stage_file(first, STORE_ROOT, "f");
+	test_hold_sync(b, &answer);
+	file = test_stage_file(second, STORE_ROOT, "g");
+	assert_int_equal(store_file_write(second, file, 0, block, 12000), 0);
+	assert_int_equal(store_file_write(second, file, 0, "x", 1), 0);
+	kept = undo(&first);
+	(void)undo(&second);
+	kv_fault_limit(b->disk, 6000);
+	assert_int_equal(test_let_go(b, &answer), 0);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_kept(b, kept);
+}
+
 /* What the last commit freed is there at the next. */
 static void
 nothing_is_given_up_where_another_try_has_room(void **state)
@@ -293,6 +318,88 @@ so_it_does_where_there_is_none_to_begin_with(void **state)
 	assert_both(b, file);
 }
 
+/* What it had is not named any more by who replaces it. */
+static void
+so_does_its_content(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+	StoreNode file = stage(txn, "f");
+
+	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	test_save(txn, &answers[0]);
+	assert_int_equal(test_await(&answers[0]), 0);
+	assert_int_equal(store_file_truncate(txn, file, 0), 0);
+	test_hold_checkpoint(b, txn, &answers[1]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
+	kv_fault_limit(b->disk, 1);
+	assert_int_equal(test_let_go(b, &answers[1]), -ENOSPC);
+	(void)undo(&txn);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_both(b, file);
+}
+
+/* The key by which the only entry owns its content. */
+static RecordKey
+content_key(TestTxn *b)
+{
+	RecordKey chunks = { .size = 1, .bytes = { RECORD_CHUNK } };
+	RecordKey undone = { .size = 1, .bytes = { RECORD_UNDONE } };
+	g_autoptr(GPtrArray) keys = NULL;
+	g_autoptr(GPtrArray) parts = NULL;
+	uint64_t data = 0;
+	uint64_t id = 0;
+
+	STORE_LOCK(b->store);
+	assert_int_equal(txn_keys(&b->store->plain, &chunks, &chunks, 1, &keys),
+	                 0);
+	assert_int_equal(
+		txn_keys(&b->store->plain, &undone, &undone, 1, &parts), 0);
+	assert_true(record_key_id(txn_key_at(keys, 0), &data));
+	assert_true(record_key_id(txn_key_at(parts, 0), &id));
+	return record_key_part_id(id, RECORD_PART_CONTENT, data);
+}
+
+static void
+so_does_content_that_is_damaged(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = stage(txn, "f");
+	TestAnswer answers[2] = { 0 };
+	RecordKey key;
+	guint chunks;
+
+	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	test_save(txn, &answers[0]);
+	assert_int_equal(test_await(&answers[0]), 0);
+	chunks = test_count_records(b->store, RECORD_CHUNK);
+	key = content_key(b);
+	test_put_record(b->store->kv, record_slice(&key),
+	                (KvSlice){ "12345678", 8 });
+	test_add_file(b->store, STORE_ROOT, "plain");
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_hold_checkpoint(b, txn, &answers[1]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
+	kv_fault_limit(b->disk, 1);
+	assert_int_equal(test_let_go(b, &answers[1]), -ENOSPC);
+	(void)undo(&txn);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), chunks);
+	{
+		STORE_LOCK(b->store);
+		txn_put(&b->store->plain, record_slice(&key),
+		        (KvSlice){ "", 0 });
+	}
+}
+
 /* Once there is room again, all is in one. */
 static void
 both_are_one_again_where_there_is_room(void **state)
@@ -415,6 +522,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_WITH(setup_bare, what_is_undone_last_is_given_up_first),
+		TEST_WITH(setup_spilling, only_what_has_no_room_is_given_up),
 		TEST_WITH(setup_bare,
 		          nothing_is_given_up_where_another_try_has_room),
 		TEST_WITH(setup_bare, no_commit_is_refused_for_what_was_undone),
@@ -431,6 +539,8 @@ main(void)
 		          so_it_does_where_there_is_none_to_begin_with),
 		TEST_WITH(setup_spilling,
 		          so_it_does_where_there_is_none_to_begin_with),
+		TEST_WITH(setup_spilling, so_does_its_content),
+		TEST_WITH(setup_spilling, so_does_content_that_is_damaged),
 		TEST_WITH(setup_bare, both_are_one_again_where_there_is_room),
 		TEST_WITH(setup_bare,
 		          who_waits_for_a_draft_that_is_given_up_is_told),

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/internal.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
@@ -345,6 +346,25 @@ what_is_undone_is_not_given_up_with_the_batch_before(void **state)
 
 /* ---- drafts --------------------------------------------------------------*/
 
+/* Nothing can be listed then. */
+static void
+what_is_aborted_while_nobody_can_read_is_gone(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin_draft(b, NULL);
+
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_add_file(b->store, STORE_ROOT, "plain");
+	kv_fault_break(b->disk, true);
+	assert_int_equal(store_sync_wait(b->store), -EIO);
+	store_txn_abort(g_steal_pointer(&txn));
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(b->store->undone.length, 0);
+	test_txn_crash(b, &txn);
+	assert_int_equal(test_undone(b->store).count, 0);
+}
+
 static void
 assert_no_entry(TestTxn *b)
 {
@@ -526,6 +546,7 @@ main(void)
 		TXN_TEST(an_entry_without_room_is_given_up),
 		TXN_TEST(an_entry_that_has_room_by_itself_is_kept),
 		TXN_TEST(what_is_undone_is_not_given_up_with_the_batch_before),
+		TXN_TEST(what_is_aborted_while_nobody_can_read_is_gone),
 		TXN_TEST(a_draft_is_an_entry_after_a_crash),
 		TXN_TEST(saving_again_writes_only_what_is_new),
 		TXN_TEST(a_draft_goes_with_its_commit),
