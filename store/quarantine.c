@@ -377,20 +377,8 @@ discard_draft(StoreTxn *txn)
 void
 quarantine_drop_draft(StoreTxn *txn)
 {
-	RecordKey prefix = { .size = 1, .bytes = { RECORD_UNDONE } };
-	ChangePlace *place =
-		change_layer_seek(txn->layer, record_slice(&prefix));
-
 	discard_draft(txn);
 	txn->draft = 0;
-	/* What it would have deleted of the quarantine goes all the same. */
-	for (; change_place_has_prefix(place, record_slice(&prefix));
-	     place = change_place_next(place)) {
-		KvSlice key = change_place_get(place)->key;
-
-		discard_key(txn->store, key, true);
-		forget_entry(txn->store, record_key_own_id(key));
-	}
 }
 
 /* One that was to go already is there again where that was given up. */
