@@ -131,8 +131,6 @@ draft_prune(StoreTxn *txn)
 	}
 }
 
-/* What has come since a round began may have gone to the disk with a later batch
- * of it. */
 bool
 draft_is_pending(const Store *store, uint64_t id)
 {
@@ -163,27 +161,14 @@ draft_content_of(KvSlice key)
 	               : 0;
 }
 
-/* What of @data is still to be written is for nobody. */
-static void
-forget_content(Store *store, uint64_t data)
-{
-	RecordKey prefix = record_key_content(data);
-	KvSlice from = record_slice(&prefix);
-	ChangePlace *place = change_layer_seek(store->active, from);
-
-	while (change_place_has_prefix(place, from)) {
-		change_layer_forget(store->active,
-		                    change_place_get(place)->key);
-		place = change_layer_seek(store->active, from);
-	}
-}
-
 /* Lets go of @data unless entry @id has it on the disk: what was written while
  * nobody could read that may be no news. */
 static void
 disown(Store *store, uint64_t id, uint64_t data, bool of_draft)
 {
 	RecordKey key = record_key_part_id(id, RECORD_PART_CONTENT, data);
+	RecordKey chunks = record_key_content(data);
+	g_autoptr(ChangeLayer) nowhere = change_layer_new();
 	KvSlice value;
 
 	if (txn_get(&store->plain, record_slice(&key), &value) != -ENOENT)
@@ -191,7 +176,7 @@ disown(Store *store, uint64_t id, uint64_t data, bool of_draft)
 	spill_disown(store, data);
 	if (of_draft)
 		return;
-	forget_content(store, data);
+	change_layer_move_prefix(store->active, record_slice(&chunks), nowhere);
 	orphan_queue(store, data);
 }
 

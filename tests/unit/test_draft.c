@@ -17,41 +17,6 @@
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
 
-/* What a transaction stages in memory where it is to spill, in bytes. */
-#define SPILL_LIMIT 8192
-
-/* A store without a journal: what is committed is what is asked for. */
-static int
-setup_with(void **state, StoreOptions options)
-{
-	options.journal_max = 0;
-	*state = test_txn_new(&options);
-	return 0;
-}
-
-static int
-setup_bare(void **state)
-{
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
-
-	return setup_with(state, options);
-}
-
-static int
-setup_spilling(void **state)
-{
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
-
-	options.staged_limit = SPILL_LIMIT;
-	return setup_with(state, options);
-}
-
-#define SPILLING_TEST(f) \
-	cmocka_unit_test_setup_teardown(f, setup_spilling, test_txn_teardown)
-
-#define BARE_TEST(f) \
-	cmocka_unit_test_setup_teardown(f, setup_bare, test_txn_teardown)
-
 /* Who asks for a draft while a batch is on its way that finds no room waits for
  * the next one: only that may give it up. */
 static void
@@ -356,7 +321,7 @@ so_it_is_where_the_disk_had_failed(void **state)
 	assert_int_equal(test_undone(b->store).count, 1);
 	assert_int_equal(test_undone(b->store).files, 1);
 	assert_int_equal(test_count_records(b->store, 'o'), 0);
-	if (b->options.staged_limit == SPILL_LIMIT)
+	if (b->options.staged_limit == TEST_SPILL_LIMIT)
 		assert_true(test_count_records(b->store, 'c') > 0);
 }
 

@@ -18,38 +18,10 @@
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
 
-/* What a transaction stages in memory where it is to spill, in bytes. */
-#define SPILL_LIMIT 8192
-#define SIZE        30000
+#define SIZE 30000
 /* Room for one of that size, and room for little. */
 #define ONE    (SIZE + SIZE / 2)
 #define LITTLE (SIZE / 2)
-
-/* A store without a journal: what is committed is what is asked for. */
-static int
-setup_with(void **state, StoreOptions options)
-{
-	options.journal_max = 0;
-	*state = test_txn_new(&options);
-	return store_sync_wait(((TestTxn *)*state)->store);
-}
-
-static int
-setup_bare(void **state)
-{
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
-
-	return setup_with(state, options);
-}
-
-static int
-setup_spilling(void **state)
-{
-	StoreOptions options = STORE_OPTIONS_DEFAULT;
-
-	options.staged_limit = SPILL_LIMIT;
-	return setup_with(state, options);
-}
 
 static int
 setup_little(void **state)
@@ -57,11 +29,11 @@ setup_little(void **state)
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 
 	options.quarantine_max = ONE;
-	return setup_with(state, options);
+	return test_setup_with(state, options);
 }
 
-#define TEST_WITH(setup, f) \
-	cmocka_unit_test_setup_teardown(f, setup, test_txn_teardown)
+#define LITTLE_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, setup_little, test_txn_teardown)
 
 static StoreNode
 stage(StoreTxn *txn, const char *name)
@@ -231,27 +203,45 @@ what_is_given_up_is_erased(void **state)
 static bool
 is_spilling(const TestTxn *b)
 {
-	return b->options.staged_limit == SPILL_LIMIT;
+	return b->options.staged_limit == TEST_SPILL_LIMIT;
 }
 
-/* "f" was saved; a checkpoint is refused that would have ended this, and "g" was
- * staged since, of which there is a draft, too; it is on the disk if there is
- * room for more than nothing. */
+/* Stages and saves a new file "f". */
+static StoreNode
+save_new(StoreTxn *txn)
+{
+	StoreNode file = stage(txn, "f");
+	TestAnswer answer = { 0 };
+
+	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), 0);
+	return file;
+}
+
+/* A checkpoint of @txn finds no more room than @room bytes, and meanwhile there
+ * is a new file "g", and a draft of that. */
+static void
+refuse_checkpoint(TestTxn *b, StoreTxn *txn, size_t room)
+{
+	TestAnswer answer = { 0 };
+
+	test_hold_checkpoint(b, txn, &answer);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
+	kv_fault_limit(b->disk, room);
+	assert_int_equal(test_let_go(b, &answer), -ENOSPC);
+}
+
+/* One with both drafts; that of "g" is on the disk if there is room for more
+ * than nothing. */
 static StoreTxn *
 begin_two(TestTxn *b, StoreNode *ret_file)
 {
 	StoreTxn *txn = test_begin(b);
-	TestAnswer answers[2] = { 0 };
 
-	*ret_file = stage(txn, "f");
-	assert_int_equal(store_file_write(txn, *ret_file, 0, "x", 1), 0);
-	test_save(txn, &answers[0]);
-	assert_int_equal(test_await(&answers[0]), 0);
-	test_hold_checkpoint(b, txn, &answers[1]);
-	(void)test_stage_file(txn, STORE_ROOT, "g");
-	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
-	kv_fault_limit(b->disk, is_spilling(b) ? 1 : LITTLE);
-	assert_int_equal(test_let_go(b, &answers[1]), -ENOSPC);
+	*ret_file = save_new(txn);
+	refuse_checkpoint(b, txn, is_spilling(b) ? 1 : LITTLE);
 	return txn;
 }
 
@@ -324,18 +314,10 @@ so_does_its_content(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	TestAnswer answers[2] = { 0 };
-	StoreNode file = stage(txn, "f");
+	StoreNode file = save_new(txn);
 
-	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
-	test_save(txn, &answers[0]);
-	assert_int_equal(test_await(&answers[0]), 0);
 	assert_int_equal(store_file_truncate(txn, file, 0), 0);
-	test_hold_checkpoint(b, txn, &answers[1]);
-	(void)test_stage_file(txn, STORE_ROOT, "g");
-	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
-	kv_fault_limit(b->disk, 1);
-	assert_int_equal(test_let_go(b, &answers[1]), -ENOSPC);
+	refuse_checkpoint(b, txn, 1);
 	(void)undo(&txn);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	assert_both(b, file);
@@ -367,25 +349,17 @@ so_does_content_that_is_damaged(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	StoreNode file = stage(txn, "f");
-	TestAnswer answers[2] = { 0 };
 	RecordKey key;
 	guint chunks;
 
-	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
-	test_save(txn, &answers[0]);
-	assert_int_equal(test_await(&answers[0]), 0);
+	(void)save_new(txn);
 	chunks = test_count_records(b->store, RECORD_CHUNK);
 	key = content_key(b);
 	test_put_record(b->store->kv, record_slice(&key),
 	                (KvSlice){ "12345678", 8 });
 	test_add_file(b->store, STORE_ROOT, "plain");
 	assert_int_equal(store_sync_wait(b->store), 0);
-	test_hold_checkpoint(b, txn, &answers[1]);
-	(void)test_stage_file(txn, STORE_ROOT, "g");
-	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
-	kv_fault_limit(b->disk, 1);
-	assert_int_equal(test_let_go(b, &answers[1]), -ENOSPC);
+	refuse_checkpoint(b, txn, 1);
 	(void)undo(&txn);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -521,34 +495,26 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST_WITH(setup_bare, what_is_undone_last_is_given_up_first),
-		TEST_WITH(setup_spilling, only_what_has_no_room_is_given_up),
-		TEST_WITH(setup_bare,
-		          nothing_is_given_up_where_another_try_has_room),
-		TEST_WITH(setup_bare, no_commit_is_refused_for_what_was_undone),
-		TEST_WITH(setup_little,
-		          nothing_is_discarded_for_what_is_given_up),
-		TEST_WITH(setup_spilling, what_is_given_up_is_erased),
-		TEST_WITH(
-			setup_bare,
+		BARE_TEST(what_is_undone_last_is_given_up_first),
+		SPILLING_TEST(only_what_has_no_room_is_given_up),
+		BARE_TEST(nothing_is_given_up_where_another_try_has_room),
+		BARE_TEST(no_commit_is_refused_for_what_was_undone),
+		LITTLE_TEST(nothing_is_discarded_for_what_is_given_up),
+		SPILLING_TEST(what_is_given_up_is_erased),
+		BARE_TEST(
 			what_was_synced_stays_where_what_replaces_it_has_no_room),
-		TEST_WITH(
-			setup_spilling,
+		SPILLING_TEST(
 			what_was_synced_stays_where_what_replaces_it_has_no_room),
-		TEST_WITH(setup_bare,
-		          so_it_does_where_there_is_none_to_begin_with),
-		TEST_WITH(setup_spilling,
-		          so_it_does_where_there_is_none_to_begin_with),
-		TEST_WITH(setup_spilling, so_does_its_content),
-		TEST_WITH(setup_spilling, so_does_content_that_is_damaged),
-		TEST_WITH(setup_bare, both_are_one_again_where_there_is_room),
-		TEST_WITH(setup_bare,
-		          who_waits_for_a_draft_that_is_given_up_is_told),
-		TEST_WITH(setup_bare, who_saves_more_that_is_given_up_is_told),
-		TEST_WITH(setup_bare,
-		          who_is_undone_while_his_draft_is_given_up_is_told),
-		TEST_WITH(setup_bare, who_waits_beside_a_commit_is_told),
-		TEST_WITH(setup_bare, who_waits_for_the_next_round_is_told),
+		BARE_TEST(so_it_does_where_there_is_none_to_begin_with),
+		SPILLING_TEST(so_it_does_where_there_is_none_to_begin_with),
+		SPILLING_TEST(so_does_its_content),
+		SPILLING_TEST(so_does_content_that_is_damaged),
+		BARE_TEST(both_are_one_again_where_there_is_room),
+		BARE_TEST(who_waits_for_a_draft_that_is_given_up_is_told),
+		BARE_TEST(who_saves_more_that_is_given_up_is_told),
+		BARE_TEST(who_is_undone_while_his_draft_is_given_up_is_told),
+		BARE_TEST(who_waits_beside_a_commit_is_told),
+		BARE_TEST(who_waits_for_the_next_round_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,31 @@
 
 #include "tests/unit/store_kit.h"
 
+int
+test_setup_with(void **state, StoreOptions options)
+{
+	TestTxn *b;
+
+	options.journal_max = 0;
+	*state = b = test_txn_new(&options);
+	return store_sync_wait(b->store);
+}
+
+int
+test_setup_bare(void **state)
+{
+	return test_setup_with(state, STORE_OPTIONS_DEFAULT);
+}
+
+int
+test_setup_spilling(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.staged_limit = TEST_SPILL_LIMIT;
+	return test_setup_with(state, options);
+}
+
 const StoreCause test_killed = { "the client was killed", 1000 };
 
 void

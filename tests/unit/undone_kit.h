@@ -3,6 +3,21 @@
 
 #include "tests/unit/txn_kit.h"
 
+/** What a transaction stages in memory where it is to spill, in bytes. */
+#define TEST_SPILL_LIMIT 8192
+
+/** cmocka's set-up, *state is a TestTxn: nothing is pending, and there is no
+ * journal, so that what is committed is what a test asks for. */
+int test_setup_with(void **state, StoreOptions options);
+int test_setup_bare(void **state);
+int test_setup_spilling(void **state);
+
+#define BARE_TEST(f) \
+	cmocka_unit_test_setup_teardown(f, test_setup_bare, test_txn_teardown)
+#define SPILLING_TEST(f)                                        \
+	cmocka_unit_test_setup_teardown(f, test_setup_spilling, \
+	                                test_txn_teardown)
+
 /** Why the transactions of tests are undone. */
 extern const StoreCause test_killed;
 
