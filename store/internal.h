@@ -292,13 +292,6 @@ int quarantine_keep(StoreTxn *txn, const StoreCause *cause);
 /** Ends the draft of @txn: now, or with what it has staged. Errors: -EIO. */
 void quarantine_drop_draft(StoreTxn *txn);
 int quarantine_stage_end(StoreTxn *txn);
-/** Discards what is beyond the limit, oldest first, once what came last is there.
- */
-void quarantine_keep_limit(Store *store);
-/** Whether some of it is still to be written. Gives up what came last of that;
- * returns whether there was something. Locked; no batch is on its way. */
-bool quarantine_is_pending(const Store *store);
-bool quarantine_give_up_last(Store *store);
 /** What an entry has, as its head tells. */
 typedef struct UndoneSum {
 	uint64_t files;
@@ -316,6 +309,16 @@ int quarantine_any_head(Store *store, uint64_t id, RecordHead *ret_head,
 
 /** The first entry from @from on, damaged or not. Errors: -ENOENT. */
 int quarantine_next_id(Store *store, uint64_t from, uint64_t *ret_id);
+
+/* quarantine_room.c ---------------------------------------------------------*/
+
+/** Discards what is beyond the limit, oldest first, once what came last is there.
+ */
+void quarantine_keep_limit(Store *store);
+/** Whether some of it is still to be written. Gives up what came last of that;
+ * returns whether there was something. Locked; no batch is on its way. */
+bool quarantine_is_pending(const Store *store);
+bool quarantine_give_up_last(Store *store);
 
 /* journal.c -----------------------------------------------------------------*/
 

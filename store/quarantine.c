@@ -9,12 +9,10 @@
  *   store that is opened finds that its process has ended. The commit of the
  *   transaction deletes it in the same batch.
  * - Content that was spilled (spill.c) is not copied: it becomes the entry's.
- * - Entries that are not on disk yet and do not fit are given up, the last one
- *   first, lest they keep everything else from being committed. Whoever waits for
- *   what is pending then is told that there was no room.
- * - Given up is what is new in an entry. What a draft has on the disk was synced:
- *   it stays, and if its transaction has ended, it is the entry.
+ * - What of it goes where there is no room is quarantine_room.c's.
  */
+
+#include "store/quarantine.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,18 +20,10 @@
 
 #include "store/internal.h"
 
-/* An entry that is known to be there. */
-typedef struct Entry {
-	uint64_t id;
-	uint64_t bytes;
-	bool is_draft;
-	GArray *elders; /* uint64_t: drafts that went for it; owned; or NULL */
-} Entry;
-
 static void
 entry_free(void *data)
 {
-	Entry *entry = data;
+	QuarantineEntry *entry = data;
 
 	g_clear_pointer(&entry->elders, g_array_unref);
 	g_free(entry);
@@ -53,14 +43,14 @@ quarantine_free(Store *store)
 	g_queue_clear_full(&store->undone, entry_free);
 }
 
-static void
-note_entry(Store *store, const StoreUndone *undone, bool is_draft)
+void
+quarantine_note(Store *store, const StoreUndone *undone, bool is_draft)
 {
-	Entry *entry = g_new(Entry, 1);
+	QuarantineEntry *entry = g_new(QuarantineEntry, 1);
 
-	*entry = (Entry){ .id = undone->id,
-		          .bytes = undone->bytes,
-		          .is_draft = is_draft };
+	*entry = (QuarantineEntry){ .id = undone->id,
+		                    .bytes = undone->bytes,
+		                    .is_draft = is_draft };
 	g_queue_push_tail(&store->undone, entry);
 	store->undone_bytes += entry->bytes;
 }
@@ -71,7 +61,7 @@ quarantine_weigh(const Store *store, StoreVitals *vitals)
 	GList *l;
 
 	for (l = store->undone.head; l != NULL; l = l->next) {
-		const Entry *entry = l->data;
+		const QuarantineEntry *entry = l->data;
 
 		if (entry->is_draft)
 			continue;
@@ -86,25 +76,25 @@ find_entry(const Store *store, uint64_t id)
 {
 	GList *l = store->undone.head;
 
-	while (l != NULL && ((const Entry *)l->data)->id != id)
+	while (l != NULL && ((const QuarantineEntry *)l->data)->id != id)
 		l = l->next;
 	return l;
 }
 
-static void
-forget_entry(Store *store, uint64_t id)
+void
+quarantine_forget(Store *store, uint64_t id)
 {
 	GList *l = find_entry(store, id);
 
 	if (l == NULL)
 		return;
-	store->undone_bytes -= ((const Entry *)l->data)->bytes;
+	store->undone_bytes -= ((const QuarantineEntry *)l->data)->bytes;
 	entry_free(l->data);
 	g_queue_delete_link(&store->undone, l);
 }
 
-static void
-put_head(Store *store, const RecordHead *head)
+void
+quarantine_put_head(Store *store, const RecordHead *head)
 {
 	RecordKey key = record_key_part(head->undone.id, RECORD_PART_HEAD,
 	                                (KvSlice){ "", 0 });
@@ -128,9 +118,9 @@ quarantine_load(Store *store)
 			continue;
 		if (head.is_draft) {
 			head.is_draft = false;
-			put_head(store, &head);
+			quarantine_put_head(store, &head);
 		}
-		note_entry(store, &head.undone, false);
+		quarantine_note(store, &head.undone, false);
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -142,7 +132,7 @@ is_draft(const Store *store, uint64_t id)
 {
 	const GList *l = find_entry(store, id);
 
-	return l != NULL && ((const Entry *)l->data)->is_draft;
+	return l != NULL && ((const QuarantineEntry *)l->data)->is_draft;
 }
 
 /* Content that goes with an entry may be large: it is erased in steps. That of a
@@ -163,8 +153,8 @@ discard_key(Store *store, KvSlice key, bool of_draft)
 	txn_delete(&store->plain, key);
 }
 
-static int
-discard(Store *store, uint64_t id)
+int
+quarantine_discard(Store *store, uint64_t id)
 {
 	RecordKey prefix = record_key_undone(id);
 	bool of_draft = is_draft(store, id);
@@ -177,7 +167,7 @@ discard(Store *store, uint64_t id)
 		return r;
 	for (i = 0; i < keys->len; i++)
 		discard_key(store, txn_key_at(keys, i), of_draft);
-	forget_entry(store, id);
+	quarantine_forget(store, id);
 	return 0;
 }
 
@@ -196,154 +186,7 @@ store_quarantine_discard(Store *store, uint64_t id)
 	/* What a damaged head says does not matter to who lets it go. */
 	if (r == -EIO && !is_draft(store, id))
 		r = 0;
-	return r < 0 ? r : discard(store, id);
-}
-
-/* ---- what the committer does ---------------------------------------------*/
-
-/* Has @id, an entry or a draft, be what it is on the disk. Returns whether it is
- * there. */
-static bool
-take_back(Store *store, uint64_t id, const RecordHead *lost)
-{
-	char text[2 * (RECORD_TEXT_MAX + 1)];
-	RecordHead head;
-
-	if (quarantine_any_head(store, id, &head, text) < 0)
-		return false;
-
-	if (!lost->is_draft) {
-		head.is_draft = false;
-		head.undone.reason = lost->undone.reason;
-		head.undone.undone_ns = lost->undone.undone_ns;
-		put_head(store, &head);
-	}
-	note_entry(store, &head.undone, lost->is_draft);
-	return true;
-}
-
-/* Gives up what is new in @entry. */
-static void
-give_up(Store *store, Entry *entry)
-{
-	char text[2 * (RECORD_TEXT_MAX + 1)];
-	uint64_t id = entry->id;
-	g_autoptr(GArray) elders = g_steal_pointer(&entry->elders);
-	RecordHead lost;
-	bool has_some;
-	guint i;
-	int r = quarantine_any_head(store, id, &lost, text);
-
-	g_assert(r == 0);
-	lost.is_draft = entry->is_draft;
-	draft_revert(store, id, lost.is_draft);
-	forget_entry(store, id);
-	has_some = take_back(store, id, &lost);
-	for (i = 0; elders != NULL && i < elders->len; i++) {
-		uint64_t elder = g_array_index(elders, uint64_t, i);
-
-		draft_restore(store, elder);
-		has_some |= take_back(store, elder, &lost);
-	}
-	if (has_some)
-		g_warning("quarantine: no room, what id=%" G_GUINT64_FORMAT
-		          " was to have since it was last synced is given up",
-		          id);
-	else
-		g_warning("quarantine: no room, id=%" G_GUINT64_FORMAT
-		          " is given up",
-		          id);
-}
-
-/* The last entry that is still to be written, or NULL. */
-static Entry *
-last_pending(const Store *store)
-{
-	GList *l;
-
-	for (l = store->undone.tail; l != NULL; l = l->prev) {
-		Entry *entry = l->data;
-
-		if (draft_is_pending(store, entry->id))
-			return entry;
-	}
-	return NULL;
-}
-
-/* Whether @entry is an entry, and on the disk. */
-static bool
-is_there(const Store *store, const Entry *entry)
-{
-	return !entry->is_draft && !draft_is_pending(store, entry->id);
-}
-
-/* The last one that is; *@ret_bytes are those of all that are, drafts too. */
-static const Entry *
-last_there(const Store *store, uint64_t *ret_bytes)
-{
-	const Entry *last = NULL;
-	GList *l;
-
-	*ret_bytes = 0;
-	for (l = store->undone.head; l != NULL; l = l->next) {
-		const Entry *entry = l->data;
-
-		if (draft_is_pending(store, entry->id))
-			continue;
-		*ret_bytes += entry->bytes;
-		if (!entry->is_draft)
-			last = entry;
-	}
-	return last;
-}
-
-void
-quarantine_keep_limit(Store *store)
-{
-	uint64_t limit = store->options.quarantine_max;
-	const Entry *last;
-	uint64_t bytes;
-	GList *next;
-	GList *l;
-
-	if (!store->undone_has_grown || store->undone_bytes <= limit) {
-		store->undone_has_grown = false;
-		return;
-	}
-
-	last = last_there(store, &bytes);
-	for (l = store->undone.head; l != NULL && bytes > limit; l = next) {
-		const Entry *entry = l->data;
-
-		next = l->next;
-		if (entry == last || !is_there(store, entry))
-			continue;
-		g_warning(
-			"quarantine: discarded the oldest entry, id=%" G_GUINT64_FORMAT
-			" bytes=%" G_GUINT64_FORMAT,
-			entry->id, entry->bytes);
-		bytes -= entry->bytes;
-		if (discard(store, entry->id) < 0)
-			return;
-	}
-}
-
-bool
-quarantine_is_pending(const Store *store)
-{
-	return last_pending(store) != NULL;
-}
-
-bool
-quarantine_give_up_last(Store *store)
-{
-	Entry *entry = last_pending(store);
-
-	if (entry == NULL)
-		return false;
-	give_up(store, entry);
-	waiter_refuse_plain(store);
-	return true;
+	return r < 0 ? r : quarantine_discard(store, id);
 }
 
 /* ---- keeping -------------------------------------------------------------*/
@@ -366,12 +209,12 @@ discard_draft(StoreTxn *txn)
 	RecordKey head = record_key_part(txn->draft, RECORD_PART_HEAD,
 	                                 (KvSlice){ "", 0 });
 
-	if (txn->draft == 0 || discard(txn->store, txn->draft) == 0)
+	if (txn->draft == 0 || quarantine_discard(txn->store, txn->draft) == 0)
 		return;
 
 	g_hash_table_foreach(txn->drafted, discard_known, txn->store);
 	discard_key(txn->store, record_slice(&head), true);
-	forget_entry(txn->store, txn->draft);
+	quarantine_forget(txn->store, txn->draft);
 }
 
 void
@@ -390,8 +233,8 @@ forget_drafts_of(Store *store, const ChangeLayer *layer)
 
 	for (; change_place_has_prefix(place, record_slice(&prefix));
 	     place = change_place_next(place))
-		forget_entry(store,
-		             record_key_own_id(change_place_get(place)->key));
+		quarantine_forget(
+			store, record_key_own_id(change_place_get(place)->key));
 }
 
 int
@@ -409,7 +252,7 @@ quarantine_stage_end(StoreTxn *txn)
 		return r;
 	for (i = 0; i < keys->len; i++)
 		txn_delete(txn, txn_key_at(keys, i));
-	forget_entry(txn->store, txn->draft);
+	quarantine_forget(txn->store, txn->draft);
 	forget_drafts_of(txn->store, txn->layer);
 	txn->draft = 0;
 	return 0;
@@ -444,7 +287,7 @@ replace_elders(StoreTxn *txn)
 			draft_note(txn, &own);
 		}
 		txn_delete(plain, key);
-		forget_entry(txn->store, id);
+		quarantine_forget(txn->store, id);
 		if (id != last)
 			g_array_append_val(elders, id);
 		last = id;
@@ -469,7 +312,7 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 	elders = replace_elders(txn);
 	sum = undone_write(txn, txn->draft);
 	draft_prune(txn);
-	forget_entry(store, txn->draft);
+	quarantine_forget(store, txn->draft);
 	head.undone = (StoreUndone){
 		.id = txn->draft,
 		.who = txn->who,
@@ -479,9 +322,9 @@ keep(StoreTxn *txn, const StoreCause *cause, bool is_draft)
 		.files = sum.files,
 		.bytes = sum.bytes,
 	};
-	put_head(store, &head);
-	note_entry(store, &head.undone, is_draft);
-	((Entry *)store->undone.tail->data)->elders = elders;
+	quarantine_put_head(store, &head);
+	quarantine_note(store, &head.undone, is_draft);
+	((QuarantineEntry *)store->undone.tail->data)->elders = elders;
 	store->undone_has_grown = true;
 }
 
@@ -517,12 +360,12 @@ keep_as_it_is(Store *store, uint64_t id, const StoreCause *cause)
 	head.is_draft = false;
 	head.undone.reason = cause->reason;
 	head.undone.undone_ns = store_now_ns();
-	put_head(store, &head);
+	quarantine_put_head(store, &head);
 	l = find_entry(store, id);
 	if (l == NULL)
-		note_entry(store, &head.undone, false);
+		quarantine_note(store, &head.undone, false);
 	else
-		((Entry *)l->data)->is_draft = false;
+		((QuarantineEntry *)l->data)->is_draft = false;
 	return true;
 }
 

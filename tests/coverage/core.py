@@ -25,6 +25,7 @@ CORE = (
     Part("store/spill.c", "what is staged on disk, and let go of again"),
     Part("store/draft.c", "how what a crash leaves of it stays true"),
     Part("store/quarantine.c", "where what was rolled back is kept"),
+    Part("store/quarantine_room.c", "what of it goes where there is no room"),
     Part("store/undone_write.c", "what of it is kept there"),
     Part("store/undone.c", "finding it again",
          ("quarantine_any_head", "is_alive", "quarantine_head",

@@ -394,6 +394,69 @@ both_are_one_again_where_there_is_room(void **state)
 	assert_int_equal(test_undone(b->store).files, 2);
 }
 
+/* Nobody can give up a draft that a checkpoint on its way would end; who has
+ * failed and is undone can. */
+static void
+a_draft_that_no_checkpoint_has_ended_is_given_up(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[3] = { 0 };
+
+	(void)stage(txn, "f");
+	test_hold_sync(b, &answers[0]);
+	test_save(txn, &answers[1]);
+	store_txn_checkpoint(txn, test_answered, &answers[2]);
+	kv_fault_limit(b->disk, LITTLE);
+	(void)test_let_go(b, &answers[0]);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	assert_int_equal(test_await(&answers[2]), -ENOSPC);
+	kv_fault_leave_room(b->disk, 1);
+	assert_int_equal(store_txn_quarantine(&txn, &test_killed), -ENOSPC);
+	kv_fault_leave_room(b->disk, 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
+	assert_int_equal(test_undone(b->store).count, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+}
+
+/* What never was on the disk is not there again. */
+static void
+no_draft_comes_back_that_was_not_there(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+	g_autofree char *block = g_strnfill(12000, 'x');
+	TestAnswer answers[5] = { 0 };
+
+	assert_int_equal(store_file_write(txn, file, 0, block, 12000), 0);
+	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	test_hold_sync(b, &answers[0]);
+	test_save(txn, &answers[1]);
+	store_txn_checkpoint(txn, test_answered, &answers[2]);
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	test_save(txn, &answers[3]);
+	kv_fault_limit(b->disk, 300);
+	(void)test_let_go(b, &answers[0]);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	assert_int_equal(test_await(&answers[2]), -ENOSPC);
+	assert_int_equal(test_await(&answers[3]), -ENOSPC);
+	/* It is on its way when it is replaced. */
+	kv_fault_hold(b->disk, true);
+	store_sync(b->store, test_answered, &answers[4]);
+	kv_fault_await_held(b->disk);
+	(void)undo(&txn);
+	assert_int_equal(test_let_go(b, &answers[4]), -ENOSPC);
+	kv_fault_limit(b->disk, 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 0);
+	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), 0);
+	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 0);
+}
+
 /* ---- who hears of it -----------------------------------------------------*/
 
 static void
@@ -510,6 +573,8 @@ main(void)
 		SPILLING_TEST(so_does_its_content),
 		SPILLING_TEST(so_does_content_that_is_damaged),
 		BARE_TEST(both_are_one_again_where_there_is_room),
+		BARE_TEST(a_draft_that_no_checkpoint_has_ended_is_given_up),
+		SPILLING_TEST(no_draft_comes_back_that_was_not_there),
 		BARE_TEST(who_waits_for_a_draft_that_is_given_up_is_told),
 		BARE_TEST(who_saves_more_that_is_given_up_is_told),
 		BARE_TEST(who_is_undone_while_his_draft_is_given_up_is_told),

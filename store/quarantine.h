@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+
+#include "store/internal.h"
+
+/**
+ * The entries of the quarantine that are known to be there, drafts too: kept by
+ * quarantine.c, and let go by quarantine_room.c where there is no room.
+ *
+ * Threads: any, with the store locked.
+ */
+typedef struct QuarantineEntry {
+	uint64_t id;
+	uint64_t bytes;
+	bool is_draft;
+	GArray *elders; /* uint64_t: drafts that went for it; owned; or NULL */
+} QuarantineEntry;
+
+/** From now on there is one more, and it is the last; or there is not @id. */
+void quarantine_note(Store *store, const StoreUndone *undone, bool is_draft);
+void quarantine_forget(Store *store, uint64_t id);
+
+/** Writes @head, as a plain change. */
+void quarantine_put_head(Store *store, const RecordHead *head);
+
+/** Discards entry @id, or a draft, with its records. Errors: -EIO. */
+int quarantine_discard(Store *store, uint64_t id);
