@@ -26,13 +26,23 @@ import time
 
 from book import DIRTY, RESULTS, STALE, TESTS, Book, Row, sources
 from harness import build_dir, end_with_parent
+from powercut import MEMORY
 from stages import stages
 
 SHOWN = 8000
 """How many characters of a failed test's output are shown."""
 
 
-def environment(stage, seed, tally):
+def place_of(stage):
+    """A directory for the files of a slice, as a context: its own if that is in
+    memory; on the disk they stay for a while, for who looks into a failure."""
+    if stage.is_on_disk:
+        return contextlib.nullcontext(tempfile.gettempdir())
+    return tempfile.TemporaryDirectory(prefix="slice-", dir=MEMORY,
+                                       ignore_cleanup_errors=True)
+
+
+def environment(stage, seed, tally, place):
     """Of a slice: nothing that whoever runs this has set for tests."""
     others = {name: value for name, value in os.environ.items()
               if not name.startswith("POFS_")}
@@ -41,7 +51,7 @@ def environment(stage, seed, tally):
     # What plain files come to, the gate shows.
     return {**others, **numbers, "POFS_CONTROLS": "no", "POFS_SEED": str(seed),
             "POFS_BUILD": str(build_dir()), "POFS_TALLY": tally,
-            "PYTHONPATH": str(TESTS)}
+            "TMPDIR": place, "PYTHONPATH": str(TESTS)}
 
 
 def command(stage):
@@ -119,8 +129,8 @@ class Course:
         log = build_dir() / \
             f"torture-{self._stage.name.replace(' ', '-')}-{seed}.log"
         with tempfile.NamedTemporaryFile("r", prefix="tally-") as told, \
-                open(log, "wb") as output:
-            env = environment(self._stage, seed, told.name)
+                place_of(self._stage) as place, open(log, "wb") as output:
+            env = environment(self._stage, seed, told.name, place)
             began = time.monotonic()
             self._under_way += 1
             has_passed = await run_tests(self._stage, env, output)

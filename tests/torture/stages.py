@@ -35,6 +35,9 @@ class Stage:
     settings: dict = dataclasses.field(default_factory=dict)
     is_timed: bool = False
     """Whether nothing else may run beside it."""
+    is_on_disk: bool = True
+    """Else its files are in memory: what the disk does to them is not what it is
+    about, and it takes most of the time."""
 
     def files(self):
         """Without the functions."""
@@ -98,18 +101,21 @@ def _clients():
                 settings={"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
     yield Stage("what may take no longer", [HERE / "pace.py"], is_timed=True)
     yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
-                {"mutants": 1_000_000}, {"POFS_MUTANTS": 18_000})
+                {"mutants": 1_000_000}, {"POFS_MUTANTS": 18_000},
+                is_on_disk=False)
     yield Stage("kills at random", [TESTS / "crash" / "test_crash.py"],
                 {"crashes": 10_000, "ends in order": 1000},
                 {"POFS_CRASH_CYCLES": 500})
     yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
                 {"deaths": 100_000, "looks": 10_000_000},
-                {"POFS_DEATHS": 10_000})
+                {"POFS_DEATHS": 10_000},
+                is_on_disk=False)
     yield Stage("looks with the lock",
                 [f"{HERE / 'test_mortals.py'}::test_who_dies_in_the_middle_has_"
                  "changed_nothing"],
                 {"looks with the lock": 4_000_000}, {"POFS_DEATHS": 5000},
-                {"POFS_LOOKERS": 32})
+                {"POFS_LOOKERS": 32},
+                is_on_disk=False)
     yield Stage("backups while mail flows",
                 [TESTS / "mount" / "test_backup.py"],
                 {"backups": 500}, {"POFS_BACKUPS": 50})
@@ -122,10 +128,12 @@ def _clients():
                 {"runs": 5000}, {"POFS_EXAMPLES": 250})
     yield Stage("any calls of some programs",
                 [TESTS / "mount" / "test_medley.py"],
-                {"calls": 2_000_000}, {"POFS_CALLS": 50_000})
+                {"calls": 2_000_000}, {"POFS_CALLS": 50_000},
+                is_on_disk=False)
     yield Stage("any calls of some machines",
                 [TESTS / "smb" / "test_medley.py"],
-                {"calls": 100_000}, {"POFS_CALLS": 5000})
+                {"calls": 100_000}, {"POFS_CALLS": 5000},
+                is_on_disk=False)
 
 
 def _shares():
