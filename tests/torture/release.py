@@ -33,13 +33,18 @@ SHOWN = 8000
 """How many characters of a failed test's output are shown."""
 
 
+@contextlib.contextmanager
 def place_of(stage):
     """A directory for the files of a slice, as a context: its own if that is in
     memory; on the disk they stay for a while, for who looks into a failure."""
     if stage.is_on_disk:
-        return contextlib.nullcontext(tempfile.gettempdir())
-    return tempfile.TemporaryDirectory(prefix="slice-", dir=MEMORY,
-                                       ignore_cleanup_errors=True)
+        yield tempfile.gettempdir()
+        return
+    with tempfile.TemporaryDirectory(prefix="slice-", dir=MEMORY,
+                                     ignore_cleanup_errors=True) as place:
+        # The user of a share gets to what is in there, too.
+        os.chmod(place, 0o711)
+        yield place
 
 
 def environment(stage, seed, tally, place):
