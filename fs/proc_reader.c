@@ -11,8 +11,10 @@
  * goes on. */
 #define READERS_MAX 8
 
-/* In how many parts it is waited for them. */
-#define WAIT_PARTS 20
+/* In how many parts it is waited for them, and in how many more until they have
+ * begun: then it is the machine that is late. */
+#define WAIT_PARTS  20
+#define START_PARTS 60
 
 /* One look. What it found belongs to the reader until it is done. */
 typedef struct Reading {
@@ -20,10 +22,11 @@ typedef struct Reading {
 	FsProcLook *look;
 	pid_t pid;
 	void *result; /* owned */
+	int r;        /* what the look returned; the same */
 	GMutex mutex; /* protects what follows */
 	GCond cond;
+	bool has_begun;
 	bool is_done;
-	int r;
 } Reading;
 
 static gint readers; /* atomic: at work or stuck */
@@ -40,17 +43,24 @@ reading_unref(Reading *reading)
 	g_free(reading);
 }
 
+/* Notes how far it is: @what is of it. */
+static void
+reading_note(Reading *reading, bool *what)
+{
+	g_mutex_lock(&reading->mutex);
+	*what = true;
+	g_cond_signal(&reading->cond);
+	g_mutex_unlock(&reading->mutex);
+}
+
 static void *
 reading_run(void *user_data)
 {
 	Reading *reading = user_data;
-	int r = reading->look(reading->pid, reading->result);
 
-	g_mutex_lock(&reading->mutex);
-	reading->r = r;
-	reading->is_done = true;
-	g_cond_signal(&reading->cond);
-	g_mutex_unlock(&reading->mutex);
+	reading_note(reading, &reading->has_begun);
+	reading->r = reading->look(reading->pid, reading->result);
+	reading_note(reading, &reading->is_done);
 
 	reading_unref(reading);
 	g_atomic_int_add(&readers, -1);
@@ -59,19 +69,27 @@ reading_run(void *user_data)
 
 /* In parts: on a machine that is overloaded, or was stopped, a wait is over
  * before the reader has had any time, but not each of many. */
+static bool
+reading_await(Reading *reading, const bool *what, unsigned parts,
+              int64_t part_us)
+{
+	while (!*what && parts > 0)
+		if (!g_cond_wait_until(&reading->cond, &reading->mutex,
+		                       g_get_monotonic_time() + part_us))
+			parts--;
+	return *what;
+}
+
 static int
 reading_wait(Reading *reading, int64_t timeout_us)
 {
-	unsigned left = WAIT_PARTS;
-	int r;
+	int64_t part_us = timeout_us / WAIT_PARTS;
+	int r = -ETIMEDOUT;
 
 	g_mutex_lock(&reading->mutex);
-	while (!reading->is_done && left > 0)
-		if (!g_cond_wait_until(&reading->cond, &reading->mutex,
-		                       g_get_monotonic_time() +
-		                               timeout_us / WAIT_PARTS))
-			left--;
-	r = reading->is_done ? reading->r : -ETIMEDOUT;
+	if (reading_await(reading, &reading->has_begun, START_PARTS, part_us) &&
+	    reading_await(reading, &reading->is_done, WAIT_PARTS, part_us))
+		r = reading->r;
 	g_mutex_unlock(&reading->mutex);
 
 	return r;

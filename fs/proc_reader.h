@@ -29,7 +29,8 @@
 typedef int FsProcLook(pid_t pid, void *result);
 
 /**
- * Looks at @pid for @timeout_us at most, and copies what @look found, @size
+ * Looks at @pid for @timeout_us at most, once the machine has found the time to
+ * begin, for which it has three times as much, and copies what @look found, @size
  * bytes, into @ret_result.
  *
  * Errors: those of @look; -ETIMEDOUT if it takes too long, or if too many

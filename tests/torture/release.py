@@ -102,7 +102,7 @@ class Course:
 
     def __init__(self, stage, book, is_again):
         """`is_again` is whether it begins anew if it has failed."""
-        self.is_timed = stage.is_timed
+        self.is_alone = stage.is_alone
         self._stage = stage
         self._book = book
         self._under_way = 0  # slices
@@ -178,10 +178,10 @@ async def work(courses):
 
 async def exhaust(courses, jobs):
     """Slices, so many at once, until each stage has done all or has failed;
-    those that are timed first, one by one."""
+    those that are to be alone first, one by one."""
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGTERM, asyncio.current_task().cancel)
-    await work([course for course in courses if course.is_timed])
+    await work([course for course in courses if course.is_alone])
     await asyncio.gather(*(work(courses) for _ in range(jobs)))
 
 

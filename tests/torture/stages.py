@@ -33,8 +33,9 @@ class Stage:
     often: dict = dataclasses.field(default_factory=dict)
     """How often each time: minutes of it."""
     settings: dict = dataclasses.field(default_factory=dict)
-    is_timed: bool = False
-    """Whether nothing else may run beside it."""
+    is_alone: bool = False
+    """Whether nothing else may run beside it: it is timed, or as much as a
+    machine can do."""
     is_on_disk: bool = True
     """Else its files are in memory: what the disk does to them is not what it is
     about, and it takes most of the time."""
@@ -99,7 +100,7 @@ def _clients():
                 [HERE / "test_hostile.py", HERE / "test_clock.py",
                  TESTS / "smb" / "test_harm.py"],
                 settings={"POFS_CROWD": 64, "POFS_STAGED_MIB": 256})
-    yield Stage("what may take no longer", [HERE / "pace.py"], is_timed=True)
+    yield Stage("what may take no longer", [HERE / "pace.py"], is_alone=True)
     yield Stage("any bytes in the files of mail", [HERE / "test_mutants.py"],
                 {"mutants": 1_000_000}, {"POFS_MUTANTS": 18_000},
                 is_on_disk=False)
@@ -108,14 +109,12 @@ def _clients():
                 {"POFS_CRASH_CYCLES": 500})
     yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
                 {"deaths": 100_000, "looks": 10_000_000},
-                {"POFS_DEATHS": 10_000},
-                is_on_disk=False)
+                {"POFS_DEATHS": 10_000})
     yield Stage("looks with the lock",
                 [f"{HERE / 'test_mortals.py'}::test_who_dies_in_the_middle_has_"
                  "changed_nothing"],
                 {"looks with the lock": 4_000_000}, {"POFS_DEATHS": 5000},
-                {"POFS_LOOKERS": 32},
-                is_on_disk=False)
+                {"POFS_LOOKERS": 32}, is_alone=True, is_on_disk=False)
     yield Stage("backups while mail flows",
                 [TESTS / "mount" / "test_backup.py"],
                 {"backups": 500}, {"POFS_BACKUPS": 50})

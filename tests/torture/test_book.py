@@ -127,7 +127,7 @@ def test_of_slices_at_once_there_are_as_many_as_are_wanted(path, slices,
 
 
 @pytest.mark.usefixtures("slices")
-def test_what_is_timed_runs_alone(path, monkeypatch):
+def test_what_is_to_be_alone_is_alone(path, monkeypatch):
     running, seen = [], []
 
     async def run_tests(stage, env, _):
@@ -142,7 +142,7 @@ def test_what_is_timed_runs_alone(path, monkeypatch):
     monkeypatch.setattr(release, "run_tests", run_tests)
     asyncio.run(release.exhaust(
         [release.Course(stage, Book(STAGES, path), False) for stage in
-         (Stage("two", [], {"kills": 10}), Stage("one", [], is_timed=True))],
+         (Stage("two", [], {"kills": 10}), Stage("one", [], is_alone=True))],
         2))
     assert [names for names in seen if "one" in names] == [("one",)]
     assert ("two", "two") in seen

@@ -212,10 +212,11 @@ a_stuck_look_holds_nobody_up(void **state)
 	(void)close(pair[0]);
 }
 
-/* Whether the next wait is over before it has begun, as on a machine that was
- * stopped meanwhile. The linker puts this and the next between proc_reader.c
- * and GLib; see meson.build. */
-static gint is_stopped; /* atomic */
+/* How many waits are over before they have begun, as on a machine that was
+ * stopped meanwhile, and whether a new thread has no time until then. The linker
+ * puts what follows between proc_reader.c and GLib; see meson.build. */
+static gint stops; /* atomic */
+static bool is_late;
 
 gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
 gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
@@ -223,33 +224,31 @@ gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
 gboolean
 __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us)
 {
-	return !g_atomic_int_compare_and_exchange(&is_stopped, 1, 0) &&
-	       __real_g_cond_wait_until(cond, mutex, end_us);
-}
+	if (g_atomic_int_get(&stops) == 0)
+		return __real_g_cond_wait_until(cond, mutex, end_us);
 
-static int
-look_after_the_stop(pid_t pid, void *result)
-{
-	while (g_atomic_int_get(&is_stopped) != 0)
-		g_thread_yield();
-	return look_well(pid, result);
-}
-
-static void
-a_stopped_machine_is_no_stuck_look(void **state)
-{
-	int result = 0;
-
-	(void)state;
-	g_atomic_int_set(&is_stopped, 1);
-	assert_int_equal(fs_proc_read(look_after_the_stop, 7, FS_PROC_LONG_US,
-	                              &result, sizeof result),
-	                 0);
-	assert_int_equal(result, 8);
+	g_atomic_int_add(&stops, -1);
+	return false;
 }
 
 /* Whether there is no thread. */
 static bool is_short;
+
+/* What a thread is to run that has no time yet. */
+typedef struct Late {
+	GThreadFunc run;
+	void *data;
+} Late;
+
+static void *
+run_late(void *user_data)
+{
+	g_autofree Late *late = user_data;
+
+	while (g_atomic_int_get(&stops) != 0)
+		g_thread_yield();
+	return late->run(late->data);
+}
 
 GThread *__real_g_thread_try_new(const char *name, GThreadFunc run, void *data,
                                  GError **error);
@@ -260,8 +259,58 @@ GThread *
 __wrap_g_thread_try_new(const char *name, GThreadFunc run, void *data,
                         GError **error)
 {
-	return is_short ? NULL
-	                : __real_g_thread_try_new(name, run, data, error);
+	Late *late;
+
+	if (is_short)
+		return NULL;
+	if (!is_late)
+		return __real_g_thread_try_new(name, run, data, error);
+
+	late = g_new(Late, 1);
+	*late = (Late){ .run = run, .data = data };
+	return __real_g_thread_try_new(name, run_late, late, error);
+}
+
+static int
+look_after_the_stop(pid_t pid, void *result)
+{
+	while (g_atomic_int_get(&stops) != 0)
+		g_thread_yield();
+	return look_well(pid, result);
+}
+
+static void
+a_stopped_machine_is_no_stuck_look(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	g_atomic_int_set(&stops, 1);
+	assert_int_equal(fs_proc_read(look_after_the_stop, 7, FS_PROC_LONG_US,
+	                              &result, sizeof result),
+	                 0);
+	assert_int_equal(result, 8);
+}
+
+/* For longer than one that is stuck, though not for ever. */
+static void
+a_look_that_has_no_time_to_begin_is_waited_for(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	is_late = true;
+	g_atomic_int_set(&stops, 50);
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+	                              sizeof result),
+	                 0);
+	assert_int_equal(result, 8);
+	g_atomic_int_set(&stops, 1000);
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+	                              sizeof result),
+	                 -ETIMEDOUT);
+	g_atomic_int_set(&stops, 0);
+	is_late = false;
 }
 
 static void
@@ -292,6 +341,8 @@ main(void)
 		cmocka_unit_test(a_look_answers),
 		cmocka_unit_test(a_stuck_look_holds_nobody_up),
 		cmocka_unit_test(a_stopped_machine_is_no_stuck_look),
+		cmocka_unit_test(
+			a_look_that_has_no_time_to_begin_is_waited_for),
 		cmocka_unit_test(without_a_thread_nobody_looks),
 	};
 
