@@ -109,7 +109,7 @@ def _clients():
                 {"POFS_CRASH_CYCLES": 500})
     yield Stage("deaths of local programs", [HERE / "test_mortals.py"],
                 {"deaths": 100_000, "looks": 10_000_000},
-                {"POFS_DEATHS": 10_000})
+                {"POFS_DEATHS": 10_000}, is_alone=True)
     yield Stage("looks with the lock",
                 [f"{HERE / 'test_mortals.py'}::test_who_dies_in_the_middle_has_"
                  "changed_nothing"],

@@ -112,8 +112,8 @@ step_append(Turmoil *t, TurmoilClient *c, guint i)
 		return;
 	while (file.size < end) {
 		uint32_t at = file.size;
-		uint32_t size =
-			MIN((uint32_t)turmoil_any(t, CALL_MAX) + 1, end - at);
+		uint32_t most = (uint32_t)turmoil_any(t, CALL_MAX) + 1;
+		uint32_t size = MIN(most, end - at);
 
 		file.size += size;
 		if (!note(t, c, i, file,
