@@ -17,7 +17,7 @@ import signal
 import pytest
 
 import load
-from harness import poctl, tally
+from harness import HarnessError, poctl, tally
 from powercut import Disk
 from scene import StoreAt, make_plain, make_store, mounted, start, sync
 
@@ -57,6 +57,10 @@ def killed_at(number, before, kind, template, seed):
                     sync(mount.path)
                     is_killed = False
                 except OSError:
+                    is_killed = True
+                except HarnessError:
+                    # Unless poctl had asked one that died, and said so.
+                    mount.wait()
                     is_killed = True
                 program.give_up()
                 # In any case, for it may be about to reach that call.

@@ -117,7 +117,10 @@ do_long_ago(World *w, const WorldSet *set)
 void
 world_doubt(World *w, const WorldSet *set)
 {
-	g_array_append_vals(w->doubts, set, 1);
+	WorldSet doubt = *set;
+
+	doubt.after = w->later->len;
+	g_array_append_val(w->doubts, doubt);
 }
 
 static int
@@ -140,6 +143,10 @@ world_is_doubtful(const World *w, guint i)
 void
 world_synced(World *w)
 {
+	guint k;
+
+	for (k = 0; k < w->doubts->len; k++)
+		g_array_index(w->doubts, WorldSet, k).after = 0;
 	memcpy(w->disk, w->now, sizeof(w->disk));
 	g_array_set_size(w->later, 0);
 }
@@ -311,10 +318,10 @@ has_set(World *w, Store *store, const WorldSet *set,
 	return has;
 }
 
-/* Whether all is there as it is now, but for doubts, each of which was done as a
- * whole, or not at all. */
+/* Whether all is there as it is now, when @done have been done, but for doubts:
+ * each was done as a whole, and after what comes first, or not at all. */
 static bool
-is_all(World *w, Store *store)
+is_all(World *w, Store *store, guint done)
 {
 	WorldSet rest = { .ret_done = NULL };
 	bool has;
@@ -328,7 +335,8 @@ is_all(World *w, Store *store)
 		const WorldSet *doubt = &g_array_index(w->doubts, WorldSet, k);
 
 		has = has_set(w, store, doubt, w->now) ||
-		      has_set(w, store, doubt, doubt->of);
+		      (done >= doubt->after &&
+		       has_set(w, store, doubt, doubt->of));
 	}
 	return has;
 }
@@ -341,7 +349,7 @@ world_crashed(World *w, Store *store)
 
 	w->later = g_array_new(FALSE, FALSE, sizeof(WorldSet));
 	memcpy(w->now, w->disk, sizeof(w->now));
-	for (k = 0; !is_all(w, store); k++) {
+	for (k = 0; !is_all(w, store, k); k++) {
 		if (k == later->len)
 			fail_msg("what a crash has left is no state that was");
 		apply(w->now, &g_array_index(later, WorldSet, k));

@@ -30,6 +30,7 @@ typedef struct WorldSet {
 	bool has[WORLD_FILES];
 	bool is_new[WORLD_FILES]; /* all that is in it has come with them */
 	WorldFile of[WORLD_FILES];
+	guint after; /* of a doubt: how many of what is done later come first */
 	bool *ret_done; /* borrowed; set when it turns out that this doubt was
 	                 * done; or NULL */
 } WorldSet;
