@@ -190,11 +190,7 @@ what_is_given_up_is_erased(void **state)
 	kv_fault_limit(b->disk, 300);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(test_undone(b->store).count, 0);
-	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), 0);
-	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 0);
+	test_assert_nothing_undone(b->store);
 }
 
 /* ---- two drafts ----------------------------------------------------------*/
@@ -367,11 +363,9 @@ so_does_content_that_is_damaged(void **state)
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(test_undone(b->store).count, 1);
 	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), chunks);
-	{
-		STORE_LOCK(b->store);
-		txn_put(&b->store->plain, record_slice(&key),
-		        (KvSlice){ "", 0 });
-	}
+	g_mutex_lock(&b->store->lock);
+	txn_put(b->plain, record_slice(&key), (KvSlice){ "", 0 });
+	g_mutex_unlock(&b->store->lock);
 }
 
 /* Once there is room again, all is in one. */
@@ -443,18 +437,14 @@ no_draft_comes_back_that_was_not_there(void **state)
 	assert_int_equal(test_await(&answers[1]), -ENOSPC);
 	assert_int_equal(test_await(&answers[2]), -ENOSPC);
 	assert_int_equal(test_await(&answers[3]), -ENOSPC);
-	/* It is on its way when it is replaced. */
+	/* It is on its way when that replaces it. */
 	kv_fault_hold(b->disk, true);
 	store_sync(b->store, test_answered, &answers[4]);
 	kv_fault_await_held(b->disk);
 	(void)undo(&txn);
 	assert_int_equal(test_let_go(b, &answers[4]), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(store_sync_wait(b->store), 0);
-	assert_int_equal(test_undone(b->store).count, 0);
-	assert_int_equal(test_count_records(b->store, RECORD_CHUNK), 0);
-	assert_int_equal(test_count_records(b->store, RECORD_ORPHAN), 0);
+	test_assert_nothing_undone(b->store);
 }
 
 /* ---- who hears of it -----------------------------------------------------*/
@@ -554,6 +544,24 @@ who_waits_for_the_next_round_is_told(void **state)
 	store_txn_abort(txn);
 }
 
+/* A commit is not what is given up. */
+static void
+who_commits_meanwhile_is_not(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)test_stage_file(txn, STORE_ROOT, "g");
+	(void)undo_new(b, "f");
+	test_hold_sync(b, &answers[0]);
+	store_txn_commit(&txn, test_answered, &answers[1]);
+	kv_fault_limit(b->disk, LITTLE);
+	assert_int_equal(test_let_go(b, &answers[0]), -ENOSPC);
+	assert_int_equal(test_await(&answers[1]), 0);
+	kv_fault_limit(b->disk, 0);
+}
+
 int
 main(void)
 {
@@ -580,6 +588,7 @@ main(void)
 		BARE_TEST(who_is_undone_while_his_draft_is_given_up_is_told),
 		BARE_TEST(who_waits_beside_a_commit_is_told),
 		BARE_TEST(who_waits_for_the_next_round_is_told),
+		BARE_TEST(who_commits_meanwhile_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,29 @@ the_oldest_entries_make_room_for_new_ones(void **state)
 	test_txn_free(b);
 }
 
+/* What is more than the limit stays until another is there. */
+static void
+the_last_that_is_there_stays_for_one_that_is_not(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	TestAnswer answer = { 0 };
+	TestTxn *b;
+	uint64_t last;
+
+	(void)state;
+	options.quarantine_max = 500;
+	b = test_txn_new(&options);
+	(void)test_undo_file(b, "one");
+	test_hold_sync(b, &answer);
+	last = test_undo_file(b, "two");
+	assert_int_equal(test_let_go(b, &answer), 0);
+	assert_int_equal(test_undone(b->store).count, 2);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(test_undone(b->store).id, last);
+	test_txn_free(b);
+}
+
 /* ---- what fails by itself ------------------------------------------------*/
 
 static void
@@ -539,6 +562,8 @@ main(void)
 		TXN_TEST(what_was_not_written_is_read_as_it_is_now),
 		TXN_TEST(an_entry_that_is_discarded_leaves_nothing),
 		cmocka_unit_test(the_oldest_entries_make_room_for_new_ones),
+		cmocka_unit_test(
+			the_last_that_is_there_stays_for_one_that_is_not),
 		TXN_TEST(a_commit_that_fails_is_kept),
 		TXN_TEST(a_checkpoint_that_fails_is_kept_with_what_follows),
 		TXN_TEST(a_checkpoint_that_fails_after_its_transaction_is_kept),

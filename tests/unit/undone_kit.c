@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/internal.h"
 #include "tests/unit/store_kit.h"
 
 int
@@ -69,6 +70,16 @@ test_undone(Store *store)
 
 	assert_int_equal(store_quarantine_list(store, see, &seen), 0);
 	return seen;
+}
+
+void
+test_assert_nothing_undone(Store *store)
+{
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(store_sync_wait(store), 0);
+	assert_int_equal(test_undone(store).count, 0);
+	assert_int_equal(test_count_records(store, RECORD_CHUNK), 0);
+	assert_int_equal(test_count_records(store, RECORD_ORPHAN), 0);
 }
 
 uint64_t

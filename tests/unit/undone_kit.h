@@ -38,6 +38,10 @@ typedef struct TestUndone {
 /** What is in the quarantine, oldest first, or the test fails. */
 TestUndone test_undone(Store *store);
 
+/** Fails the test unless there is nothing in it, nor in the store what one of it
+ * had, when what is to be erased has been. */
+void test_assert_nothing_undone(Store *store);
+
 /** Undoes a transaction that has a new file of 1000 bytes; returns the number
  * of its entry. */
 uint64_t test_undo_file(TestTxn *b, const char *name);
