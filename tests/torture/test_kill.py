@@ -59,7 +59,7 @@ def killed_at(number, before, kind, template, seed):
                 except OSError:
                     is_killed = True
                 except HarnessError:
-                    # Unless poctl had asked one that died, and said so.
+                    # poctl had asked it: it has died, or else this fails.
                     mount.wait()
                     is_killed = True
                 program.give_up()

@@ -513,20 +513,12 @@ what_was_spilled_goes_with_who_gives_up_then(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
-	g_autofree char *block = g_strnfill(12000, 'x');
 	TestAnswer answer = { 0 };
 
-	assert_int_equal(store_file_write(txn, file, 0, block, 12000), 0);
-	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	(void)test_stage_spilled(txn, "f");
 	test_save(txn, &answer);
 	assert_int_equal(test_await(&answer), 0);
-	test_add_file(b->store, STORE_ROOT, "plain");
-	kv_fault_break(b->disk, true);
-	assert_int_equal(store_sync_wait(b->store), -EIO);
-	store_txn_abort(g_steal_pointer(&txn));
-	kv_fault_break(b->disk, false);
-	assert_int_equal(store_sync_wait(b->store), 0);
+	test_abort_unread(b, g_steal_pointer(&txn));
 	test_txn_crash(b, &txn);
 	test_assert_nothing_undone(b->store);
 }

@@ -111,16 +111,12 @@ only_what_has_no_room_is_given_up(void **state)
 	TestTxn *b = *state;
 	StoreTxn *first = test_begin(b);
 	StoreTxn *second = test_begin(b);
-	g_autofree char *block = g_strnfill(12000, 'x');
 	TestAnswer answer = { 0 };
-	StoreNode file;
 	uint64_t kept;
 
 	(void)test_stage_file(first, STORE_ROOT, "f");
 	test_hold_sync(b, &answer);
-	file = test_stage_file(second, STORE_ROOT, "g");
-	assert_int_equal(store_file_write(second, file, 0, block, 12000), 0);
-	assert_int_equal(store_file_write(second, file, 0, "x", 1), 0);
+	(void)test_stage_spilled(second, "g");
 	kept = undo(&first);
 	(void)undo(&second);
 	kv_fault_limit(b->disk, 6000);
@@ -420,12 +416,9 @@ no_draft_comes_back_that_was_not_there(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
-	g_autofree char *block = g_strnfill(12000, 'x');
 	TestAnswer answers[5] = { 0 };
 
-	assert_int_equal(store_file_write(txn, file, 0, block, 12000), 0);
-	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	(void)test_stage_spilled(txn, "f");
 	assert_int_equal(store_sync_wait(b->store), 0);
 	test_hold_sync(b, &answers[0]);
 	test_save(txn, &answers[1]);

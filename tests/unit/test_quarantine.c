@@ -377,12 +377,7 @@ what_is_aborted_while_nobody_can_read_is_gone(void **state)
 	StoreTxn *txn = test_begin_draft(b, NULL);
 
 	assert_int_equal(store_sync_wait(b->store), 0);
-	test_add_file(b->store, STORE_ROOT, "plain");
-	kv_fault_break(b->disk, true);
-	assert_int_equal(store_sync_wait(b->store), -EIO);
-	store_txn_abort(g_steal_pointer(&txn));
-	kv_fault_break(b->disk, false);
-	assert_int_equal(store_sync_wait(b->store), 0);
+	test_abort_unread(b, g_steal_pointer(&txn));
 	assert_int_equal(b->store->undone.length, 0);
 	test_txn_crash(b, &txn);
 	assert_int_equal(test_undone(b->store).count, 0);

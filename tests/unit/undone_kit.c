@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/unit/undone_kit.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +35,28 @@ test_setup_spilling(void **state)
 
 	options.staged_limit = TEST_SPILL_LIMIT;
 	return test_setup_with(state, options);
+}
+
+StoreNode
+test_stage_spilled(StoreTxn *txn, const char *name)
+{
+	StoreNode file = test_stage_file(txn, STORE_ROOT, name);
+	g_autofree char *block = g_strnfill(12000, 'x');
+
+	assert_int_equal(store_file_write(txn, file, 0, block, 12000), 0);
+	assert_int_equal(store_file_write(txn, file, 0, "x", 1), 0);
+	return file;
+}
+
+void
+test_abort_unread(TestTxn *b, StoreTxn *txn)
+{
+	test_add_file(b->store, STORE_ROOT, "plain");
+	kv_fault_break(b->disk, true);
+	assert_int_equal(store_sync_wait(b->store), -EIO);
+	store_txn_abort(txn);
+	kv_fault_break(b->disk, false);
+	assert_int_equal(store_sync_wait(b->store), 0);
 }
 
 const StoreCause test_killed = { "the client was killed", 1000 };

@@ -18,6 +18,12 @@ int test_setup_spilling(void **state);
 	cmocka_unit_test_setup_teardown(f, test_setup_spilling, \
 	                                test_txn_teardown)
 
+/** Stages a new file of 12,000 bytes, which spills, and one byte of it anew. */
+StoreNode test_stage_spilled(StoreTxn *txn, const char *name);
+
+/** Gives up @txn while nobody can read what is on the disk. Ownership: takes it. */
+void test_abort_unread(TestTxn *b, StoreTxn *txn);
+
 /** Why the transactions of tests are undone. */
 extern const StoreCause test_killed;
 
