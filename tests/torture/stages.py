@@ -88,10 +88,12 @@ def _disks():
                 {"upgrades": 1000}, {"POFS_UPGRADES": 100})
     yield Stage("calls that fail", [HERE / "test_calls.py"], settings=every)
     yield Stage("flipped bits", [HERE / "flips.py"],
-                {"flipped bits": 100_000}, {"POFS_FLIPS": 10_000})
+                {"flipped bits": 100_000}, {"POFS_FLIPS": 10_000},
+                is_on_disk=False)
     yield Stage("commands on damaged pages",
                 [TESTS / "tools" / "test_damaged.py"],
-                {"damaged pages": 20_000}, {"POFS_PAGES": 40})
+                {"damaged pages": 20_000}, {"POFS_PAGES": 40},
+                is_on_disk=False)
 
 
 def _clients():
@@ -119,12 +121,14 @@ def _clients():
                 [TESTS / "mount" / "test_backup.py"],
                 {"backups": 500}, {"POFS_BACKUPS": 50})
     yield Stage("a file against a model", [TESTS / "mount" / "test_fsx.py"],
-                {"operations": 2_000_000}, {"POFS_FSX_OPS": 100_000})
+                {"operations": 2_000_000}, {"POFS_FSX_OPS": 100_000},
+                is_on_disk=False)
     yield Stage("names against tmpfs", [TESTS / "mount" / "test_twin.py"],
-                {"operations": 10_000_000}, {"POFS_TWIN_OPS": 500_000})
+                {"operations": 10_000_000}, {"POFS_TWIN_OPS": 500_000},
+                is_on_disk=False)
     yield Stage("two programs against a model",
                 [TESTS / "mount" / "test_model.py"],
-                {"runs": 5000}, {"POFS_EXAMPLES": 250})
+                {"runs": 5000}, {"POFS_EXAMPLES": 250}, is_on_disk=False)
     yield Stage("any calls of some programs",
                 [TESTS / "mount" / "test_medley.py"],
                 {"calls": 2_000_000}, {"POFS_CALLS": 50_000},
