@@ -213,11 +213,15 @@ change_layer_move_under(ChangeLayer *from, ChangeLayer *onto)
 
 	for (i = 0; i < all->len; i++) {
 		Change *change = all->pdata[i];
+		Change *over = change_layer_find(onto, change->key);
 
-		if (change_layer_find(onto, change->key) != NULL)
-			change_free(change);
-		else
+		if (over == NULL) {
 			add(onto, change);
+			continue;
+		}
+		/* It replaces what that has replaced. */
+		over->beneath = change->beneath;
+		change_free(change);
 	}
 }
 

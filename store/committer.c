@@ -81,6 +81,9 @@ committer_main(void *user_data)
 	do
 		round_run(store);
 	while (store->is_urgent || store->waiters.length > 0);
+	/* What has failed in the last one was undone. */
+	if (quarantine_is_pending(store))
+		round_run(store);
 	return NULL;
 }
 

@@ -49,6 +49,7 @@ struct StoreTxn {
 	GHashTable *touched; /* directories to touch at the commit; or NULL */
 	int error;           /* first failed write: poisons the commit */
 	bool has_failed;     /* a checkpoint, staged again; or its end */
+	bool is_lost;        /* what was undone of it has no room */
 	uint64_t draft;      /* its draft in the quarantine, or 0, */
 	GHashTable *drafted; /* and GBytes: keys that it may have; or NULL */
 	int64_t begun_ns;
@@ -126,10 +127,12 @@ struct Store {
 	uint64_t rounds;    /* rounds ended */
 	uint64_t window;    /* bytes that a round takes in little time */
 	uint64_t staged;    /* bytes in the layers of transactions */
-	uint64_t staged_count; /* and records */
-	uint64_t room;         /* bytes free when asked in this round, or 0 */
-	bool is_forced;        /* the next round commits even nothing */
-	bool is_urgent;        /* the next round is due now */
+	uint64_t staged_count;   /* and records */
+	uint64_t deferred;       /* bytes that the last batch has left out, */
+	uint64_t deferred_count; /* and records */
+	uint64_t room;           /* bytes free when asked in this round, or 0 */
+	bool is_forced;          /* the next round commits even nothing */
+	bool is_urgent;          /* the next round is due now */
 	bool stop;
 	StoreHealth health;
 	bool was_clean; /* when it was opened */
@@ -220,8 +223,9 @@ int txn_admit(StoreTxn *txn, uint64_t size);
 /** As txn_admit(), for a change of @node, with claim_wait() for its record. */
 int txn_admit_node(StoreTxn *txn, StoreNode node, uint64_t size);
 
-/** Whether there is room for @size bytes more, as far as can be known now. */
-bool txn_has_room(Store *store, uint64_t size);
+/** Whether there is room for what @txn has staged, with what is on its way to the
+ * disk, as far as can be known now. */
+bool txn_fits(const StoreTxn *txn);
 
 /** Whether there is none for a small message, even if the journal gave way. */
 bool txn_is_full(Store *store);
@@ -494,8 +498,6 @@ int commit_health_error(const Store *store);
 
 /** Whether commits fail, and are tried until one does not. */
 bool commit_is_ailing(const Store *store);
-/** Takes a new base and reads its seq. */
-int commit_take_base(Store *store);
 
 /* node.c --------------------------------------------------------------------*/
 

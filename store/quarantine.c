@@ -383,8 +383,7 @@ keep_draft(StoreTxn *txn, const StoreCause *cause)
 int
 quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 {
-	Store *store = txn->store;
-	bool has_room = txn_has_room(store, change_layer_bytes(txn->layer));
+	bool has_room = txn_fits(txn);
 
 	if (change_layer_count(txn->layer) == 0) {
 		quarantine_drop_draft(txn);
@@ -395,8 +394,7 @@ quarantine_keep(StoreTxn *txn, const StoreCause *cause)
 	} else {
 		keep_draft(txn, cause);
 		/* Who still waits for the draft is told. */
-		txn->error = -ENOSPC;
-		txn->has_failed = true;
+		txn->is_lost = true;
 		g_warning("quarantine: no room, what %s had staged%s is lost",
 		          txn->who,
 		          txn->draft != 0 ? " since it last synced" : "");

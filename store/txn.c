@@ -452,12 +452,20 @@ has_room(Store *store, uint64_t cost, bool *ret_soon)
 }
 
 bool
-txn_has_room(Store *store, uint64_t size)
+txn_fits(const StoreTxn *txn)
 {
+	const Store *store = txn->store;
+	uint64_t others = store->staged + store->deferred;
+	uint64_t others_count = store->staged_count + store->deferred_count;
+	uint64_t bytes = change_layer_bytes(txn->layer);
+	uint64_t count = change_layer_count(txn->layer);
 	KvRoom room;
 
+	bytes += commit_pending(store) - MIN(others, commit_pending(store));
+	count += commit_pending_count(store) -
+	         MIN(others_count, commit_pending_count(store));
 	return kv_room(store->kv, &room) < 0 ||
-	       cost_with(store, size) <= room.free;
+	       commit_cost(count, bytes) <= room.free;
 }
 
 static uint64_t

@@ -48,6 +48,8 @@ waiter_looks_at_draft(CommitWaiter *waiter)
 
 	if (txn->has_failed)
 		waiter->r = txn->error;
+	else if (txn->is_lost)
+		waiter->r = -ENOSPC;
 	return txn->flight == NULL;
 }
 

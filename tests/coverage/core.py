@@ -16,6 +16,8 @@ class Part(typing.NamedTuple):
 
 CORE = (
     Part("store/commit.c", "how a commit works, and what is done if it fails"),
+    Part("store/batch.c", "one batch, and what becomes of it"),
+    Part("store/deferral.c", "what of it can wait for room"),
     Part("store/committer.c", "when the next one is due"),
     Part("store/waiter.c", "how what waited for it ends, in doubt, too"),
     Part("store/sync.c", "how callers wait, and what they are told"),
@@ -48,7 +50,7 @@ CORE = (
     Part("store/txn.c", "what is staged, and what of that fails a commit",
          ("get_below", "digest_below", "before", "after", "txn_put",
           "txn_delete", "txn_edit", "txn_count", "txn_uncount",
-          "txn_has_room", "txn_result")),
+          "txn_fits", "txn_result")),
     Part("store/journal.c", "the entry that a commit or an undoing writes"),
     Part("store/journal_ring.c", "what it gives up for want of room",
          ("journal_load", "load_since", "count_entries", "shed_head",

@@ -42,7 +42,7 @@ void kv_fault_fail_later_snapshot(KvFaultDisk *disk);
 
 /** Makes the next @count commits, at most KV_FAULT_COMMITS, end as @kinds says,
  * one after the other; no plan counts for them. */
-#define KV_FAULT_COMMITS 6
+#define KV_FAULT_COMMITS 8
 void kv_fault_end_commits(KvFaultDisk *disk, const KvFaultKind *kinds,
                           unsigned count);
 

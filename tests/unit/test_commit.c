@@ -3,7 +3,7 @@
 /*
  * What becomes of a group of commits when things go wrong, one after another:
  * a failed commit, then a failed recovery; no room, then a failed disk; who
- * waits for more than one batch, or while the store closes.
+ * waits for more than one batch.
  */
 
 #include <errno.h>
@@ -416,71 +416,6 @@ a_long_entry_of_the_journal_is_erased_in_steps(void **state)
 		assert_true(g_get_monotonic_time() < deadline);
 }
 
-/* ---- the end -------------------------------------------------------------*/
-
-/* Writes something and asks for it, from the answer to the last one. */
-typedef struct Chain {
-	KvFaultDisk *disk;
-	Store *store;
-	int left;         /* how often still */
-	uint64_t commits; /* when it asked */
-} Chain;
-
-static void
-ask_again(void *user_data, int r)
-{
-	static const char *const names[] = { "a", "b", "c" };
-	Chain *chain = user_data;
-
-	assert_int_equal(r, 0);
-	assert_true(kv_fault_commits(chain->disk) > chain->commits);
-	if (chain->left == 0)
-		return;
-	test_add_file(chain->store, STORE_ROOT, names[--chain->left]);
-	chain->commits = kv_fault_commits(chain->disk);
-	store_sync(chain->store, ask_again, chain);
-}
-
-static void *
-close_store(void *user_data)
-{
-	return GINT_TO_POINTER(store_close(user_data));
-}
-
-static void
-await_stop(Store *store)
-{
-	gint64 deadline = test_deadline();
-	bool is_stopping = false;
-
-	while (!is_stopping) {
-		assert_true(g_get_monotonic_time() < deadline);
-		g_mutex_lock(&store->lock);
-		is_stopping = store->stop;
-		g_mutex_unlock(&store->lock);
-		g_thread_yield();
-	}
-}
-
-static void
-who_asks_while_the_store_closes_is_answered(void **state)
-{
-	g_autoptr(KvFaultDisk) disk = kv_fault_disk_new();
-	Chain chain = { .disk = disk, .left = 3 };
-	GThread *closer;
-
-	test_fault_format(disk);
-	assert_int_equal(test_fault_open(disk, &chain.store), 0);
-	kv_fault_hold(disk, true);
-	store_sync(chain.store, ask_again, &chain);
-	kv_fault_await_held(disk);
-	closer = g_thread_new("close", close_store, chain.store);
-	await_stop(chain.store);
-	kv_fault_hold(disk, false);
-	assert_int_equal(GPOINTER_TO_INT(g_thread_join(closer)), 0);
-	assert_int_equal(chain.left, 0);
-}
-
 /* No more may be pending than the disk takes in two seconds. */
 static void
 the_window_fits_the_disk(void **state)
@@ -527,7 +462,6 @@ main(void)
 		cmocka_unit_test(a_full_disk_that_dies_commits_none_of_a_group),
 		TXN_TEST(a_full_disk_that_dies_is_not_tried_again),
 		TXN_TEST(a_long_entry_of_the_journal_is_erased_in_steps),
-		cmocka_unit_test(who_asks_while_the_store_closes_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

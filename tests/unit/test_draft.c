@@ -17,6 +17,9 @@
 #include "tests/unit/txn_kit.h"
 #include "tests/unit/undone_kit.h"
 
+/* Room for no more than what each batch has. */
+#define LITTLE 300
+
 /* Who asks for a draft while a batch is on its way that finds no room waits for
  * the next one: only that may give it up. */
 static void
@@ -65,7 +68,8 @@ static void
 a_draft_on_disk_is_not_given_up_with_a_later_round(void **state)
 {
 	static const KvFaultKind first[] = { KV_FAULT_NOSPACE };
-	static const KvFaultKind later[] = { KV_FAULT_NOSPACE };
+	static const KvFaultKind later[] = { KV_FAULT_NOSPACE,
+		                             KV_FAULT_NOSPACE };
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	StoreTxn *other = test_begin(b);
@@ -125,7 +129,7 @@ what_could_not_be_saved_is_not_kept(void **state)
 
 	cause.ret_id = &id;
 	(void)test_stage_file(txn, STORE_ROOT, "f");
-	kv_fault_limit(b->disk, 1);
+	kv_fault_limit(b->disk, LITTLE);
 	test_save(txn, &answer);
 	assert_int_equal(test_await(&answer), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -182,7 +186,7 @@ begin_more(TestTxn *b)
 	assert_int_equal(test_await(&answer), 0);
 	stage_content(txn, "g", 100000);
 	assert_int_equal(store_sync_wait(b->store), 0);
-	kv_fault_limit(b->disk, 1);
+	kv_fault_limit(b->disk, LITTLE);
 	return txn;
 }
 
@@ -289,6 +293,7 @@ so_it_is_where_a_commit_has_failed(void **state)
 	StoreTxn *txn = begin_more(b);
 
 	test_add_file(b->store, STORE_ROOT, "F");
+	kv_fault_limit(b->disk, 3 * LITTLE);
 	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -313,7 +318,7 @@ so_it_is_where_the_disk_had_failed(void **state)
 	kv_fault_break(b->disk, true);
 	assert_int_equal(test_let_go(b, &answers[0]), -EIO);
 	assert_int_equal(test_await(&answers[1]), -EIO);
-	kv_fault_limit(b->disk, 1);
+	kv_fault_limit(b->disk, LITTLE);
 	kv_fault_break(b->disk, false);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -367,7 +372,7 @@ what_was_spilled_since_is_not_hidden_where_the_disk_had_failed(void **state)
 
 	stage_half_and_all(txn, file, &answers[0]);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
-	kv_fault_limit(b->disk, 1);
+	kv_fault_limit(b->disk, LITTLE);
 	test_save(txn, &answers[1]);
 	assert_int_equal(test_await(&answers[1]), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -467,7 +472,8 @@ static void
 who_waits_for_a_checkpoint_hears_of_it_after_the_end(void **state)
 {
 	static const KvFaultKind ends[] = { KV_FAULT_NOSPACE, KV_FAULT_NONE,
-		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
+		                            KV_FAULT_NONE, KV_FAULT_NOSPACE,
+		                            KV_FAULT_NOSPACE };
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
 	TestAnswer answers[2] = { 0 };
@@ -486,6 +492,7 @@ static void
 who_waits_for_a_checkpoint_hears_of_his_draft(void **state)
 {
 	static const KvFaultKind ends[] = { KV_FAULT_NONE, KV_FAULT_NOSPACE,
+		                            KV_FAULT_NONE, KV_FAULT_NOSPACE,
 		                            KV_FAULT_NONE, KV_FAULT_NOSPACE,
 		                            KV_FAULT_NONE, KV_FAULT_NOSPACE };
 	TestTxn *b = *state;

@@ -19,9 +19,10 @@
 #include "tests/unit/undone_kit.h"
 
 #define SIZE 30000
-/* Room for one of that size, and room for little. */
-#define ONE    (SIZE + SIZE / 2)
-#define LITTLE (SIZE / 2)
+/* Room for one of that size, for little, and for what each batch has. */
+#define ONE     (SIZE + SIZE / 2)
+#define LITTLE  (SIZE / 2)
+#define NOTHING 300
 
 static int
 setup_little(void **state)
@@ -183,7 +184,7 @@ what_is_given_up_is_erased(void **state)
 	assert_int_equal(store_file_write(txn, file, 0, "y", 1), 0);
 	assert_int_equal(store_sync_wait(b->store), 0);
 	(void)undo(&txn);
-	kv_fault_limit(b->disk, 300);
+	kv_fault_limit(b->disk, NOTHING);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
 	test_assert_nothing_undone(b->store);
@@ -233,7 +234,7 @@ begin_two(TestTxn *b, StoreNode *ret_file)
 	StoreTxn *txn = test_begin(b);
 
 	*ret_file = save_new(txn);
-	refuse_checkpoint(b, txn, is_spilling(b) ? 1 : LITTLE);
+	refuse_checkpoint(b, txn, is_spilling(b) ? NOTHING : LITTLE);
 	return txn;
 }
 
@@ -309,7 +310,7 @@ so_does_its_content(void **state)
 	StoreNode file = save_new(txn);
 
 	assert_int_equal(store_file_truncate(txn, file, 0), 0);
-	refuse_checkpoint(b, txn, 1);
+	refuse_checkpoint(b, txn, NOTHING);
 	(void)undo(&txn);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	assert_both(b, file);
@@ -351,7 +352,7 @@ so_does_content_that_is_damaged(void **state)
 	                (KvSlice){ "12345678", 8 });
 	test_add_file(b->store, STORE_ROOT, "plain");
 	assert_int_equal(store_sync_wait(b->store), 0);
-	refuse_checkpoint(b, txn, 1);
+	refuse_checkpoint(b, txn, NOTHING);
 	(void)undo(&txn);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
@@ -391,16 +392,9 @@ a_draft_that_no_checkpoint_has_ended_is_given_up(void **state)
 {
 	TestTxn *b = *state;
 	StoreTxn *txn = test_begin(b);
-	TestAnswer answers[3] = { 0 };
 
 	(void)stage(txn, "f");
-	test_hold_sync(b, &answers[0]);
-	test_save(txn, &answers[1]);
-	store_txn_checkpoint(txn, test_answered, &answers[2]);
-	kv_fault_limit(b->disk, LITTLE);
-	(void)test_let_go(b, &answers[0]);
-	assert_int_equal(test_await(&answers[1]), -ENOSPC);
-	assert_int_equal(test_await(&answers[2]), -ENOSPC);
+	test_refuse_draft(b, txn, LITTLE);
 	kv_fault_leave_room(b->disk, 1);
 	assert_int_equal(store_txn_quarantine(&txn, &test_killed), -ENOSPC);
 	kv_fault_leave_room(b->disk, 0);
@@ -425,7 +419,7 @@ no_draft_comes_back_that_was_not_there(void **state)
 	store_txn_checkpoint(txn, test_answered, &answers[2]);
 	(void)test_stage_file(txn, STORE_ROOT, "g");
 	test_save(txn, &answers[3]);
-	kv_fault_limit(b->disk, 300);
+	kv_fault_limit(b->disk, NOTHING);
 	(void)test_let_go(b, &answers[0]);
 	assert_int_equal(test_await(&answers[1]), -ENOSPC);
 	assert_int_equal(test_await(&answers[2]), -ENOSPC);

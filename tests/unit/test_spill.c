@@ -428,7 +428,7 @@ a_draft_without_room_leaves_what_was_spilled(void **state)
 
 	assert_int_equal(store_sync_wait(b->store), 0);
 	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
-	kv_fault_limit(b->disk, 1);
+	kv_fault_limit(b->disk, 300);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);
 	assert_int_equal(test_count_records(b->store, 'q'), 0);

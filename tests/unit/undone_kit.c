@@ -69,6 +69,20 @@ test_save(StoreTxn *txn, TestAnswer *ret_answer)
 		0);
 }
 
+void
+test_refuse_draft(TestTxn *b, StoreTxn *txn, size_t room)
+{
+	TestAnswer answers[3] = { 0 };
+
+	test_hold_sync(b, &answers[0]);
+	test_save(txn, &answers[1]);
+	store_txn_checkpoint(txn, test_answered, &answers[2]);
+	kv_fault_limit(b->disk, room);
+	(void)test_let_go(b, &answers[0]);
+	assert_int_equal(test_await(&answers[1]), -ENOSPC);
+	assert_int_equal(test_await(&answers[2]), -ENOSPC);
+}
+
 static bool
 see(void *user_data, const StoreUndone *undone)
 {

@@ -30,6 +30,10 @@ extern const StoreCause test_killed;
 /** Asks for a draft of what @txn has staged; see test_await(). */
 void test_save(StoreTxn *txn, TestAnswer *ret_answer);
 
+/** Saves a draft of @txn, which a checkpoint ends that follows at once; there is
+ * no room for them in @room bytes, so both fail. */
+void test_refuse_draft(TestTxn *b, StoreTxn *txn, size_t room);
+
 /** The quarantine: how many entries, and what the last of them says. */
 typedef struct TestUndone {
 	guint count;
