@@ -53,9 +53,10 @@ struct StoreTxn {
 	uint64_t draft;      /* its draft in the quarantine, or 0, */
 	GHashTable *drafted; /* and GBytes: keys that it may have; or NULL */
 	int64_t begun_ns;
-	GHashTable *fresh; /* data ids that it has made, spill.c's; or NULL */
-	bool has_spilled;
-	uint64_t spill_at;     /* bytes staged, to look again what can spill */
+	GHashTable *fresh;   /* data ids that it has made, spill.c's; or NULL */
+	GHashTable *spilled; /* data id -> bytes of it that were spilled, for as
+	                      * long as there is the transaction; or NULL */
+	uint64_t spill_at;   /* bytes staged, to look again what can spill */
 	StoreAccount *account; /* owned, with its texts; or NULL */
 	GHashTable *lost;  /* of a past: nodes whose content cannot be had ->
 	                   * TxnLost; NULL: it is no past. Nothing can be
@@ -422,8 +423,8 @@ void spill_note_fresh(StoreTxn *txn, uint64_t data);
 int spill_admit(StoreTxn *txn, uint64_t size);
 /** Whether content of @data was spilled that @layer would have named. */
 bool spill_has(const ChangeLayer *layer, uint64_t data);
-/** Bytes of the content of @node that @layer has staged. */
-uint64_t spill_staged(const ChangeLayer *layer, const RecordNode *node);
+/** Bytes of the content of @node that @txn has staged, spilled or not. */
+uint64_t spill_staged(StoreTxn *txn, const RecordNode *node);
 /** Says that nobody but a transaction, which ends it, has content of @data. */
 void spill_disown(Store *store, uint64_t data);
 /** Lets what was spilled go, unless somebody has it now. */

@@ -43,6 +43,7 @@ txn_clear(void *data)
 	change_layer_free(txn->kept);
 	g_clear_pointer(&txn->touched, g_hash_table_unref);
 	g_clear_pointer(&txn->fresh, g_hash_table_unref);
+	g_clear_pointer(&txn->spilled, g_hash_table_unref);
 	g_clear_pointer(&txn->drafted, g_hash_table_unref);
 	g_clear_pointer(&txn->lost, g_hash_table_unref);
 }

@@ -40,8 +40,62 @@ spill_has(const ChangeLayer *layer, uint64_t data)
 	return change != NULL && change->value == NULL;
 }
 
+/* Bytes of @change, of content, that are more than what lies outside of the
+ * transaction under its key. What cannot be read is taken for nothing. */
+static uint64_t
+added_by(StoreTxn *txn, const Change *change)
+{
+	uint64_t bytes = change->value == NULL ? 0 : change->size;
+	KvSlice old;
+
+	return txn_get(&txn->store->plain, change->key, &old) == 0
+	               ? bytes - old.size
+	               : bytes;
+}
+
+/* Bytes that the changes of content @data add to what was spilled of it; the
+ * sum of both is never less than nothing. */
+static uint64_t
+added(StoreTxn *txn, uint64_t data)
+{
+	RecordKey prefix = record_key_content(data);
+	ChangePlace *place =
+		change_layer_seek(txn->layer, record_slice(&prefix));
+	uint64_t bytes = 0;
+
+	for (; change_place_has_prefix(place, record_slice(&prefix));
+	     place = change_place_next(place))
+		bytes += added_by(txn, change_place_get(place));
+	return bytes;
+}
+
+/* Bytes of content @data that were spilled and are still there. */
+static uint64_t
+spilled(const StoreTxn *txn, uint64_t data)
+{
+	const uint64_t *bytes =
+		txn->spilled == NULL ? NULL
+				     : g_hash_table_lookup(txn->spilled, &data);
+
+	return bytes == NULL ? 0 : *bytes;
+}
+
+/* Counts what is spilled of content @data now. Where the commit fails it is
+ * asked for, long after the transaction has handed that over. */
+static void
+count_spilled(StoreTxn *txn, uint64_t data)
+{
+	uint64_t bytes = spilled(txn, data) + added(txn, data);
+
+	if (txn->spilled == NULL)
+		txn->spilled = g_hash_table_new_full(
+			g_int64_hash, g_int64_equal, g_free, g_free);
+	g_hash_table_insert(txn->spilled, g_memdup2(&data, sizeof(data)),
+	                    g_memdup2(&bytes, sizeof(bytes)));
+}
+
 uint64_t
-spill_staged(const ChangeLayer *layer, const RecordNode *node)
+spill_staged(StoreTxn *txn, const RecordNode *node)
 {
 	RecordKey prefix = record_key_content(node->data);
 	uint64_t bytes = node->content.size;
@@ -49,10 +103,9 @@ spill_staged(const ChangeLayer *layer, const RecordNode *node)
 
 	if (node->data == 0)
 		return bytes;
-	/* What was spilled is all of it, but for holes. */
-	if (spill_has(layer, node->data))
-		return node->attr.size;
-	for (place = change_layer_seek(layer, record_slice(&prefix));
+	if (spill_has(txn->layer, node->data))
+		return spilled(txn, node->data) + added(txn, node->data);
+	for (place = change_layer_seek(txn->layer, record_slice(&prefix));
 	     change_place_has_prefix(place, record_slice(&prefix));
 	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
@@ -107,11 +160,11 @@ spill(StoreTxn *txn)
 
 		if (!change_layer_has_prefix(txn->layer, record_slice(&prefix)))
 			continue;
+		count_spilled(txn, data);
 		to = destination(txn, data, nowhere);
 		txn_uncount(store, txn->layer);
 		change_layer_move_prefix(txn->layer, record_slice(&prefix), to);
 		txn_count(store, txn->layer);
-		txn->has_spilled = true;
 	}
 	commit_note_change(store);
 }

@@ -526,7 +526,7 @@ throttle(StoreTxn *txn)
 	Store *store = txn->store;
 	uint64_t limit = store->options.dirty_limit;
 
-	if (txn->layer != NULL && !txn->has_spilled)
+	if (txn->layer != NULL && txn->spilled == NULL)
 		return;
 	if (txn->layer != NULL)
 		limit = MIN(limit, 2 * store->options.staged_limit);

@@ -104,7 +104,7 @@ keep_file(Keep *keep, const Change *change)
 		.mode = node.attr.mode,
 		.what = what_happened(store, change, &node),
 		.size = node.attr.size,
-		.bytes = spill_staged(keep->view->layer, &node),
+		.bytes = spill_staged(keep->view, &node),
 	};
 	if (node_path(file.what == STORE_UNDONE_REMOVED ? &store->plain
 	                                                : keep->view,
