@@ -189,7 +189,8 @@ typedef struct TxnIter {
 	RecordKey prefix;
 	ChangePlace *places[TXN_LAYERS];
 	KvIter *base;    /* owned; NULL at its end */
-	bool is_of_keys; /* values are neither read nor checked */
+	bool is_of_keys; /* values are neither read nor checked, but have their
+	                  * size, perhaps with a seal */
 	KvSlice base_key;
 	KvSlice base_value;
 } TxnIter;

@@ -27,7 +27,7 @@ typedef struct Draft {
 	const ChangeLayer *layer; /* what the transaction changes */
 	StoreTxn before;          /* what there is without it, */
 	StoreTxn after;           /* and with it */
-	GHashTable *content;      /* data id, of before -> Content; owned */
+	GHashTable *content;      /* data id, of before -> its node; owned */
 	ChangeLayer *records;     /* of the entry; owned */
 	StoreJournalEntry head;
 } Draft;
@@ -123,11 +123,9 @@ put_line(Draft *draft, const Change *change, const RecordNode *before,
 static void
 add_content(Draft *draft, const RecordNode *before)
 {
-	Content content = { before->attr.size, before->attr.node };
-
 	if (before->data != 0)
 		g_hash_table_insert(draft->content, new_id(before->data),
-		                    g_memdup2(&content, sizeof(content)));
+		                    new_id(before->attr.node));
 }
 
 /* Enters the node that was changed by @change, unless it had and has no name:
@@ -204,19 +202,55 @@ static int
 add_chunk(Draft *draft, ChangeLayer *past, KvSlice key)
 {
 	uint64_t data = record_key_own_id(key);
-	const Content *content;
-	uint8_t node[8];
+	const StoreNode *node;
+	uint8_t number[8];
 	int r;
 
-	content = g_hash_table_lookup(draft->content, &data);
-	if (content == NULL)
+	node = g_hash_table_lookup(draft->content, &data);
+	if (node == NULL)
 		return 0;
 	r = add_value(draft, past, key);
 	if (r != -EIO)
 		return r;
-	record_u64_encode(content->node, node);
+	record_u64_encode(*node, number);
 	put_past(draft, past, JOURNAL_LOST, key,
-	         (KvSlice){ node, sizeof(node) });
+	         (KvSlice){ number, sizeof(number) });
+	return 0;
+}
+
+/* Bytes of all records with @prefix, as far as they can be found. A hole has
+ * none. */
+static uint64_t
+weigh(StoreTxn *view, RecordKey prefix)
+{
+	uint64_t bytes = 0;
+	TxnIter iter;
+	KvSlice key;
+	KvSlice value;
+	int r;
+
+	r = txn_iter_begin(view, &prefix, &prefix, &iter);
+	iter.is_of_keys = true;
+	while (r == 0) {
+		r = txn_iter_next(&iter, &key, &value);
+		if (r == 0)
+			bytes += key.size + value.size;
+	}
+	txn_iter_end(&iter);
+	return bytes;
+}
+
+/* Bytes that are kept with node @id. Errors: -ESTALE. */
+static int
+weigh_node(StoreTxn *view, StoreNode id, uint64_t *ret_bytes)
+{
+	RecordNode node;
+	int r = node_load_any(view, id, &node);
+
+	if (r < 0)
+		return r;
+	*ret_bytes = node.data != 0 ? weigh(view, record_key_content(node.data))
+	                            : node.content.size;
 	return 0;
 }
 
@@ -226,21 +260,19 @@ add_kept(Draft *draft, ChangeLayer *past, const Change *change)
 {
 	bool is_data = change->value[0] == RECORD_ORPHAN_DATA;
 	uint64_t id = record_key_own_id(change->key);
-	const Content *content;
+	uint64_t size = 0;
 	uint8_t bytes[8];
-	RecordNode node;
 	RecordKey key;
-	uint64_t size;
 	int r = 0;
 
-	content = is_data ? g_hash_table_lookup(draft->content, &id) : NULL;
-	if (is_data && content == NULL)
+	if (is_data && !g_hash_table_contains(draft->content, &id))
 		return 0;
-	if (!is_data)
-		r = node_load_any(&draft->before, id, &node);
+	if (is_data)
+		size = weigh(&draft->before, record_key_content(id));
+	else
+		r = weigh_node(&draft->before, id, &size);
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
-	size = is_data ? content->size : node.attr.size;
 	key = journal_key_past_id(draft->head.id,
 	                          is_data ? JOURNAL_DATA : JOURNAL_NODE, id);
 	record_u64_encode(size, bytes);

@@ -234,6 +234,37 @@ content_that_is_let_go_is_kept(void **state)
 	assert_int_equal(test_count_records(b->store, 'c'), 10);
 }
 
+/* A file of 4 GiB, of which only the first @size bytes were ever written. */
+static StoreNode
+add_sparse(TestTxn *b, const char *name, size_t size)
+{
+	StoreNode file = test_add_bytes(b, name, 'x', size);
+
+	assert_int_equal(
+		store_file_truncate(b->plain, file, STORE_FILE_SIZE_MAX), 0);
+	return file;
+}
+
+static void
+a_hole_that_is_let_go_takes_nobodys_past(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode cut = add_sparse(b, "sparse", 20000);
+	StoreTxn *txn;
+
+	(void)add_sparse(b, "gone", 20000);
+	(void)add_sparse(b, "small", 10);
+	cut_and_remove(b);
+	txn = test_begin(b);
+	assert_int_equal(store_file_truncate(txn, cut, 0), 0);
+	test_remove(txn, STORE_ROOT, "gone");
+	test_remove(txn, STORE_ROOT, "small");
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_in_range(test_journal(b->store).last.bytes, 40000, 42000);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_in_range(b->store->journal.bytes, 80000, 83000);
+}
+
 static int
 setup_nothing_kept(void **state)
 {
@@ -466,6 +497,7 @@ main(void)
 		TXN_TEST(the_caller_gives_an_account),
 		TXN_TEST(an_entry_goes_with_its_transaction_through_a_crash),
 		TXN_TEST(content_that_is_let_go_is_kept),
+		TXN_TEST(a_hole_that_is_let_go_takes_nobodys_past),
 		cmocka_unit_test_setup_teardown(
 			nothing_is_kept_where_nothing_shall_be,
 			setup_nothing_kept, test_txn_teardown),
