@@ -240,17 +240,20 @@ weigh(StoreTxn *view, RecordKey prefix)
 	return bytes;
 }
 
-/* Bytes that are kept with node @id. Errors: -ESTALE. */
+/* Bytes that are kept with node @id: content and extended attributes. Errors:
+ * -ESTALE. */
 static int
 weigh_node(StoreTxn *view, StoreNode id, uint64_t *ret_bytes)
 {
+	uint64_t bytes = weigh(view, record_key_xattr(id, ""));
 	RecordNode node;
 	int r = node_load_any(view, id, &node);
 
 	if (r < 0)
 		return r;
-	*ret_bytes = node.data != 0 ? weigh(view, record_key_content(node.data))
-	                            : node.content.size;
+	bytes += node.data != 0 ? weigh(view, record_key_content(node.data))
+	                        : node.content.size;
+	*ret_bytes = bytes;
 	return 0;
 }
 

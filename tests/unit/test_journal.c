@@ -265,6 +265,33 @@ a_hole_that_is_let_go_takes_nobodys_past(void **state)
 	assert_in_range(b->store->journal.bytes, 80000, 83000);
 }
 
+#define XATTRS     60
+#define XATTR_SIZE 60000
+
+static void
+extended_attributes_that_are_let_go_count(void **state)
+{
+	TestTxn *b = *state;
+	StoreNode file = test_add_file(b->store, STORE_ROOT, "f");
+	g_autofree char *value = g_strnfill(XATTR_SIZE, 'x');
+	StoreTxn *txn;
+	int i;
+
+	for (i = 0; i < XATTRS; i++) {
+		g_autofree char *name = g_strdup_printf("user.%d", i);
+
+		assert_int_equal(store_xattr_set(b->plain, file, name, value,
+		                                 XATTR_SIZE, 0),
+		                 0);
+	}
+	txn = test_begin(b);
+	test_remove(txn, STORE_ROOT, "f");
+	assert_int_equal(store_txn_commit_wait(&txn), 0);
+	assert_int_equal(test_count_records(b->store, 'x'), XATTRS);
+	assert_in_range(test_journal(b->store).last.bytes, XATTRS * XATTR_SIZE,
+	                XATTRS * (XATTR_SIZE + 64));
+}
+
 static int
 setup_nothing_kept(void **state)
 {
@@ -498,6 +525,7 @@ main(void)
 		TXN_TEST(an_entry_goes_with_its_transaction_through_a_crash),
 		TXN_TEST(content_that_is_let_go_is_kept),
 		TXN_TEST(a_hole_that_is_let_go_takes_nobodys_past),
+		TXN_TEST(extended_attributes_that_are_let_go_count),
 		cmocka_unit_test_setup_teardown(
 			nothing_is_kept_where_nothing_shall_be,
 			setup_nothing_kept, test_txn_teardown),
