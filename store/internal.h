@@ -113,7 +113,7 @@ struct Store {
 
 	/* What was undone, quarantine.c's. */
 	GQueue undone;         /* oldest first; owned */
-	uint64_t undone_bytes; /* of all of them */
+	uint64_t undone_held;  /* bytes of all of them */
 	bool undone_has_grown; /* since that was last held to its limit */
 
 	Journal journal; /* journal.c's */
@@ -242,6 +242,12 @@ void txn_uncount(Store *store, const ChangeLayer *layer);
 /** Passes @r on; a failure that may leave half a change, or loses what was
  * to be written, poisons the transaction. A refusal does not. */
 int txn_result(StoreTxn *txn, int r);
+
+/* weight.c ------------------------------------------------------------------*/
+
+/** Bytes of all records whose keys begin with @prefix, keys and values, as far
+ * as they can be found. No value is read. */
+uint64_t txn_weigh(StoreTxn *txn, const RecordKey *prefix);
 
 /* absence.c -----------------------------------------------------------------*/
 

@@ -218,26 +218,13 @@ add_chunk(Draft *draft, ChangeLayer *past, KvSlice key)
 	return 0;
 }
 
-/* Bytes of all records with @prefix, as far as they can be found. A hole has
- * none. */
+/* Bytes of content @data. A hole has none. */
 static uint64_t
-weigh(StoreTxn *view, RecordKey prefix)
+weigh_content(StoreTxn *view, uint64_t data)
 {
-	uint64_t bytes = 0;
-	TxnIter iter;
-	KvSlice key;
-	KvSlice value;
-	int r;
+	RecordKey prefix = record_key_content(data);
 
-	r = txn_iter_begin(view, &prefix, &prefix, &iter);
-	iter.is_of_keys = true;
-	while (r == 0) {
-		r = txn_iter_next(&iter, &key, &value);
-		if (r == 0)
-			bytes += key.size + value.size;
-	}
-	txn_iter_end(&iter);
-	return bytes;
+	return txn_weigh(view, &prefix);
 }
 
 /* Bytes that are kept with node @id: content and extended attributes. Errors:
@@ -245,13 +232,14 @@ weigh(StoreTxn *view, RecordKey prefix)
 static int
 weigh_node(StoreTxn *view, StoreNode id, uint64_t *ret_bytes)
 {
-	uint64_t bytes = weigh(view, record_key_xattr(id, ""));
+	RecordKey xattrs = record_key_xattr(id, "");
+	uint64_t bytes = txn_weigh(view, &xattrs);
 	RecordNode node;
 	int r = node_load_any(view, id, &node);
 
 	if (r < 0)
 		return r;
-	bytes += node.data != 0 ? weigh(view, record_key_content(node.data))
+	bytes += node.data != 0 ? weigh_content(view, node.data)
 	                        : node.content.size;
 	*ret_bytes = bytes;
 	return 0;
@@ -271,7 +259,7 @@ add_kept(Draft *draft, ChangeLayer *past, const Change *change)
 	if (is_data && !g_hash_table_contains(draft->content, &id))
 		return 0;
 	if (is_data)
-		size = weigh(&draft->before, record_key_content(id));
+		size = weigh_content(&draft->before, id);
 	else
 		r = weigh_node(&draft->before, id, &size);
 	if (r < 0)

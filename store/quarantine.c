@@ -50,9 +50,10 @@ quarantine_note(Store *store, const StoreUndone *undone, bool is_draft)
 
 	*entry = (QuarantineEntry){ .id = undone->id,
 		                    .bytes = undone->bytes,
+		                    .held = quarantine_held(store, undone),
 		                    .is_draft = is_draft };
 	g_queue_push_tail(&store->undone, entry);
-	store->undone_bytes += entry->bytes;
+	store->undone_held += entry->held;
 }
 
 void
@@ -88,7 +89,7 @@ quarantine_forget(Store *store, uint64_t id)
 
 	if (l == NULL)
 		return;
-	store->undone_bytes -= ((const QuarantineEntry *)l->data)->bytes;
+	store->undone_held -= ((const QuarantineEntry *)l->data)->held;
 	entry_free(l->data);
 	g_queue_delete_link(&store->undone, l);
 }

@@ -11,7 +11,8 @@
  */
 typedef struct QuarantineEntry {
 	uint64_t id;
-	uint64_t bytes;
+	uint64_t bytes; /* of content, for who reads of it */
+	uint64_t held;  /* what it counts for where there is a limit */
 	bool is_draft;
 	GArray *elders; /* uint64_t: drafts that went for it; owned; or NULL */
 } QuarantineEntry;
@@ -19,6 +20,9 @@ typedef struct QuarantineEntry {
 /** From now on there is one more, and it is the last; or there is not @id. */
 void quarantine_note(Store *store, const StoreUndone *undone, bool is_draft);
 void quarantine_forget(Store *store, uint64_t id);
+
+/** Bytes that @undone, whose records are there, counts for. */
+uint64_t quarantine_held(Store *store, const StoreUndone *undone);
 
 /** Writes @head, as a plain change. */
 void quarantine_put_head(Store *store, const RecordHead *head);

@@ -15,6 +15,25 @@
 #include "store/internal.h"
 #include "store/quarantine.h"
 
+/* Entries that one round of the committer discards, at most. */
+#define DISCARDS_MAX 1000
+
+/* What was spilled is not among the records, but its head tells of it. An entry
+ * takes a page of the database at least: so there is a limit to their number. */
+uint64_t
+quarantine_held(Store *store, const StoreUndone *undone)
+{
+	RecordKey all = record_key_undone(undone->id);
+	RecordKey content = record_key_part(undone->id, RECORD_PART_CONTENT,
+	                                    (KvSlice){ "", 0 });
+	uint64_t bytes = txn_weigh(&store->plain, &all);
+
+	if (txn_weigh(&store->plain, &content) > 0)
+		bytes += undone->bytes;
+	/* While nobody can read there is nothing to be found. */
+	return MAX(MAX(bytes, undone->bytes), TXN_PAGE);
+}
+
 /* Has @id, an entry or a draft, be what it is on the disk. Returns whether it is
  * there. */
 static bool
@@ -91,20 +110,20 @@ is_there(const Store *store, const QuarantineEntry *entry)
 	return !entry->is_draft && !draft_is_pending(store, entry->id);
 }
 
-/* The last one that is; *@ret_bytes are those of all that are, drafts too. */
+/* The last one that is; *@ret_held is what all that are count for, drafts too. */
 static const QuarantineEntry *
-last_there(const Store *store, uint64_t *ret_bytes)
+last_there(const Store *store, uint64_t *ret_held)
 {
 	const QuarantineEntry *last = NULL;
 	GList *l;
 
-	*ret_bytes = 0;
+	*ret_held = 0;
 	for (l = store->undone.head; l != NULL; l = l->next) {
 		const QuarantineEntry *entry = l->data;
 
 		if (draft_is_pending(store, entry->id))
 			continue;
-		*ret_bytes += entry->bytes;
+		*ret_held += entry->held;
 		if (!entry->is_draft)
 			last = entry;
 	}
@@ -115,18 +134,20 @@ void
 quarantine_keep_limit(Store *store)
 {
 	uint64_t limit = store->options.quarantine_max;
+	unsigned budget = DISCARDS_MAX;
 	const QuarantineEntry *last;
-	uint64_t bytes;
+	uint64_t held;
 	GList *next;
 	GList *l;
 
-	if (!store->undone_has_grown || store->undone_bytes <= limit) {
+	if (!store->undone_has_grown || store->undone_held <= limit) {
 		store->undone_has_grown = false;
 		return;
 	}
 
-	last = last_there(store, &bytes);
-	for (l = store->undone.head; l != NULL && bytes > limit; l = next) {
+	last = last_there(store, &held);
+	for (l = store->undone.head; l != NULL && held > limit && budget > 0;
+	     l = next) {
 		const QuarantineEntry *entry = l->data;
 
 		next = l->next;
@@ -136,7 +157,8 @@ quarantine_keep_limit(Store *store)
 			"quarantine: discarded the oldest entry, id=%" G_GUINT64_FORMAT
 			" bytes=%" G_GUINT64_FORMAT,
 			entry->id, entry->bytes);
-		bytes -= entry->bytes;
+		held -= entry->held;
+		budget--;
 		if (quarantine_discard(store, entry->id) < 0)
 			return;
 	}

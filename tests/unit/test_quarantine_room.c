@@ -85,6 +85,130 @@ what_was_spilled_counts_after_a_commit_that_fails(void **state)
 	assert_int_equal(test_undone(b->store).bytes, WHOLE);
 }
 
+/* ---- what has no content -------------------------------------------------*/
+
+#define PAGES 8
+
+static int
+setup_pages(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.quarantine_max = PAGES * TXN_PAGE;
+	return test_setup_with(state, options);
+}
+
+/* Undoes transactions that were to remove a file. */
+static void
+undo_removals(TestTxn *b, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		StoreTxn *txn = test_begin(b);
+
+		test_remove(txn, STORE_ROOT, "victim");
+		assert_int_equal(store_txn_quarantine(&txn, &test_killed), 0);
+	}
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_sync_wait(b->store), 0);
+}
+
+static void
+entries_without_content_have_a_limit(void **state)
+{
+	TestTxn *b = *state;
+	uint64_t last;
+
+	test_add_file(b->store, STORE_ROOT, "victim");
+	assert_int_equal(store_sync_wait(b->store), 0);
+	undo_removals(b, 4 * PAGES);
+	assert_int_equal(test_undone(b->store).count, PAGES);
+	last = test_undone(b->store).id;
+
+	/* What was there before counts, too. */
+	test_txn_reopen(b);
+	undo_removals(b, PAGES / 2);
+	assert_int_equal(test_undone(b->store).count, PAGES);
+	assert_int_equal(store_quarantine_discard(b->store, last), 0);
+	undo_removals(b, PAGES);
+	assert_int_equal(test_undone(b->store).count, PAGES);
+}
+
+#define MANY 1200
+
+/* Not all at once, lest everybody waits for that. */
+static void
+what_is_beyond_the_limit_goes_in_steps(void **state)
+{
+	TestTxn *b = *state;
+
+	test_add_file(b->store, STORE_ROOT, "victim");
+	assert_int_equal(store_sync_wait(b->store), 0);
+	undo_removals(b, MANY);
+	assert_int_equal(test_undone(b->store).count, MANY);
+	b->options.quarantine_max = PAGES * TXN_PAGE;
+	test_txn_reopen(b);
+	(void)test_undo_file(b, "f");
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_in_range(test_undone(b->store).count, PAGES + 1, MANY / 2);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, PAGES);
+}
+
+#define XATTRS     3
+#define XATTR_SIZE 60000
+
+static int
+setup_attributes(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+
+	options.quarantine_max = 2 * XATTRS * XATTR_SIZE;
+	return test_setup_with(state, options);
+}
+
+static void
+extended_attributes_count(void **state)
+{
+	TestTxn *b = *state;
+	g_autofree char *value = g_strnfill(XATTR_SIZE, 'x');
+	int i;
+	int j;
+
+	for (i = 0; i < 3; i++) {
+		StoreTxn *txn = test_begin(b);
+		StoreNode file = test_stage_file(txn, STORE_ROOT, "f");
+
+		for (j = 0; j < XATTRS; j++) {
+			char name[] = "user.0";
+
+			name[5] += (char)j;
+			assert_int_equal(store_xattr_set(txn, file, name, value,
+			                                 XATTR_SIZE, 0),
+			                 0);
+		}
+		assert_int_equal(undo(b, txn), 0);
+	}
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
+/* Only the head says how much that is. */
+static void
+what_was_spilled_counts_after_a_restart(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+
+	(void)test_stage_spilled(txn, "f");
+	assert_int_equal(undo(b, txn), WHOLE);
+	b->options.quarantine_max = WHOLE + TXN_PAGE / 2;
+	test_txn_reopen(b);
+	(void)test_undo_file(b, "g");
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
 int
 main(void)
 {
@@ -93,6 +217,14 @@ main(void)
 		SPILLING_TEST(what_was_spilled_and_changed_counts_once),
 		SPILLING_TEST(
 			what_was_spilled_counts_after_a_commit_that_fails),
+		SPILLING_TEST(what_was_spilled_counts_after_a_restart),
+		cmocka_unit_test_setup_teardown(
+			entries_without_content_have_a_limit, setup_pages,
+			test_txn_teardown),
+		BARE_TEST(what_is_beyond_the_limit_goes_in_steps),
+		cmocka_unit_test_setup_teardown(extended_attributes_count,
+		                                setup_attributes,
+		                                test_txn_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
