@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * The LMDB engine. With kv_lmdb_env.c the only file that says mdb_.
+ * The LMDB engine. With kv_lmdb_env.c and kv_lmdb_room.c the only file that says
+ * mdb_.
  *
  * - Flags are LMDB's defaults and MDB_NOTLS (snapshots move between threads).
  *   MDB_NOSYNC and its kin lose acknowledged mail at a power cut, and
@@ -31,9 +32,6 @@
 
 /* Less room than this is none, in bytes. */
 #define ROOM_MIN (64 << 10)
-
-/* Below this much free space the free list is worth counting. */
-#define PLENTY ((uint64_t)256 << 20)
 
 typedef struct KvLmdb {
 	Kv kv;
@@ -219,69 +217,6 @@ lmdb_iter_end(KvIter *iter)
 	g_free(it);
 }
 
-/* ---- room ----------------------------------------------------------------*/
-
-/* Adds the pages that LMDB will use again: each entry of its free list, under
- * the transaction that freed them, is an array of page numbers behind their
- * count. What the last transaction freed is kept for the snapshots that are
- * still older. */
-static void
-add_free_list(MDB_env *env, uint64_t last_txn, KvRoom *room)
-{
-	uint64_t size = lmdb_page_size(env);
-	MDB_cursor *cursor;
-	MDB_txn *txn;
-	MDB_val key;
-	MDB_val value;
-	size_t id;
-	size_t count;
-
-	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
-		return;
-	if (mdb_cursor_open(txn, LMDB_FREE_DBI, &cursor) == MDB_SUCCESS) {
-		while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) ==
-		       MDB_SUCCESS) {
-			memcpy(&id, key.mv_data, sizeof(id));
-			memcpy(&count, value.mv_data, sizeof(count));
-			if (id < last_txn)
-				room->free += count * size;
-			else
-				room->freed += count * size;
-		}
-		mdb_cursor_close(cursor);
-	}
-	mdb_txn_abort(txn);
-}
-
-static int
-lmdb_room(Kv *kv, KvRoom *ret_room)
-{
-	KvLmdb *lmdb = (KvLmdb *)kv;
-	MDB_envinfo info;
-	struct statvfs vfs;
-	struct stat st;
-	uint64_t used;
-	uint64_t disk;
-	int fd;
-
-	if (lmdb->env == NULL)
-		return -EIO;
-	mdb_env_info(lmdb->env, &info);
-	mdb_env_get_fd(lmdb->env, &fd);
-	if (fstat(fd, &st) < 0 || fstatvfs(fd, &vfs) < 0)
-		return -errno;
-
-	used = (info.me_last_pgno + 1) * lmdb_page_size(lmdb->env);
-	disk = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	*ret_room = (KvRoom){ .map_size = info.me_mapsize,
-		              .used = (uint64_t)st.st_size,
-		              .free = MIN(disk, info.me_mapsize - used) };
-	ret_room->total = ret_room->used + ret_room->free;
-	if (ret_room->free < PLENTY)
-		add_free_list(lmdb->env, info.me_last_txnid, ret_room);
-	return 0;
-}
-
 /* ---- committing ----------------------------------------------------------*/
 
 static int
@@ -409,6 +344,16 @@ lmdb_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 	if (r == 0)
 		r = apply_batch(txn, batch);
 	done(user_data, commit_result(lmdb, r));
+}
+
+/* ---- the database as such ------------------------------------------------*/
+
+static int
+lmdb_room(Kv *kv, KvRoom *ret_room)
+{
+	KvLmdb *lmdb = (KvLmdb *)kv;
+
+	return lmdb->env == NULL ? -EIO : lmdb_env_room(lmdb->env, ret_room);
 }
 
 /* ---- verifying -----------------------------------------------------------*/

@@ -7,9 +7,11 @@
 #include <glib.h>
 #include <lmdb.h>
 
+#include "store/kv.h"
+
 /**
- * LMDB environments: made, judged and opened. Beside kv_lmdb.c the only file
- * that knows LMDB.
+ * LMDB environments: made, judged, opened and measured. Beside kv_lmdb.c the
+ * only file that knows LMDB.
  */
 
 /** The free list, and the one database with all records. */
@@ -58,6 +60,9 @@ int lmdb_env_verify(MDB_env *env, bool is_still, GPtrArray *findings);
  * Errors: -EIO.
  */
 int lmdb_env_settle(MDB_env *env);
+
+/** As kv_room(). Errors: those of the file. */
+int lmdb_env_room(MDB_env *env, KvRoom *ret_room);
 
 /** Closes and clears *@env. NULL is a no-op. */
 void lmdb_env_close(MDB_env **env);

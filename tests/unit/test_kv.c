@@ -376,6 +376,147 @@ dead_readers_are_in_nobodys_way(void **state)
 	assert_int_equal(size_of(bench), before);
 }
 
+/* A process that reads, and tells when it does; it ends when it is told. */
+typedef struct Reader {
+	const char *dir; /* borrowed */
+	int begun[2];
+	int ends[2];
+	pid_t pid;
+} Reader;
+
+static int
+read_long(void *user_data)
+{
+	Reader *r = user_data;
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) reader = NULL;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	char byte = 0;
+
+	if (kv_lmdb_open(r->dir, false, 0, &reader, &reason) < 0 ||
+	    kv_snapshot(reader, &snapshot) < 0 || write(r->begun[1], "", 1) < 1)
+		return 1;
+	return read(r->ends[0], &byte, 1) == 1 ? 0 : 1;
+}
+
+static void
+reader_begin(Reader *r, const char *dir)
+{
+	char byte;
+
+	r->dir = dir;
+	assert_int_equal(pipe(r->begun), 0);
+	assert_int_equal(pipe(r->ends), 0);
+	r->pid = test_child_begin(read_long, r);
+	assert_int_equal(read(r->begun[0], &byte, 1), 1);
+}
+
+/* Ends it, or kills it. */
+static void
+reader_end(Reader *r, bool is_killed)
+{
+	int i;
+
+	if (is_killed)
+		assert_int_equal(kill(r->pid, SIGKILL), 0);
+	else
+		assert_int_equal(write(r->ends[1], "", 1), 1);
+	assert_int_equal(test_child_end(r->pid), is_killed ? -1 : 0);
+	for (i = 0; i < 2; i++) {
+		close(r->begun[i]);
+		close(r->ends[i]);
+	}
+}
+
+#define BIG 1000000
+
+/* Puts and deletes a big value, and has what that freed be there. */
+static void
+come_and_go(Bench *bench, int times)
+{
+	g_autofree char *value = g_strnfill(BIG, 'v');
+	int i;
+
+	for (i = 0; i < times; i++) {
+		commit(bench->kv, (KvChange[]){ put("big", value) }, 1);
+		commit(bench->kv, (KvChange[]){ del("big") }, 1);
+		commit(bench->kv, (KvChange[]){ put("a", "1") }, 1);
+	}
+}
+
+/* What batches may add, now or after the next. */
+static uint64_t
+room_of(const Bench *bench)
+{
+	KvRoom room;
+
+	assert_int_equal(kv_room(bench->kv, &room), 0);
+	return room.free + room.freed;
+}
+
+static void
+assert_reader_is_minded(Bench *bench, bool is_killed)
+{
+	uint64_t before;
+	uint64_t meanwhile;
+	Reader reader;
+
+	come_and_go(bench, 2);
+	before = room_of(bench);
+	reader_begin(&reader, bench->dir);
+	come_and_go(bench, 5);
+	meanwhile = room_of(bench);
+	reader_end(&reader, is_killed);
+	/* Of the first they could use what was free before. */
+	assert_true(meanwhile < before - (uint64_t)4 * BIG);
+	assert_true(room_of(bench) > before - BIG / 2);
+	come_and_go(bench, 1);
+	assert_true(room_of(bench) > before - BIG / 2);
+}
+
+/* Nobody can write where somebody still reads; nor tell that he could. */
+static void
+what_others_read_is_no_room(void **state)
+{
+	assert_reader_is_minded(*state, false);
+	assert_reader_is_minded(*state, true);
+}
+
+/* But the next commit has what we have read ourselves until now. */
+static void
+what_the_last_commit_freed_is_room_soon(void **state)
+{
+	Bench *bench = *state;
+	g_autofree char *value = g_strnfill(BIG, 'v');
+	KvSnapshot *snapshot = NULL;
+	uint64_t free;
+	KvRoom room;
+
+	commit(bench->kv, (KvChange[]){ put("big", value) }, 1);
+	assert_int_equal(kv_snapshot(bench->kv, &snapshot), 0);
+	assert_int_equal(kv_room(bench->kv, &room), 0);
+	free = room.free;
+	commit(bench->kv, (KvChange[]){ del("big") }, 1);
+	assert_int_equal(kv_room(bench->kv, &room), 0);
+	assert_in_range(room.freed, BIG, BIG + (64 << 10));
+	assert_in_range(room.free, free - (64 << 10), free);
+	kv_snapshot_end(snapshot);
+	commit(bench->kv, (KvChange[]){ put("a", "1") }, 1);
+	assert_int_equal(kv_room(bench->kv, &room), 0);
+	assert_true(room.free > free + BIG / 2);
+
+	/* It is not where one of us goes on. */
+	commit(bench->kv, (KvChange[]){ put("big", value) }, 1);
+	assert_int_equal(kv_snapshot(bench->kv, &snapshot), 0);
+	free = room_of(bench);
+	commit(bench->kv, (KvChange[]){ del("big") }, 1);
+	commit(bench->kv, (KvChange[]){ put("a", "2") }, 1);
+	commit(bench->kv, (KvChange[]){ put("a", "3") }, 1);
+	assert_true(room_of(bench) <= free);
+	kv_snapshot_end(snapshot);
+	assert_true(room_of(bench) > free + BIG / 2);
+}
+
 static void
 a_stale_lock_file_is_made_anew(void **state)
 {
@@ -433,6 +574,8 @@ main(void)
 		ON(lmdb, a_second_writer_is_told_the_pid_of_the_first),
 		ON(lmdb, a_reader_sees_what_the_writer_committed),
 		ON(lmdb, dead_readers_are_in_nobodys_way),
+		ON(lmdb, what_others_read_is_no_room),
+		ON(lmdb, what_the_last_commit_freed_is_room_soon),
 		ON(lmdb, a_stale_lock_file_is_made_anew),
 		ON(lmdb, a_truncated_database_is_refused),
 	};
