@@ -208,26 +208,6 @@ node_init(StoreTxn *txn, StoreNode dir, const char *name, const StoreAttr *attr,
 	g_strlcpy(ret_node->name, name, sizeof(ret_node->name));
 }
 
-/* Whether a directory may be put into @dir: not ever deeper, for every walk up
- * to the root takes as long. */
-static int
-check_depth(StoreTxn *txn, StoreNode dir)
-{
-	RecordNode record;
-	unsigned depth;
-	int r;
-
-	for (depth = 0; depth < STORE_DEPTH_MAX; depth++) {
-		if (dir == STORE_ROOT)
-			return 0;
-		r = node_load(txn, dir, &record);
-		if (r < 0)
-			return r;
-		dir = record.attr.parent;
-	}
-	return -ENAMETOOLONG;
-}
-
 static int
 name_add(StoreTxn *txn, StoreNode dir, const char *name, const StoreAttr *attr,
          StoreAttr *ret_attr)
@@ -240,7 +220,7 @@ name_add(StoreTxn *txn, StoreNode dir, const char *name, const StoreAttr *attr,
 
 	r = dir_load(txn, dir, &parent);
 	if (r == 0 && S_ISDIR(attr->mode))
-		r = check_depth(txn, dir);
+		r = depth_check(txn, dir);
 	if (r == 0)
 		r = name_for(txn, dir, name, stored);
 	if (r < 0)
@@ -370,26 +350,6 @@ typedef struct Move {
 	char name[STORE_NAME_MAX + 1]; /* the new name, as it is stored */
 } Move;
 
-/* Whether @dir is @node or lies below it. */
-static int
-check_not_below(StoreTxn *txn, StoreNode dir, StoreNode node)
-{
-	RecordNode record;
-	int r;
-
-	while (dir != STORE_ROOT) {
-		if (dir == node)
-			return -EINVAL;
-		r = node_load(txn, dir, &record);
-		if (r < 0)
-			return r;
-		if (record.attr.parent == 0)
-			return -ESTALE;
-		dir = record.attr.parent;
-	}
-	return 0;
-}
-
 static int
 move_load(Move *m, StoreNode dir, const char *name, StoreNode new_dir,
           const char *new_name)
@@ -416,22 +376,27 @@ move_load(Move *m, StoreNode dir, const char *name, StoreNode new_dir,
 	return r == -ENOENT ? 0 : r;
 }
 
+/* Whether @node may go from @from to @to, as far as it is a directory. */
+static int
+check_way(const Move *m, const RecordNode *node, const RecordNode *from,
+          const RecordNode *to)
+{
+	return S_ISDIR(node->attr.mode)
+	               ? depth_check_move(m->txn, node->attr.node,
+	                                  from->attr.node, to->attr.node)
+	               : 0;
+}
+
 static int
 move_check(const Move *m, StoreMove how)
 {
-	int r = 0;
+	int r;
 
 	if (how == STORE_MOVE_EXCHANGE && !m->has_target)
 		return -ENOENT;
-	if (S_ISDIR(m->node.attr.mode))
-		r = check_depth(m->txn, m->to_dir.attr.node);
-	if (r == 0 && S_ISDIR(m->node.attr.mode))
-		r = check_not_below(m->txn, m->to_dir.attr.node,
-		                    m->node.attr.node);
-	if (r == 0 && how == STORE_MOVE_EXCHANGE &&
-	    S_ISDIR(m->target.attr.mode))
-		r = check_not_below(m->txn, m->from_dir.attr.node,
-		                    m->target.attr.node);
+	r = check_way(m, &m->node, &m->from_dir, &m->to_dir);
+	if (r == 0 && how == STORE_MOVE_EXCHANGE)
+		r = check_way(m, &m->target, &m->to_dir, &m->from_dir);
 	if (r < 0 || !m->has_target || m->target.attr.node == m->node.attr.node)
 		return r;
 	if (how == STORE_MOVE_NOREPLACE)

@@ -517,7 +517,8 @@ void node_save(StoreTxn *txn, const RecordNode *node);
 uint64_t node_new_id(Store *store);
 bool node_is_held(const Store *store, StoreNode node);
 
-/** As store_node_path(), locked. */
+/** As store_node_path(), locked. Errors: -ENAMETOOLONG where it is deeper than
+ * any directory may be. */
 int node_path(StoreTxn *txn, StoreNode node, char **ret_path);
 
 /* file.c --------------------------------------------------------------------*/
@@ -538,6 +539,15 @@ int file_read(const FileSource *source, const RecordNode *file, uint64_t offset,
 int dir_load(StoreTxn *txn, StoreNode dir, RecordNode *ret_node);
 /** The role of directory @dir. */
 int dir_role(StoreTxn *txn, StoreNode dir, LayoutDir *ret_role);
+
+/* depth.c -------------------------------------------------------------------*/
+
+/** Whether a directory may be put into @dir. Errors: -ENAMETOOLONG. */
+int depth_check(StoreTxn *txn, StoreNode dir);
+/** Whether directory @node may go from @from to @to, with all below it. Errors:
+ * -ENAMETOOLONG; -EINVAL @to is @node, or below it. */
+int depth_check_move(StoreTxn *txn, StoreNode node, StoreNode from,
+                     StoreNode to);
 
 /* orphan.c ------------------------------------------------------------------*/
 

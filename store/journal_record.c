@@ -275,8 +275,7 @@ GByteArray *
 journal_file_encode(const JournalFile *file)
 {
 	GByteArray *bytes = g_byte_array_new();
-	/* No deeper than STORE_DEPTH_MAX, so 64 KiB are enough. */
-	size_t old = MIN(strlen(file->file.old_path), UINT16_MAX);
+	size_t old = record_path_size(file->file.old_path);
 	uint8_t fixed[FILE_FIXED];
 
 	fixed[0] = (uint8_t)file->file.what;
@@ -288,7 +287,8 @@ journal_file_encode(const JournalFile *file)
 	bytes_put_u16(fixed + 37, (uint16_t)old);
 	g_byte_array_append(bytes, fixed, sizeof(fixed));
 	append_text(bytes, file->file.old_path, old);
-	append_text(bytes, file->file.new_path, strlen(file->file.new_path));
+	append_text(bytes, file->file.new_path,
+	            record_path_size(file->file.new_path));
 	return bytes;
 }
 

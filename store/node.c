@@ -159,14 +159,20 @@ store_node_release(Store *store, StoreNode node)
 
 /* ---- paths ---------------------------------------------------------------*/
 
+/* Deeper than any directory: what was moved before there was a limit may be. */
+#define DEPTH_MAX (2 * STORE_DEPTH_MAX)
+
 int
 node_path(StoreTxn *txn, StoreNode node, char **ret_path)
 {
 	g_autoptr(GString) path = g_string_new(NULL);
 	RecordNode record;
+	int depth;
 	int r;
 
-	while (node != STORE_ROOT) {
+	for (depth = 0; node != STORE_ROOT; depth++) {
+		if (depth > DEPTH_MAX)
+			return -ENAMETOOLONG;
 		r = node_load(txn, node, &record);
 		if (r < 0)
 			return r;

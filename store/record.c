@@ -326,6 +326,19 @@ record_name_decode(KvSlice value, RecordName *ret_name)
 	return 0;
 }
 
+size_t
+record_path_size(const char *path)
+{
+	size_t size = strlen(path);
+
+	if (size <= RECORD_PATH_MAX)
+		return size;
+	size = RECORD_PATH_MAX;
+	while (size > 0 && ((uint8_t)path[size] & 0xc0) == 0x80)
+		size--;
+	return size;
+}
+
 GByteArray *
 record_head_encode(const RecordHead *head)
 {
@@ -391,7 +404,7 @@ record_file_encode(const StoreUndoneFile *file)
 	bytes_put_u64(fixed + 13, file->bytes);
 	g_byte_array_append(bytes, fixed, sizeof(fixed));
 	g_byte_array_append(bytes, (const uint8_t *)file->path,
-	                    (guint)strlen(file->path));
+	                    (guint)record_path_size(file->path));
 	return bytes;
 }
 

@@ -137,6 +137,11 @@ typedef struct RecordHead {
 /** Longest text that a person is to read of it, in bytes. */
 #define RECORD_TEXT_MAX 255
 
+/** Most bytes that are written of a path. */
+#define RECORD_PATH_MAX UINT16_MAX
+/** How many of @path are; whole characters. */
+size_t record_path_size(const char *path);
+
 /** Most bytes record_node_encode() writes. */
 #define RECORD_NODE_MAX (128 + STORE_NAME_MAX + RECORD_INLINE_MAX)
 /** Most bytes record_name_encode() writes. */

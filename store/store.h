@@ -372,7 +372,8 @@ int store_attr_set(StoreTxn *txn, StoreNode node, const StoreAttr *attr,
 void store_node_hold(Store *store, StoreNode node);
 void store_node_release(Store *store, StoreNode node);
 
-/** The path of @node below the root ("/KEY/A.KEY"). Caller frees *@ret_path. */
+/** The path of @node below the root ("/KEY/A.KEY"). Caller frees *@ret_path.
+ * Errors: -ENAMETOOLONG if an older program has moved it far too deep. */
 int store_node_path(StoreTxn *txn, StoreNode node, char **ret_path);
 
 /* ---- names ---------------------------------------------------------------*/
@@ -422,7 +423,7 @@ typedef enum StoreMove {
  * Renames @name in @dir to @new_name in @new_dir, as rename(2) does.
  *
  * Errors: -ENOENT, -EEXIST, -EISDIR, -ENOTDIR, -ENOTEMPTY, -EINVAL for a bad
- * new name or a directory moved into itself, -ENAMETOOLONG.
+ * new name or a directory moved into itself, -ENAMETOOLONG (also too deep).
  */
 int store_name_move(StoreTxn *txn, StoreNode dir, const char *name,
                     StoreNode new_dir, const char *new_name, StoreMove how);

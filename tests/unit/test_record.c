@@ -9,7 +9,9 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "store/backup_stream.h"
 #include "store/change.h"
+#include "store/journal_record.h"
 #include "store/record.h"
 
 static RecordNode
@@ -101,6 +103,44 @@ a_name_comes_back_as_it_was(void **state)
 	assert_string_equal(out.name, "Name");
 	value.size = 12;
 	assert_int_equal(record_name_decode(value, &out), -EIO);
+}
+
+/* What an older program has moved far down has a path that no backup would
+ * take. */
+static void
+a_path_that_is_too_long_is_cut_behind_a_character(void **state)
+{
+	g_autoptr(GString) path = g_string_new("/a");
+	g_autoptr(GByteArray) line = NULL;
+	g_autoptr(GByteArray) undone = NULL;
+	g_autofree char *paths = NULL;
+	g_autofree char *kept = NULL;
+	StoreUndoneFile file;
+	JournalFile both;
+
+	(void)state;
+	while (path->len < BACKUP_VALUE_MAX)
+		g_string_append(path, "\xc3\xa9");
+	both = (JournalFile){ .file = { .old_path = path->str,
+		                        .new_path = path->str } };
+	file = (StoreUndoneFile){ .path = path->str };
+	line = journal_file_encode(&both);
+	undone = record_file_encode(&file);
+	assert_true(line->len < BACKUP_VALUE_MAX / 2);
+	assert_true(undone->len < BACKUP_VALUE_MAX / 2);
+
+	assert_int_equal(journal_file_decode(7,
+	                                     (KvSlice){ line->data, line->len },
+	                                     &both, &paths),
+	                 0);
+	assert_int_equal(
+		record_file_decode(7, (KvSlice){ undone->data, undone->len },
+	                           &file, &kept),
+		0);
+	g_string_truncate(path, RECORD_PATH_MAX - 1);
+	assert_string_equal(both.file.old_path, path->str);
+	assert_string_equal(both.file.new_path, path->str);
+	assert_string_equal(file.path, path->str);
 }
 
 static void
@@ -225,6 +265,8 @@ main(void)
 		cmocka_unit_test(a_node_comes_back_as_it_was),
 		cmocka_unit_test(a_malformed_node_is_refused_at_every_length),
 		cmocka_unit_test(a_name_comes_back_as_it_was),
+		cmocka_unit_test(
+			a_path_that_is_too_long_is_cut_behind_a_character),
 		cmocka_unit_test(keys_are_in_the_order_of_their_numbers),
 		cmocka_unit_test(every_flipped_bit_is_found),
 		cmocka_unit_test(a_layer_remembers_the_last_change_of_a_key),

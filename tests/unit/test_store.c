@@ -477,24 +477,6 @@ the_longest_folding_of_a_name_is_found_again(void **state)
 }
 
 static void
-directories_do_not_get_ever_deeper(void **state)
-{
-	Store *store = ((TestStore *)*state)->store;
-	StoreAttr attr = { .mode = S_IFDIR | 0755 };
-	StoreNode dir = STORE_ROOT;
-	int depth = 0;
-	int r = 0;
-
-	while (r == 0 && depth <= STORE_DEPTH_MAX) {
-		attr.mode = S_IFDIR | 0755;
-		r = store_name_add(store_plain(store), dir, "d", &attr, &attr);
-		dir = attr.node;
-		depth++;
-	}
-	assert_int_equal(r, -ENAMETOOLONG);
-}
-
-static void
 a_path_is_told_from_the_node(void **state)
 {
 	Store *store = ((TestStore *)*state)->store;
@@ -534,7 +516,6 @@ main(void)
 		STORE_TEST(names_in_a_postoffice_become_upper_case),
 		STORE_TEST(a_rename_may_change_the_case_alone),
 		STORE_TEST(the_longest_folding_of_a_name_is_found_again),
-		STORE_TEST(directories_do_not_get_ever_deeper),
 		STORE_TEST(a_path_is_told_from_the_node),
 	};
 
