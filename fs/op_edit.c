@@ -17,7 +17,9 @@
  *   transaction: under the locks of all files concerned, checked, committed,
  *   and answered when it is on disk.
  * - Who rewrites a mailbag moves records, whose places a program that works
- *   the queue off remembers: so its processing lock is taken, too.
+ *   the queue off remembers: so its processing lock is taken, too. Who only
+ *   wants one to stay as it is takes the update lock: without that nobody
+ *   changes it, and a telephone call is not waited for.
  * - While it waits for a lock it has no other: if it is granted that one and
  *   then finds another taken, it lets go and waits for that. So it keeps nobody
  *   waiting for longer than a commit takes, and no circle is closed by it.
@@ -161,10 +163,12 @@ place_enter(Edit *edit, const StorePlace *place, const StoreEdit *one)
 	               one->kind == STORE_EDIT_UNDO || one->node == 0;
 	Plain plain = { .place = *place, .node = is_name ? 0 : one->node };
 
-	fs_edit_lock_add(edit->lock, place);
-	if (one->kind == STORE_EDIT_EXPECT)
+	if (one->kind == STORE_EDIT_EXPECT) {
+		fs_edit_lock_expect(edit->lock, place);
 		return;
+	}
 
+	fs_edit_lock_add(edit->lock, place);
 	if (is_name)
 		g_hash_table_add(edit->dirs,
 		                 g_memdup2(&place->dir, sizeof place->dir));

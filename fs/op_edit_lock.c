@@ -5,7 +5,8 @@
 
 /* A lock that is to be had. */
 typedef struct Key {
-	char *key; /* owned */
+	char *key;       /* owned */
+	bool is_changed; /* what it is of; else that is to stay as it is */
 	bool is_had;
 } Key;
 
@@ -13,7 +14,7 @@ struct FsEditLock {
 	const FsMount *mount;
 	FsSession *session; /* a reference */
 	GArray *keys;       /* Key */
-	GHashTable *known;  /* set of keys, borrowed from there */
+	GHashTable *known;  /* key, borrowed from there -> its place there */
 	guint waited;       /* the key that it waits for */
 	int64_t begun_us;   /* monotonic: of all its waits together */
 };
@@ -59,16 +60,21 @@ fs_edit_lock_free(FsEditLock *lock)
 
 /* Enters the lock @key, which it takes, unless it is there or none. */
 static void
-key_add(FsEditLock *lock, char *key)
+key_add(FsEditLock *lock, char *key, bool is_changed)
 {
-	Key new = { .key = key };
+	Key new = { .key = key, .is_changed = is_changed };
+	gpointer place;
 
-	if (key == NULL || g_hash_table_contains(lock->known, key)) {
+	if (key == NULL)
+		return;
+	if (g_hash_table_lookup_extended(lock->known, key, NULL, &place)) {
+		key_at(lock, GPOINTER_TO_UINT(place))->is_changed |= is_changed;
 		g_free(key);
 		return;
 	}
+	g_hash_table_insert(lock->known, key,
+	                    GUINT_TO_POINTER(lock->keys->len));
 	g_array_append_val(lock->keys, new);
-	g_hash_table_add(lock->known, key);
 }
 
 /* The lock of whoever works the mailbag of @place off. */
@@ -92,9 +98,15 @@ processing_key(const StorePlace *place)
 void
 fs_edit_lock_add(FsEditLock *lock, const StorePlace *place)
 {
-	key_add(lock, fs_lock_key(place));
+	key_add(lock, fs_lock_key(place), true);
 	if (place->kind == LAYOUT_MAILBAG)
-		key_add(lock, processing_key(place));
+		key_add(lock, processing_key(place), true);
+}
+
+void
+fs_edit_lock_expect(FsEditLock *lock, const StorePlace *place)
+{
+	key_add(lock, fs_lock_key(place), false);
 }
 
 GPtrArray *
@@ -103,7 +115,8 @@ fs_edit_lock_keys(const FsEditLock *lock)
 	GPtrArray *keys = g_ptr_array_new();
 
 	for (guint i = 0; i < lock->keys->len; i++)
-		g_ptr_array_add(keys, key_at(lock, i)->key);
+		if (key_at(lock, i)->is_changed)
+			g_ptr_array_add(keys, key_at(lock, i)->key);
 	return keys;
 }
 

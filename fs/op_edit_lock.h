@@ -16,11 +16,15 @@ FsEditLock *fs_edit_lock_new(const FsMount *mount, FsSession *session);
 /** All must have been dropped. NULL is a no-op. */
 void fs_edit_lock_free(FsEditLock *lock);
 
-/** Adds those of the file at @place: of a mailbag, its processing lock, too. */
+/** Adds those of the file at @place, which changes: of a mailbag, its processing
+ * lock, too. */
 void fs_edit_lock_add(FsEditLock *lock, const StorePlace *place);
 
-/** The keys of all (lock_key.h). Ownership: the caller's, what is in it is
- * borrowed. */
+/** Adds that of the file at @place, which is to stay as it is. */
+void fs_edit_lock_expect(FsEditLock *lock, const StorePlace *place);
+
+/** The keys of what changes (lock_key.h). Ownership: the caller's, what is in it
+ * is borrowed. */
 GPtrArray *fs_edit_lock_keys(const FsEditLock *lock);
 
 /**

@@ -89,6 +89,19 @@ def test_the_journal_names_the_mailbags_of_a_change(desk):
     assert "requeue" in entry["who"]
 
 
+def test_who_works_off_what_stays_as_it_is_is_not_waited_for(tmp_path):
+    """Through a telephone call. Nor is it in the journal as changed."""
+    tree = MailTree(tmp_path)
+    tree.deliver(BAG, "counts nobody", owners=0)
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        with open(mount / f"P1/{BAG}.0LK", "xb"):
+            assert "counts 1 owners (it was 0" in poctl(
+                "set-owners", store.path, STEM).stdout
+        done = poctl("log", "--json", store.path)
+        entry = json.loads(done.stdout)["journal"][-1]
+        assert "set-owners" in entry["who"] and not entry["mailbags"]
+
+
 def test_what_the_journal_has_comes_back_with_its_record(tmp_path):
     """As when the last owner has deleted it: he is its owner again."""
     tree = MailTree(tmp_path)
