@@ -171,6 +171,20 @@ tool_apply_expect_key(StoreEdits *edits, const ToolMailbag *mailbag,
 }
 
 int
+tool_apply_expect_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
+                          GError **error)
+{
+	g_autofree char *path = g_strdup_printf("MBG/%s.MBG", mailbag->name);
+	int r = tool_apply_expect_key(edits, mailbag, error);
+
+	return r < 0 || mailbag->mbg.node == 0
+	               ? r
+	               : tool_apply_add(edits, mailbag->office,
+	                                STORE_EDIT_EXPECT, path, 0, NULL,
+	                                error);
+}
+
+int
 tool_apply_add_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
                        GBytes *key, GBytes *mbg, GError **error)
 {

@@ -94,6 +94,10 @@ int tool_apply_add(StoreEdits *edits, const ToolOffice *office,
 int tool_apply_expect_key(StoreEdits *edits, const ToolMailbag *mailbag,
                           GError **error);
 
+/** As tool_apply_expect_key(), of its MBG, too: that says what is named. */
+int tool_apply_expect_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
+                              GError **error);
+
 /** Has the files of @mailbag become @key and @mbg. */
 int tool_apply_add_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
                            GBytes *key, GBytes *mbg, GError **error);

@@ -89,14 +89,34 @@ check_message(const ToolDeed *deed, const StoreJournalFile *file,
 	return 0;
 }
 
+/* Has the @mailbags stay as they were seen, or only the inqueues: who names what
+ * is to go while it waits for a lock is seen by the next look. */
+static int
+expect_mailbags(StoreEdits *edits, const GPtrArray *mailbags, bool are_all,
+                GError **error)
+{
+	int r = 0;
+
+	for (guint i = 0; r == 0 && i < mailbags->len; i++) {
+		const ToolMailbag *mailbag = mailbags->pdata[i];
+
+		if (are_all || mailbag->kind == TOOL_MAILBAG_INQUEUE)
+			r = tool_apply_expect_mailbag(edits, mailbag, error);
+	}
+	return r;
+}
+
 /* Programs make a message and its envelope first, and enter them in mailbags
  * with another transaction: that depends on it, though it has changed other
  * files. */
 static int
-check_messages(const ToolOffice *office, const ToolDeed *deed, GError **error)
+check_messages(const ToolOffice *office, const ToolDeed *deed,
+               StoreEdits *edits, GError **error)
 {
 	g_autoptr(GPtrArray) mailbags = NULL;
 	g_autoptr(GArray) references = NULL;
+	bool has_messages = false;
+	bool has_any = false;
 	int r;
 
 	r = tool_mailbag_list(office, &mailbags);
@@ -112,11 +132,16 @@ check_messages(const ToolOffice *office, const ToolDeed *deed, GError **error)
 
 		if (path != NULL)
 			format_name_parse(path, &name);
-		if (name.kind == FORMAT_NAME_MAI || name.kind == FORMAT_NAME_P1)
-			r = check_message(deed, file, &name, mailbags,
-			                  references, error);
+		if (name.kind != FORMAT_NAME_MAI && name.kind != FORMAT_NAME_P1)
+			continue;
+		has_any = true;
+		has_messages |= name.kind == FORMAT_NAME_MAI;
+		r = check_message(deed, file, &name, mailbags, references,
+		                  error);
 	}
-	return r;
+	return r < 0 || !has_any
+	               ? r
+	               : expect_mailbags(edits, mailbags, has_messages, error);
 }
 
 /* ---- planning ------------------------------------------------------------- */
@@ -172,7 +197,7 @@ plan_undo(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 			error, -ENODATA,
 			"what entry " ID " changed is not kept any more", id);
 	for (guint i = 0; r == 0 && i < offices->list->len; i++)
-		r = check_messages(offices->list->pdata[i], deed, error);
+		r = check_messages(offices->list->pdata[i], deed, edits, error);
 	for (guint i = 0; r == 0 && i < deed->files->len; i++)
 		r = add_file(edits, offices->store, id, deed->files->pdata[i],
 		             error);

@@ -4,14 +4,16 @@
 import contextlib
 import json
 import subprocess
+import sys
 
 import pytest
 
 from commands import FAILED, Existing, refuses
-from harness import DEADLINE_S, Mount, poctl, program, wait_until
+from harness import DEADLINE_S, Mount, poctl, program, run, wait_until
 from mailtree import BAG, STEM, MailTree, header_of
 
 OTHER = "00000064"
+SECOND = "0000000B"
 
 
 class Desk:
@@ -46,6 +48,25 @@ def end(process):
     """Its exit status, and what it said."""
     text, _ = process.communicate(timeout=DEADLINE_S)
     return process.returncode, text
+
+
+def last(store):
+    """The number of the last entry of the journal."""
+    done = poctl("log", "--json", store.path)
+    return json.loads(done.stdout)["journal"][-1]["id"]
+
+
+def elsewhere(*lines):
+    """Has another session do what these lines of Python say."""
+    run(sys.executable, "-c", "\n".join(lines))
+
+
+def enter(mount, bag, stem):
+    """Has another session put the first header into a mailbag."""
+    elsewhere(f"with open({str(mount / f'KEY/{bag}.KEY')!r}, 'r+b') as key:",
+              f" with open({str(mount / f'MBG/{bag}.MBG')!r}, 'r+b') as mbg:",
+              f"  mbg.write({header_of(stem)!r})",
+              r" key.write(b'\0')")
 
 
 @pytest.fixture(name="desk")
@@ -123,3 +144,30 @@ def test_what_the_journal_has_comes_back_with_its_record(tmp_path):
         assert (mount / "KEY/INQUEUE3.KEY").read_bytes() == bytes(560)
         assert "is in the queue" in refuses(
             FAILED, "requeue", store.path, "INQUEUE3", 0)
+
+
+# ---- what depends on what is undone -----------------------------------------
+
+@pytest.mark.parametrize("path, held, named", [
+    (MailTree.mai(STEM), BAG, SECOND), (MailTree.mai(STEM), BAG, "INQUEUE"),
+    (f"P1/{STEM}.P1", "INQUEUE", "INQUEUE3")],
+    ids=["a mailbag", "an inqueue", "an envelope"])
+def test_what_is_named_while_undo_waits_stays(tmp_path, path, held, named):
+    """A mailer goes on with the next mailbag, and leaves the file alone."""
+    tree = MailTree(tmp_path)
+    tree.add_bag(SECOND)
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        with open(mount / f"KEY/{held}.KEY", "r+b") as key:
+            (mount / path).write_bytes(b"mail")
+            (mount / f"MBG/{held}.MBG").write_bytes(header_of(STEM))
+            key.write(b"\0")
+        entry = last(store)
+        # Nobody undoes it while this one is open.
+        with open(mount / path, "r+b") as file:
+            with Desk(mount).waiting("undo", store.path, entry) as process:
+                enter(mount, named, STEM)
+                file.close()
+                status, text = end(process)
+        assert status == FAILED
+        assert text == f"poctl: record 0 of {named} names /{path} since then\n"
+        assert (mount / path).read_bytes() == b"mail"
