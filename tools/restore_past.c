@@ -10,6 +10,8 @@
  * - A mailbag that is named as one comes back with the messages that were live
  *   in it, and the envelopes of an inqueue, as far as they are gone. Which
  *   attachments are theirs is not public.
+ * - Mail that is left as it is, for it is what it was, or still there, has to
+ *   stay so until a mailbag has been restored: the headers of that name it.
  */
 
 #include "tools/restore_past.h"
@@ -35,7 +37,9 @@ typedef struct Looking {
 	/* Of one look. */
 	size_t files;     /* that were there then */
 	size_t changed;   /* that are otherwise now */
-	GHashTable *seen; /* set of their paths; owned */
+	GHashTable *seen; /* set of their paths, owned */
+	GHashTable *left; /* set of paths: mail that is left as it is */
+	bool has_mailbag; /* among the files */
 	StoreTxn *past;   /* borrowed, as all that follow */
 	StoreTxn *now;
 	StoreEdits *edits;
@@ -85,61 +89,93 @@ file_fail(const char *path, int r, GError **error)
 	}
 }
 
+/* A file as it was. */
+typedef struct File {
+	StoreNode node;
+	char *path; /* as its names were written; owned */
+	StoreAttr attr;
+	LayoutDir role; /* of its directory */
+	LayoutKind kind;
+} File;
+
+static void
+file_clear(File *file)
+{
+	g_free(file->path);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(File, file_clear)
+
+/* Reads what there is to know of @file, whose path is known. */
+static int
+file_look(const Looking *looking, File *file)
+{
+	int r;
+
+	r = store_attr_get(looking->past, file->node, &file->attr);
+	if (r == 0)
+		r = store_dir_role(looking->past, file->attr.parent,
+		                   &file->role);
+	if (r == 0)
+		file->kind =
+			layout_kind(file->role, strrchr(file->path, '/') + 1);
+	return r;
+}
+
 /* The journal knows of plain files what transactions did to them, and nothing of
  * what else: one that has changed since then may be otherwise there, too. */
 static int
-check_known(const Looking *looking, StoreNode node, const char *path)
+check_known(const Looking *looking, const File *file)
 {
-	StoreAttr attr;
-	LayoutDir role;
-	int r;
-
-	r = store_attr_get(looking->past, node, &attr);
-	if (r == 0)
-		r = store_dir_role(looking->past, attr.parent, &role);
-	if (r < 0)
-		return r;
-	return layout_kind(role, strrchr(path, '/') + 1) == LAYOUT_PLAIN &&
-	                       attr.ctime_ns > looking->at_ns
+	return file->kind == LAYOUT_PLAIN &&
+	                       file->attr.ctime_ns > looking->at_ns
 	               ? -ENODATA
 	               : 0;
 }
 
-static int add_partner(Looking *looking, const char *path, GError **error);
-
-/* The path that @node had, as its names were written. */
+/* Has @file become what it was. */
 static int
-path_then(const Looking *looking, StoreNode node, char **ret_path,
-          GError **error)
+file_restore(Looking *looking, const File *file)
 {
-	int r = store_node_path(looking->past, node, ret_path);
+	g_autoptr(GBytes) was = NULL;
+	int r;
 
-	return r < 0 ? tool_fail(error, r, "cannot read the journal: %s",
-	                         g_strerror(-r))
-	             : 0;
+	r = check_known(looking, file);
+	if (r == 0)
+		r = tool_past_read(looking->past, file->node, &was);
+	if (r < 0)
+		return r;
+	if (!is_same(looking, file->path, was)) {
+		looking->changed++;
+		return tool_past_add(looking->edits, looking->now, file->path,
+		                     looking->past, file->node, was);
+	}
+	if (file->kind != LAYOUT_PLAIN)
+		g_hash_table_add(looking->left, g_strdup(file->path));
+	return 0;
 }
+
+static int add_partner(Looking *looking, const char *path, GError **error);
 
 static int
 add_file(Looking *looking, StoreNode node, GError **error)
 {
-	g_autofree char *path = NULL;
-	g_autoptr(GBytes) was = NULL;
+	g_auto(File) file = { .node = node };
 	int r;
 
-	r = path_then(looking, node, &path, error);
-	if (r < 0 || !g_hash_table_add(looking->seen, g_strdup(path)))
-		return r;
+	r = store_node_path(looking->past, node, &file.path);
+	if (r < 0)
+		return tool_fail(error, r, "cannot read the journal: %s",
+		                 g_strerror(-r));
+	if (!g_hash_table_add(looking->seen, g_strdup(file.path)))
+		return 0;
 	looking->files++;
-	r = check_known(looking, node, path);
+	r = file_look(looking, &file);
 	if (r == 0)
-		r = tool_past_read(looking->past, node, &was);
-	if (r == 0 && !is_same(looking, path, was)) {
-		looking->changed++;
-		r = tool_past_add(looking->edits, looking->now, path,
-		                  looking->past, node, was);
-	}
-	return r < 0 ? file_fail(path, r, error)
-	             : add_partner(looking, path, error);
+		r = file_restore(looking, &file);
+	looking->has_mailbag |= file.kind == LAYOUT_MAILBAG;
+	return r < 0 ? file_fail(file.path, r, error)
+	             : add_partner(looking, file.path, error);
 }
 
 /* Adds the file @path, if it was there. */
@@ -233,7 +269,8 @@ plain_path(const char *path)
 
 /* ---- mailbags ------------------------------------------------------------- */
 
-/* Adds the file of @kind that @stem names in @office, if it is gone. */
+/* Adds the file of @kind that @stem names in @office, if it is gone; else it is
+ * left as it is. */
 static int
 add_gone(Looking *looking, const char *office, FormatNameKind kind,
          const char *stem, GError **error)
@@ -242,9 +279,11 @@ add_gone(Looking *looking, const char *office, FormatNameKind kind,
 	g_autofree char *path = g_build_filename(office, inside, NULL);
 	StoreEntry entry;
 
-	if (tool_past_find(looking->now, path, &entry) == 0)
-		return 0;
-	return add_if_there(looking, path, error);
+	if (tool_past_find(looking->now, path, &entry) < 0)
+		return add_if_there(looking, path, error);
+	if (S_ISREG(entry.mode))
+		g_hash_table_add(looking->left, g_steal_pointer(&path));
+	return 0;
 }
 
 /* A mailbag as it was; all is owned. */
@@ -364,6 +403,26 @@ add_word(Looking *looking, const char *word, GError **error)
 	return r;
 }
 
+/* Has the mail that is left as it is stay so, if anything depends on it. */
+static int
+expect_left(const Looking *looking, GError **error)
+{
+	GHashTableIter iter;
+	gpointer path;
+	int r = 0;
+
+	if (!looking->has_mailbag || store_edits_count(looking->edits) == 0)
+		return 0;
+	g_hash_table_iter_init(&iter, looking->left);
+	while (r == 0 && g_hash_table_iter_next(&iter, &path, NULL)) {
+		r = store_edits_add(looking->edits, looking->now,
+		                    STORE_EDIT_EXPECT, path, 0, NULL);
+		if (r < 0)
+			(void)file_fail(path, r, error);
+	}
+	return r;
+}
+
 static int
 plan_past(void *user_data, const ToolOffices *offices, StoreEdits *edits,
           GError **error)
@@ -381,10 +440,12 @@ plan_past(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	looking->layout = &offices->layout;
 	looking->files = 0;
 	looking->changed = 0;
+	looking->has_mailbag = false;
 	g_hash_table_remove_all(looking->seen);
+	g_hash_table_remove_all(looking->left);
 	for (char **word = looking->words; r == 0 && *word != NULL; word++)
 		r = add_word(looking, *word, error);
-	return r;
+	return r < 0 ? r : expect_left(looking, error);
 }
 
 ToolExit
@@ -405,8 +466,11 @@ tool_restore_past(const ToolOptions *options, const char *when, GError **error)
 		return TOOL_USAGE;
 	looking.seen =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	looking.left =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	r = tool_apply(&apply, plan_past, &looking, &count, error);
 	g_hash_table_unref(looking.seen);
+	g_hash_table_unref(looking.left);
 	if (r < 0)
 		return TOOL_FAILED;
 	files = tool_count(looking.files, "file", "files");

@@ -2,6 +2,7 @@
 """The commands that change mail, while a mail program has it open."""
 
 import contextlib
+import datetime
 import json
 import subprocess
 import sys
@@ -171,3 +172,58 @@ def test_what_is_named_while_undo_waits_stays(tmp_path, path, held, named):
         assert status == FAILED
         assert text == f"poctl: record 0 of {named} names /{path} since then\n"
         assert (mount / path).read_bytes() == b"mail"
+
+
+# ---- what restore leaves as it is -------------------------------------------
+
+def now():
+    """A time between what was done and what will be."""
+    return datetime.datetime.now().astimezone().isoformat()
+
+
+def test_a_message_that_goes_while_restore_waits_comes_back(tmp_path):
+    """It was there when its mailbag was looked at; its last owner deletes it."""
+    tree = MailTree(tmp_path)
+    tree.add_bag(SECOND)
+    tree.deliver(BAG, "to both", owners=2)
+    tree.put(SECOND, "to both")
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        desk, mai = Desk(mount), mount / tree.mai(STEM)
+        was, when = desk.key.read_bytes(), now()
+        with open(desk.key, "r+b") as key:
+            key.seek(0x30)
+            key.write(b"\1")
+        with open(desk.key, "r+b") as key:
+            key.read()
+            with desk.waiting("restore", "--at", when, store.path,
+                              BAG) as process:
+                elsewhere("import os",
+                          f"with open({str(mount / f'KEY/{SECOND}.KEY')!r}, "
+                          "'r+b') as key:",
+                          f" os.unlink({str(mai)!r})",
+                          r" key.seek(0x30), key.write(b'\1')")
+                assert not mai.exists()
+                key.close()
+                assert end(process)[0] == 0
+        assert desk.key.read_bytes() == was
+        assert mai.read_bytes() == tree.read(tree.mai(STEM))
+
+
+def test_half_a_mailbag_is_not_restored(tmp_path):
+    """The half that was as then is not any more when it is its turn."""
+    tree = MailTree(tmp_path)
+    tree.deliver(BAG, "here")
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        desk = Desk(mount)
+        was, when = (desk.key.read_bytes(), desk.mbg.read_bytes()), now()
+        with open(desk.key, "r+b"):
+            desk.mbg.write_bytes(header_of(OTHER))
+        with open(desk.key, "r+b") as key:
+            key.read()
+            with desk.waiting("restore", "--at", when, store.path,
+                              BAG) as process:
+                key.seek(0x30)
+                key.write(b"\1")
+                key.close()
+                assert end(process)[0] == 0
+        assert (desk.key.read_bytes(), desk.mbg.read_bytes()) == was
