@@ -170,9 +170,8 @@ tool_apply_expect_key(StoreEdits *edits, const ToolMailbag *mailbag,
 	                                               0, NULL, error);
 }
 
-int
-tool_apply_expect_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
-                          GError **error)
+static int
+expect_mailbag(StoreEdits *edits, const ToolMailbag *mailbag, GError **error)
 {
 	g_autofree char *path = g_strdup_printf("MBG/%s.MBG", mailbag->name);
 	int r = tool_apply_expect_key(edits, mailbag, error);
@@ -182,6 +181,22 @@ tool_apply_expect_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
 	               : tool_apply_add(edits, mailbag->office,
 	                                STORE_EDIT_EXPECT, path, 0, NULL,
 	                                error);
+}
+
+int
+tool_apply_expect_mailbags(StoreEdits *edits, const GPtrArray *mailbags,
+                           ToolMailbags which, GError **error)
+{
+	int r = 0;
+
+	for (guint i = 0; r == 0 && i < mailbags->len; i++) {
+		const ToolMailbag *mailbag = mailbags->pdata[i];
+
+		if (which == TOOL_MAILBAGS_ALL ||
+		    mailbag->kind == TOOL_MAILBAG_INQUEUE)
+			r = expect_mailbag(edits, mailbag, error);
+	}
+	return r;
 }
 
 int

@@ -94,9 +94,16 @@ int tool_apply_add(StoreEdits *edits, const ToolOffice *office,
 int tool_apply_expect_key(StoreEdits *edits, const ToolMailbag *mailbag,
                           GError **error);
 
-/** As tool_apply_expect_key(), of its MBG, too: that says what is named. */
-int tool_apply_expect_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,
-                              GError **error);
+/** Which mailbags of a postoffice. */
+typedef enum ToolMailbags {
+	TOOL_MAILBAGS_INQUEUES,
+	TOOL_MAILBAGS_ALL,
+} ToolMailbags;
+
+/** As tool_apply_expect_key(), of these @which of @mailbags, and of each MBG,
+ * too: who names a message since then is seen by the next look. */
+int tool_apply_expect_mailbags(StoreEdits *edits, const GPtrArray *mailbags,
+                               ToolMailbags which, GError **error);
 
 /** Has the files of @mailbag become @key and @mbg. */
 int tool_apply_add_mailbag(StoreEdits *edits, const ToolMailbag *mailbag,

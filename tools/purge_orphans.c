@@ -37,6 +37,9 @@
  *   administrator says: a program makes the files of a message before it enters
  *   the message in a mailbag. What a program can set is only one of a file's
  *   times; those that it cannot are, after an import, as old as that one.
+ * - While a batch waits for a lock, another command may have a record name what
+ *   is to go: the inqueues have to stay as they were seen, and, where deleted
+ *   records do not count, all mailbags.
  */
 
 /* Files that are removed in one transaction, at most: others wait for it. */
@@ -80,6 +83,7 @@ typedef struct Purge {
 	GHashTable *records; /* set of stems */
 	GHashTable *inqueue; /* those of the inqueues */
 	GHashTable *told;    /* set of what records tell, deleted ones too */
+	size_t gone;         /* what is to go */
 	StoreEdits *edits;   /* borrowed */
 } Purge;
 
@@ -166,8 +170,9 @@ copy_note(Purge *purge, const ToolOffice *office)
 	return 0;
 }
 
+/* *@ret_mailbags is what was judged by. */
 static int
-records_note(Purge *purge, const ToolOffice *office)
+records_note(Purge *purge, const ToolOffice *office, GPtrArray **ret_mailbags)
 {
 	g_autoptr(GPtrArray) all = NULL;
 	int r;
@@ -181,7 +186,24 @@ records_note(Purge *purge, const ToolOffice *office)
 	purge->is_whole = tool_mailbags_are_whole(all);
 	for (guint i = 0; r == 0 && i < all->len; i++)
 		r = tool_mailbag_read(all->pdata[i], record_note, purge);
-	return r < 0 ? r : copy_note(purge, office);
+	if (r == 0)
+		r = copy_note(purge, office);
+	if (r == 0)
+		*ret_mailbags = g_steal_pointer(&all);
+	return r;
+}
+
+/* Has those of the @mailbags that may name again what is to go stay as they were
+ * seen. */
+static int
+mailbags_expect(const Purge *purge, const ToolOffice *office,
+                const GPtrArray *mailbags, GError **error)
+{
+	return tool_apply_expect_mailbags(purge->edits, mailbags,
+	                                  office->layout->is_confirmed
+	                                          ? TOOL_MAILBAGS_ALL
+	                                          : TOOL_MAILBAGS_INQUEUES,
+	                                  error);
 }
 
 /* ---- what is an orphan ---------------------------------------------------- */
@@ -282,8 +304,7 @@ goes(Purge *purge, const ToolOffice *office, const File *file)
 static bool
 is_full(const Purge *purge)
 {
-	return store_edits_count(purge->edits) >=
-	       (purge->is_all ? STORE_EDITS_MAX : BATCH_MAX);
+	return purge->gone >= (purge->is_all ? STORE_EDITS_MAX : BATCH_MAX);
 }
 
 static int
@@ -312,6 +333,7 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 		                   path, 0, NULL, error);
 		if (r < 0)
 			return r;
+		purge->gone++;
 	}
 	if (r < 0 && r != -ENOENT)
 		return tool_fail(error, r, "cannot read %s: %s", dir,
@@ -344,12 +366,14 @@ static int
 office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
              GError **error)
 {
+	g_autoptr(GPtrArray) mailbags = NULL;
+	size_t before = purge->gone;
 	unsigned i;
 	int r;
 
 	purge->oldest_ns = INT64_MAX;
 	g_hash_table_remove_all(purge->stays);
-	r = records_note(purge, office);
+	r = records_note(purge, office, &mailbags);
 	if (r < 0)
 		return tool_fail(error, r, "cannot read the mailbags: %s",
 		                 g_strerror(-r));
@@ -362,7 +386,9 @@ office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
 		r = dir_purge(purge, office, dir, error);
 	}
 	purge->dirs += i;
-	return r;
+	return r < 0 || purge->gone == before || purge->is_all
+	               ? r
+	               : mailbags_expect(purge, office, mailbags, error);
 }
 
 static int
@@ -374,6 +400,7 @@ plan_purge(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 
 	purge->edits = edits;
 	purge->dirs = 0;
+	purge->gone = 0;
 	for (guint i = 0; r == 0 && i < offices->list->len; i++)
 		r = office_purge(purge, offices->list->pdata[i],
 		                 offices->list->len, error);
@@ -446,17 +473,17 @@ static int
 purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 {
 	size_t count = 0;
-	size_t batch;
+	size_t edits;
 	int r;
 
 	do {
-		r = tool_apply(apply, plan_purge, purge, &batch, error);
+		r = tool_apply(apply, plan_purge, purge, &edits, error);
 		if (r < 0 && count > 0)
 			g_prefix_error(error, "after %zu files: ", count);
 		if (r < 0)
 			return r;
-		count += batch;
-	} while (batch == BATCH_MAX && !apply->is_dry_run);
+		count += purge->gone;
+	} while (purge->gone == BATCH_MAX && !apply->is_dry_run);
 	*ret_count = count;
 	return 0;
 }

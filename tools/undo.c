@@ -89,23 +89,6 @@ check_message(const ToolDeed *deed, const StoreJournalFile *file,
 	return 0;
 }
 
-/* Has the @mailbags stay as they were seen, or only the inqueues: who names what
- * is to go while it waits for a lock is seen by the next look. */
-static int
-expect_mailbags(StoreEdits *edits, const GPtrArray *mailbags, bool are_all,
-                GError **error)
-{
-	int r = 0;
-
-	for (guint i = 0; r == 0 && i < mailbags->len; i++) {
-		const ToolMailbag *mailbag = mailbags->pdata[i];
-
-		if (are_all || mailbag->kind == TOOL_MAILBAG_INQUEUE)
-			r = tool_apply_expect_mailbag(edits, mailbag, error);
-	}
-	return r;
-}
-
 /* Programs make a message and its envelope first, and enter them in mailbags
  * with another transaction: that depends on it, though it has changed other
  * files. */
@@ -115,7 +98,7 @@ check_messages(const ToolOffice *office, const ToolDeed *deed,
 {
 	g_autoptr(GPtrArray) mailbags = NULL;
 	g_autoptr(GArray) references = NULL;
-	bool has_messages = false;
+	ToolMailbags which = TOOL_MAILBAGS_INQUEUES;
 	bool has_any = false;
 	int r;
 
@@ -135,13 +118,14 @@ check_messages(const ToolOffice *office, const ToolDeed *deed,
 		if (name.kind != FORMAT_NAME_MAI && name.kind != FORMAT_NAME_P1)
 			continue;
 		has_any = true;
-		has_messages |= name.kind == FORMAT_NAME_MAI;
+		if (name.kind == FORMAT_NAME_MAI)
+			which = TOOL_MAILBAGS_ALL;
 		r = check_message(deed, file, &name, mailbags, references,
 		                  error);
 	}
-	return r < 0 || !has_any
-	               ? r
-	               : expect_mailbags(edits, mailbags, has_messages, error);
+	if (r == 0 && has_any)
+		r = tool_apply_expect_mailbags(edits, mailbags, which, error);
+	return r;
 }
 
 /* ---- planning ------------------------------------------------------------- */

@@ -62,6 +62,20 @@ def elsewhere(*lines):
     run(sys.executable, "-c", "\n".join(lines))
 
 
+@contextlib.contextmanager
+def killed(*lines):
+    """Another session that has done what these lines say; it is to be killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "\n".join([*lines, "print()", "input()"])],
+        bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def enter(mount, bag, stem):
     """Has another session put the first header into a mailbag."""
     elsewhere(f"with open({str(mount / f'KEY/{bag}.KEY')!r}, 'r+b') as key:",
@@ -227,3 +241,35 @@ def test_half_a_mailbag_is_not_restored(tmp_path):
                 key.close()
                 assert end(process)[0] == 0
         assert (desk.key.read_bytes(), desk.mbg.read_bytes()) == was
+
+
+# ---- what purge-orphans judged by -------------------------------------------
+
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_what_is_named_while_a_purge_waits_stays(tmp_path, is_confirmed):
+    """By a command, or by a program: what is named is not touched itself."""
+    tree = MailTree(tmp_path)
+    tree.delete(BAG, tree.deliver(BAG, "deleted"))
+    tree.add_bag(SECOND)
+    for stem in (STEM, OTHER):
+        tree.envelope(stem)
+    path = tree.store()
+    if is_confirmed:
+        (path / "pofs.conf").write_text("[key-layout]\nconfirmed=yes\n")
+    with Existing(path) as store, Mount(store) as mount:
+        kept = mount / (tree.mai(STEM) if is_confirmed else f"P1/{STEM}.P1")
+        orphan = mount / f"P1/{OTHER}.P1"
+        with killed("import os",
+                    f"key = open({str(mount / 'KEY/SYSTEM.KEY')!r}, 'r+b')",
+                    f"os.unlink({str(orphan)!r})") as holder, \
+                Desk(mount).waiting("purge-orphans", "--older-than", "30d",
+                                    path) as process:
+            if is_confirmed:
+                enter(mount, SECOND, STEM)
+            else:
+                poctl("requeue", "--to-inqueue", path, BAG, 0)
+            holder.kill()
+            status, text = end(process)
+        assert status == 0, text
+        assert kept.exists() and not orphan.exists()
+        assert kept.name not in text
