@@ -178,6 +178,38 @@ def test_an_envelope_that_an_inqueue_names_stays(tmp_path, made_as):
         assert not envelope.exists()
 
 
+def fill_and_name(store, mount, path, stem):
+    """An empty file is filled, then named, each with a transaction of its own.
+    Returns the number of the first of these."""
+    with open(mount / path, "r+b") as file:
+        file.write(b"mail")
+    wait_until(lambda: what_happened(store, os.path.basename(path)) ==
+               ["created", "changed"], "it is in the journal")
+    filled = last(store)
+    with open(mount / "KEY/INQUEUE.KEY", "r+b"):
+        (mount / "MBG/INQUEUE.MBG").write_bytes(header_of(stem))
+    return filled
+
+
+@pytest.mark.parametrize("path", [MailTree.mai(STEM), f"P1/{STEM}.P1"])
+def test_what_fills_a_message_is_not_undone(tmp_path, path):
+    """It was made empty before. What empties it is undone."""
+    with Existing(MailTree(tmp_path).store()) as store, Mount(store) as mount:
+        (mount / path).write_bytes(b"")
+        wait_until(lambda: what_happened(store, os.path.basename(path)),
+                   "it is in the journal")
+        filled = fill_and_name(store, mount, path, STEM)
+        assert refuses(FAILED, "undo", store.path, filled) == (
+            f"record 0 of INQUEUE names /{path}, of which 0 bytes would be "
+            "left")
+        assert (mount / path).read_bytes() == b"mail"
+        with open(mount / "KEY/SYSTEM.KEY", "r+b"):
+            os.truncate(mount / path, 1)
+        poctl("undo", store.path, last(store))
+        assert (mount / path).read_bytes() == b"mail"
+        store.check()
+
+
 def test_what_was_not_done_is_not_undone(store):
     run(program("tests/tools/undo"), store.path, "test", "broken",
         "write", "P1/A.P1", "x")
