@@ -210,6 +210,69 @@ def test_what_fills_a_message_is_not_undone(tmp_path, path):
         store.check()
 
 
+ATT = "ATT/AT2/00000062.ATT"
+
+
+def attach(store, mount):
+    """Makes an attachment; returns the number of its entry."""
+    (mount / ATT).write_bytes(b"attached")
+    wait_until(lambda: what_happened(store, os.path.basename(ATT)),
+               "it is in the journal")
+    return last(store)
+
+
+def mail(mount, stem):
+    """Makes a message and its header with one transaction."""
+    with open(mount / f"KEY/{BAG}.KEY", "r+b"):
+        (mount / MailTree.mai(stem)).write_bytes(b"mail")
+        (mount / f"MBG/{BAG}.MBG").write_bytes(header_of(stem))
+
+
+def test_what_a_named_message_may_have_attached_stays(tmp_path):
+    """Nobody knows whether it is of that one: its number is near."""
+    with Existing(MailTree(tmp_path).store()) as store, Mount(store) as mount:
+        attached = attach(store, mount)
+        mail(mount, STEM)
+        assert refuses(FAILED, "undo", store.path, attached) == (
+            f"record 0 of {BAG} names message {STEM}, which /{ATT} may be of")
+        assert (mount / ATT).read_bytes() == b"attached"
+        poctl("undo", store.path, last(store))
+        poctl("undo", store.path, attached)
+        assert not (mount / ATT).exists()
+
+
+@pytest.mark.parametrize("stem", ["00000061", "000000A3"])
+def test_what_no_named_message_has_attached_is_undone(tmp_path, stem):
+    """The number of its message is above, and not far."""
+    with Existing(MailTree(tmp_path).store()) as store, Mount(store) as mount:
+        attached = attach(store, mount)
+        mail(mount, stem)
+        poctl("undo", store.path, attached)
+        assert not (mount / ATT).exists()
+
+
+def test_what_came_after_a_message_is_not_attached_to_it(tmp_path):
+    tree = MailTree(tmp_path)
+    tree.deliver(BAG, "here")
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        poctl("undo", store.path, attach(store, mount))
+        assert not (mount / ATT).exists()
+
+
+def test_what_was_attached_goes_with_its_message(tmp_path):
+    """Whatever came since then."""
+    with Existing(MailTree(tmp_path).store()) as store, Mount(store) as mount:
+        with open(mount / "KEY/INQUEUE.KEY", "r+b"):
+            (mount / ATT).write_bytes(b"attached")
+            (mount / MailTree.mai(STEM)).write_bytes(b"mail")
+            (mount / "MBG/INQUEUE.MBG").write_bytes(header_of(STEM))
+        entry = last(store)
+        mail(mount, "00000064")
+        poctl("undo", store.path, entry)
+        assert not (mount / ATT).exists()
+        store.check()
+
+
 def test_what_was_not_done_is_not_undone(store):
     run(program("tests/tools/undo"), store.path, "test", "broken",
         "write", "P1/A.P1", "x")
