@@ -155,7 +155,7 @@ file_restore(Looking *looking, const File *file)
 	return 0;
 }
 
-static int add_partner(Looking *looking, const char *path, GError **error);
+static int add_partner(Looking *looking, const File *file, GError **error);
 
 static int
 add_file(Looking *looking, StoreNode node, GError **error)
@@ -175,7 +175,7 @@ add_file(Looking *looking, StoreNode node, GError **error)
 		r = file_restore(looking, &file);
 	looking->has_mailbag |= file.kind == LAYOUT_MAILBAG;
 	return r < 0 ? file_fail(file.path, r, error)
-	             : add_partner(looking, file.path, error);
+	             : add_partner(looking, &file, error);
 }
 
 /* Adds the file @path, if it was there. */
@@ -191,25 +191,28 @@ add_if_there(Looking *looking, const char *path, GError **error)
 	return r < 0 && r != -ENOENT ? file_fail(path, r, error) : 0;
 }
 
-/* Adds the MBG of the KEY @path, or the KEY of the MBG. */
+/* Adds the MBG of the KEY @file, or the KEY of the MBG: of whatever is a mailbag
+ * to the file system. */
 static int
-add_partner(Looking *looking, const char *path, GError **error)
+add_partner(Looking *looking, const File *file, GError **error)
 {
-	g_autofree char *dir = g_path_get_dirname(path);
+	bool is_key = file->role == LAYOUT_DIR_KEY;
+	g_autofree char *dir = g_path_get_dirname(file->path);
 	g_autofree char *office = g_path_get_dirname(dir);
-	const char *inside = path + strlen(office) + (office[1] != '\0');
-	g_autofree char *partner = NULL;
+	g_autofree char *name = g_path_get_basename(file->path);
+	g_autofree char *inside = NULL;
 	g_autofree char *full = NULL;
-	FormatName name;
 
-	format_name_parse(inside, &name);
-	if (name.kind != FORMAT_NAME_KEY && name.kind != FORMAT_NAME_MBG)
+	if (file->kind != LAYOUT_MAILBAG)
 		return 0;
-	partner =
-		format_name_path(name.kind == FORMAT_NAME_KEY ? FORMAT_NAME_MBG
-	                                                      : FORMAT_NAME_KEY,
-	                         name.stem);
-	full = g_build_filename(office, partner, NULL);
+	*strrchr(name, '.') = '\0';
+	inside = format_name_path(is_key ? FORMAT_NAME_MBG : FORMAT_NAME_KEY,
+	                          name);
+	/* COPY.MBG is no mailbag's. */
+	if (layout_kind(is_key ? LAYOUT_DIR_MBG : LAYOUT_DIR_KEY,
+	                strchr(inside, '/') + 1) != LAYOUT_MAILBAG)
+		return 0;
+	full = g_build_filename(office, inside, NULL);
 	return add_if_there(looking, full, error);
 }
 

@@ -419,6 +419,34 @@ def test_a_mailbag_comes_back_with_its_messages(tmp_path):
         assert os.getxattr(mai, "user.DOSATTRIB") == dos
 
 
+@pytest.mark.parametrize("word", ["bob", "KEY/BOB.KEY", "MBG/BOB.MBG"])
+def test_a_mailbag_with_another_name_comes_back_as_a_pair(tmp_path, word):
+    """It is one to the file system, whatever programs call theirs."""
+    tree = MailTree(tmp_path)
+    tree.add_bag("BOB")
+    tree.put("BOB", "here")
+    with Existing(tree.store()) as store:
+        before = contents(store, tmp_path / "before")
+        when = now()
+        commit(store, "write", "KEY/BOB.KEY", "changed",
+               "remove", "MBG/BOB.MBG", "-")
+        assert restored(store, when, word) == {
+            "/KEY/BOB.KEY": "written", "/MBG/BOB.MBG": "created"}
+        assert contents(store, tmp_path / "after") == before
+
+
+def test_the_copy_of_a_mailbag_has_no_partner(tmp_path):
+    tree = MailTree(tmp_path)
+    tree.write("MBG/COPY.MBG", b"copy")
+    tree.write("KEY/COPY.KEY", b"key")
+    with Existing(tree.store()) as store:
+        when = now()
+        commit(store, "write", "MBG/COPY.MBG", "1", "write", "KEY/COPY.KEY",
+               "2")
+        for word in ("MBG/COPY.MBG", "KEY/COPY.KEY"):
+            assert restored(store, when, word) == {f"/{word}": "written"}
+
+
 def test_a_large_attachment_comes_back(store):
     """Larger than what is written at once, and than the staging limit."""
     size = 30 << 20
