@@ -326,6 +326,8 @@ change_text(const StoreEdit *edit)
 		return "removed";
 	if (edit->kind == STORE_EDIT_UNDO)
 		return "put back";
+	if (edit->kind == STORE_EDIT_ATTR)
+		return "attributes";
 	return edit->node == 0 ? "created" : "written";
 }
 
@@ -335,6 +337,8 @@ size_after(const StoreEdit *edit)
 {
 	uint64_t size = edit->bytes != NULL ? g_bytes_get_size(edit->bytes) : 0;
 
+	if (edit->kind == STORE_EDIT_ATTR)
+		return edit->size;
 	return edit->kind == STORE_EDIT_PATCH
 	               ? MAX(edit->size, edit->offset + size)
 	               : size;
@@ -354,6 +358,19 @@ change_row(const StoreEdit *edit)
 	return g_variant_builder_end(&row);
 }
 
+/* Whether there is to be a row for the edit @i: attributes come with a content,
+ * as a rule. */
+static bool
+is_told(const StoreEdits *edits, size_t i)
+{
+	const StoreEdit *edit = store_edits_at(edits, i);
+
+	if (edit->kind == STORE_EDIT_ATTR)
+		return i == 0 || strcmp(store_edits_at(edits, i - 1)->path,
+		                        edit->path) != 0;
+	return edit->kind != STORE_EDIT_EXPECT;
+}
+
 static void
 rows_add(ToolApply *apply, const StoreEdits *edits)
 {
@@ -361,12 +378,10 @@ rows_add(ToolApply *apply, const StoreEdits *edits)
 		apply->rows = g_ptr_array_new_with_free_func(
 			(GDestroyNotify)g_variant_unref);
 	for (size_t i = 0; i < store_edits_count(edits); i++) {
-		const StoreEdit *edit = store_edits_at(edits, i);
-
-		if (edit->kind != STORE_EDIT_EXPECT &&
-		    edit->kind != STORE_EDIT_ATTR)
+		if (is_told(edits, i))
 			g_ptr_array_add(apply->rows,
-			                g_variant_ref_sink(change_row(edit)));
+			                g_variant_ref_sink(change_row(
+						store_edits_at(edits, i))));
 	}
 }
 

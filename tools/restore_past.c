@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/edit_attr.h"
 #include "store/format/key.h"
 #include "store/format/mbg.h"
 #include "store/format/name.h"
@@ -48,7 +49,7 @@ typedef struct Looking {
 
 /* ---- files ---------------------------------------------------------------- */
 
-/* Whether @path is now what it was. */
+/* Whether the content of @path is now what it was. */
 static bool
 is_same(const Looking *looking, const char *path, GBytes *was)
 {
@@ -133,6 +134,33 @@ check_known(const Looking *looking, const File *file)
 	               : 0;
 }
 
+/* Has @file, whose content is what it was, be so in all else; is left as it is if
+ * it is. */
+static int
+attr_restore(Looking *looking, const File *file)
+{
+	g_autoptr(GBytes) was = NULL;
+	g_autoptr(GBytes) is = NULL;
+	StoreEntry entry;
+	int r;
+
+	r = tool_past_find(looking->now, file->path, &entry);
+	if (r == 0)
+		r = store_edit_attr_encode(looking->now, entry.node, &is);
+	if (r == 0)
+		r = store_edit_attr_encode(looking->past, file->node, &was);
+	if (r < 0)
+		return r;
+	if (!g_bytes_equal(is, was)) {
+		looking->changed++;
+		return store_edits_add(looking->edits, looking->now,
+		                       STORE_EDIT_ATTR, file->path, 0, was);
+	}
+	if (file->kind != LAYOUT_PLAIN)
+		g_hash_table_add(looking->left, g_strdup(file->path));
+	return 0;
+}
+
 /* Has @file become what it was. */
 static int
 file_restore(Looking *looking, const File *file)
@@ -145,14 +173,11 @@ file_restore(Looking *looking, const File *file)
 		r = tool_past_read(looking->past, file->node, &was);
 	if (r < 0)
 		return r;
-	if (!is_same(looking, file->path, was)) {
-		looking->changed++;
-		return tool_past_add(looking->edits, looking->now, file->path,
-		                     looking->past, file->node, was);
-	}
-	if (file->kind != LAYOUT_PLAIN)
-		g_hash_table_add(looking->left, g_strdup(file->path));
-	return 0;
+	if (is_same(looking, file->path, was))
+		return attr_restore(looking, file);
+	looking->changed++;
+	return tool_past_add(looking->edits, looking->now, file->path,
+	                     looking->past, file->node, was);
 }
 
 static int add_partner(Looking *looking, const File *file, GError **error);

@@ -447,6 +447,27 @@ def test_the_copy_of_a_mailbag_has_no_partner(tmp_path):
             assert restored(store, when, word) == {f"/{word}": "written"}
 
 
+def test_attributes_come_back_where_the_content_is_the_same(tmp_path):
+    """A mailbag that was made read-only cannot be worked off (P08)."""
+    tree = MailTree(tmp_path)
+    tree.deliver(BAG, "here")
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        mbg = mount / f"MBG/{BAG}.MBG"
+        was, when = mbg.stat(), now()
+        with open(mount / f"KEY/{BAG}.KEY", "r+b"):
+            os.chmod(mbg, 0o444)
+            os.setxattr(mbg, "user.DOSATTRIB", b"0x21")
+            os.utime(mbg, (1, 2))
+        assert restored(store, when, BAG) == {
+            f"/MBG/{BAG}.MBG": "attributes"}
+        is_now = mbg.stat()
+        for name in ("st_mode", "st_mtime", "st_size"):
+            assert getattr(is_now, name) == getattr(was, name), name
+        assert os.listxattr(mbg) == []
+        assert mbg.read_bytes() == tree.read(f"MBG/{BAG}.MBG")
+        assert restored(store, when, BAG) == {}
+
+
 def test_a_large_attachment_comes_back(store):
     """Larger than what is written at once, and than the staging limit."""
     size = 30 << 20
