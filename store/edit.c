@@ -9,9 +9,6 @@
 #include "store/internal.h"
 #include "store/journal.h"
 
-/* Bytes that are written at a time: others have the store in between. */
-#define BLOCK ((size_t)1 << 18)
-
 /* (kind, path, node, ctime, size, offset, bytes) each. */
 #define EDITS_TYPE "a(ystxttay)"
 
@@ -323,14 +320,9 @@ static int
 bytes_write(StoreTxn *txn, StoreNode node, const StoreEdit *edit)
 {
 	size_t size;
-	const uint8_t *data = g_bytes_get_data(edit->bytes, &size);
-	size_t done;
-	int r = 0;
+	const void *data = g_bytes_get_data(edit->bytes, &size);
 
-	for (done = 0; r == 0 && done < size; done += BLOCK)
-		r = store_file_write(txn, node, edit->offset + done,
-		                     data + done, MIN(BLOCK, size - done));
-	return r;
+	return difference_write(txn, node, edit->offset, data, size);
 }
 
 static int

@@ -533,6 +533,12 @@ typedef struct FileSource {
 int file_read(const FileSource *source, const RecordNode *file, uint64_t offset,
               void *buf, size_t size, size_t *ret_size);
 
+/* difference.c --------------------------------------------------------------*/
+
+/** As store_file_write(), unlocked, but what is there already is not staged. */
+int difference_write(StoreTxn *txn, StoreNode node, uint64_t offset,
+                     const void *data, size_t size);
+
 /* dir.c, role.c -------------------------------------------------------------*/
 
 /** Loads a node that must be a directory that has a name, or the root. */

@@ -23,7 +23,7 @@
 #include "store/internal.h"
 #include "store/name.h"
 
-/* Bytes that are compared, and copied, at a time. */
+/* Bytes that are copied at a time. */
 #define BLOCK 65536
 
 /* A file that the transaction has changed. */
@@ -366,24 +366,19 @@ create_again(Undo *undo, UndoFile *file)
 
 /* ---- content -------------------------------------------------------------*/
 
-/* Makes @size bytes at @offset as they were, unless they are. */
+/* Makes @size bytes at @offset as they were. */
 static int
 restore_block(Undo *undo, const UndoFile *file, uint64_t offset, size_t size)
 {
 	g_autofree uint8_t *was = g_malloc(BLOCK);
-	g_autofree uint8_t *is = g_malloc0(BLOCK);
 	size_t was_size = 0;
-	size_t is_size = 0;
 	int r;
 
 	r = store_file_read(undo->past, file->line.node, offset, was, size,
 	                    &was_size);
-	if (r == 0)
-		r = store_file_read(undo->txn, file->node, offset, is, size,
-		                    &is_size);
-	if (r < 0 || memcmp(was, is, was_size) == 0)
-		return r;
-	return store_file_write(undo->txn, file->node, offset, was, was_size);
+	return r < 0 ? r
+	             : difference_write(undo->txn, file->node, offset, was,
+	                                was_size);
 }
 
 static int

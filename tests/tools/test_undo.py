@@ -489,6 +489,21 @@ def test_a_large_attachment_comes_back(store):
     store.check()
 
 
+def test_a_few_bytes_of_a_large_attachment_come_back(tmp_path):
+    """It is larger than what a transaction may change of a file."""
+    tree = MailTree(tmp_path)
+    tree.write(ATT, b"a" * (34 << 20))
+    with Existing(tree.store()) as store, Mount(store) as mount:
+        when = now()
+        with open(mount / ATT, "r+b") as file:
+            file.seek(1000)
+            file.write(b"bbb")
+        wait_until(lambda: what_happened(store, os.path.basename(ATT)),
+                   "it is in the journal")
+        assert restored(store, when, "ATT") == {f"/{ATT}": "written"}
+        assert (mount / ATT).read_bytes() == tree.read(ATT)
+
+
 def test_what_is_the_same_is_left_alone(store):
     number = commit(store, "write", KEY, "one")
     assert "Restored 0 of " in poctl("restore", "--at", now(), store.path,

@@ -112,6 +112,55 @@ a_write_replaces_the_content_and_keeps_the_file(void **state)
 	assert_int_equal(attr.uid, 7);
 }
 
+/* Bytes of a file that is larger than what a transaction may change of one. */
+#define LARGE ((size_t)4 << 20)
+
+static int
+apply_large(TestStore *test, GBytes *bytes)
+{
+	g_autoptr(StoreEdits) edits = store_edits_new();
+
+	assert_int_equal(store_edits_add(edits, store_plain(test->store),
+	                                 STORE_EDIT_WRITE, "/A", 0, bytes),
+	                 0);
+	return apply(test, edits);
+}
+
+static void
+a_write_of_a_large_file_stages_what_differs(void **state)
+{
+	StoreOptions options = STORE_OPTIONS_DEFAULT;
+	g_autofree char *is = g_malloc(LARGE);
+	char *content = g_malloc(LARGE);
+	g_autoptr(GBytes) bytes = g_bytes_new_take(content, LARGE);
+	TestStore *test;
+	StoreEntry entry;
+	size_t size;
+
+	(void)state;
+	options.staged_limit = LARGE / 64;
+	options.staged_max = LARGE / 4;
+	test = test_store_new_with(&options);
+	memset(content, 'a', LARGE);
+	assert_int_equal(apply_large(test, bytes), 0);
+
+	memset(content + LARGE / 2, 'b', 3);
+	content[LARGE - 1] = 'c';
+	assert_int_equal(apply_large(test, bytes), 0);
+	assert_int_equal(store_name_find(store_plain(test->store), STORE_ROOT,
+	                                 "A", &entry),
+	                 0);
+	assert_int_equal(store_file_read(store_plain(test->store), entry.node,
+	                                 0, is, LARGE, &size),
+	                 0);
+	assert_int_equal(size, LARGE);
+	assert_memory_equal(is, content, LARGE);
+
+	memset(content, 'd', LARGE);
+	assert_int_equal(apply_large(test, bytes), -ENOSPC);
+	test_store_free(test);
+}
+
 static void
 a_write_of_nothing_empties(void **state)
 {
@@ -485,6 +534,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(a_write_replaces_the_content_and_keeps_the_file),
+		cmocka_unit_test(a_write_of_a_large_file_stages_what_differs),
 		STORE_TEST(a_write_of_nothing_empties),
 		STORE_TEST(a_new_file_belongs_to_whom_its_directory_does),
 		STORE_TEST(a_patch_writes_in_place),
