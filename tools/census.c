@@ -88,7 +88,7 @@ tool_census_make(const ToolOffice *office, ToolProgress *progress,
 		r = read_messages(census, progress);
 	if (r < 0)
 		return r;
-	census->is_whole = tool_mailbags_are_whole(census->mailbags);
+	census->is_whole = tool_mailbags_are_whole(office, census->mailbags);
 	*ret_census = g_steal_pointer(&census);
 	return 0;
 }

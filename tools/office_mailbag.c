@@ -235,8 +235,32 @@ expect_name(void *user_data, const ToolMailbag *mailbag,
 	return record->is_live && stem == NULL ? -EBADMSG : 0;
 }
 
+/* Whether the directory @path of that @role has a mailbag's file that is of none
+ * that is listed, or cannot be read. */
+static bool
+has_unlisted(const ToolOffice *office, const char *path, LayoutDir role)
+{
+	g_autoptr(GPtrArray) entries = NULL;
+	char name[LAYOUT_MAILBAG_MAX + 1];
+	StoreNode dir;
+	int r;
+
+	r = tool_office_find_dir(office, path, &dir);
+	if (r == 0)
+		r = tool_listing_read(office->txn, dir, &entries);
+	for (guint i = 0; r == 0 && i < entries->len; i++) {
+		const StoreEntry *entry = entries->pdata[i];
+
+		if (S_ISREG(entry->mode) &&
+		    layout_kind(role, entry->name) == LAYOUT_MAILBAG &&
+		    !layout_mailbag(role, entry->name, name))
+			return true;
+	}
+	return r < 0;
+}
+
 bool
-tool_mailbags_are_whole(const GPtrArray *mailbags)
+tool_mailbags_are_whole(const ToolOffice *office, const GPtrArray *mailbags)
 {
 	bool has_inqueue = false;
 	guint i;
@@ -249,7 +273,8 @@ tool_mailbags_are_whole(const GPtrArray *mailbags)
 			return false;
 		has_inqueue |= strcmp(mailbag->name, "INQUEUE") == 0;
 	}
-	return has_inqueue;
+	return has_inqueue && !has_unlisted(office, "KEY", LAYOUT_DIR_KEY) &&
+	       !has_unlisted(office, "MBG", LAYOUT_DIR_MBG);
 }
 
 int

@@ -64,11 +64,13 @@ int tool_mailbag_read(const ToolMailbag *mailbag, ToolRecordVisit *visit,
                       void *user_data);
 
 /**
- * Whether each of the @mailbags of a postoffice is whole, INQUEUE is among them,
- * and each live record names a message: what is in no record of theirs may else
- * have been in one that is lost, or spoiled. Reads all of them.
+ * Whether each of the @mailbags of @office is whole, INQUEUE is among them, and
+ * so is each that has a file, and each live record names a message: what is in
+ * no record of theirs may else have been in one that is lost, spoiled, or of a
+ * mailbag whose name is too long to be listed. Reads all of them.
  */
-bool tool_mailbags_are_whole(const GPtrArray *mailbags);
+bool tool_mailbags_are_whole(const ToolOffice *office,
+                             const GPtrArray *mailbags);
 
 /** Reads the one record @number, which is below mailbag->records. */
 int tool_record_read(const ToolMailbag *mailbag, uint32_t number,

@@ -183,7 +183,7 @@ records_note(Purge *purge, const ToolOffice *office, GPtrArray **ret_mailbags)
 	r = tool_mailbag_list(office, &all);
 	if (r < 0)
 		return r;
-	purge->is_whole = tool_mailbags_are_whole(all);
+	purge->is_whole = tool_mailbags_are_whole(office, all);
 	for (guint i = 0; r == 0 && i < all->len; i++)
 		r = tool_mailbag_read(all->pdata[i], record_note, purge);
 	if (r == 0)

@@ -489,6 +489,15 @@ def test_what_a_mailbag_has_named_stays_while_its_list_is_lost(tree, lose):
         assert before[path] == after[path]
 
 
+def test_a_mailbag_whose_name_is_too_long_may_name_anything(tree):
+    """Five characters of it are more than eight bytes: nobody counts it."""
+    tree.add_bag("\u00c9" * 5)
+    tree.deliver("\u00c9" * 5, "here")
+    tree.envelope("00000078")
+    store = tree.store()
+    assert not changes(store, "purge-orphans", *AGE, store)
+
+
 @pytest.mark.parametrize("kind, gone", [
     ("messages", "/MAI/MA7/00000077.MAI"), ("envelopes", "/P1/00000078.P1"),
     ("delivered", f"/P1/{STEM}.P1"), ("leftovers", f"/P1/{STEM}.PBB"),
