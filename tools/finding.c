@@ -6,7 +6,7 @@
 
 void
 tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
-                 const char *object, char **mend, const char *format, ...)
+                 const char *object, ToolMend *mend, const char *format, ...)
 {
 	const ToolOffice *office = inquiry->census->office;
 	g_autofree char *name = tool_office_name(office, object);
@@ -23,43 +23,37 @@ tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
 	g_ptr_array_add(inquiry->findings, finding);
 }
 
-/* The words of @command, then @option and its value, if there is one, then the
- * store, then @mailbag, if there is one. */
-static char **
-new_mend(const char *command, const char *option, const char *value,
-         const char *mailbag)
+static ToolMend *
+new_mend(const char *command)
 {
-	g_auto(GStrv) words = g_strsplit(command, " ", -1);
-	g_autoptr(GStrvBuilder) mend = g_strv_builder_new();
+	ToolMend *mend = g_new0(ToolMend, 1);
 
-	for (char **word = words; *word != NULL; word++)
-		g_strv_builder_add(mend, *word);
-	if (value[0] != '\0')
-		g_strv_builder_add_many(mend, option, value, NULL);
-	g_strv_builder_add(mend, TOOL_MEND_STORE);
-	if (mailbag != NULL)
-		g_strv_builder_add(mend, mailbag);
-	return g_strv_builder_end(mend);
+	mend->words = g_strsplit(command, " ", -1);
+	return mend;
 }
 
-char **
+ToolMend *
 tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
                   const char *mailbag)
 {
-	g_autofree char *name =
-		tool_office_name(inquiry->census->office, mailbag);
+	ToolMend *mend = new_mend(command);
 
-	return new_mend(command, "", "", name);
+	mend->mailbag = tool_office_name(inquiry->census->office, mailbag);
+	return mend;
 }
 
-char **
+ToolMend *
 tool_mend_office(const ToolInquiry *inquiry, const char *command)
 {
-	return new_mend(command, "--postoffice", inquiry->census->office->path,
-	                NULL);
+	const char *path = inquiry->census->office->path;
+	ToolMend *mend = new_mend(command);
+
+	if (path[0] != '\0')
+		mend->postoffice = g_strdup(path);
+	return mend;
 }
 
-char **
+ToolMend *
 tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
                 const char *kind)
 {
@@ -73,20 +67,57 @@ tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
 	return tool_mend_office(inquiry, command);
 }
 
-char *
-tool_mend_text(char **mend)
+static void
+add_words(GStrvBuilder *line, char **words)
 {
+	for (char **word = words; *word != NULL; word++)
+		g_strv_builder_add(line, *word);
+}
+
+char **
+tool_mend_line(const ToolMend *mend, const char *store, char **options)
+{
+	g_autoptr(GStrvBuilder) line = g_strv_builder_new();
+
+	g_strv_builder_add(line, mend->words[0]);
+	add_words(line, options);
+	add_words(line, mend->words + 1);
+	if (mend->postoffice != NULL)
+		g_strv_builder_add_many(line, "--postoffice", mend->postoffice,
+		                        NULL);
+	g_strv_builder_add(line, store);
+	if (mend->mailbag != NULL)
+		g_strv_builder_add(line, mend->mailbag);
+	return g_strv_builder_end(line);
+}
+
+char *
+tool_mend_text(const ToolMend *mend)
+{
+	char *none[] = { NULL };
+	g_auto(GStrv) line = tool_mend_line(mend, "STORE", none);
 	GString *text = g_string_new("poctl");
 
-	for (; *mend != NULL; mend++) {
+	for (char **word = line; *word != NULL; word++) {
 		bool is_plain =
-			strpbrk(*mend, " \t'\"\\$`&|;<>()*?[]#~!") == NULL;
-		g_autofree char *word =
-			is_plain ? g_strdup(*mend) : g_shell_quote(*mend);
+			strpbrk(*word, " \t'\"\\$`&|;<>()*?[]#~!") == NULL;
+		g_autofree char *quoted =
+			is_plain ? g_strdup(*word) : g_shell_quote(*word);
 
-		g_string_append_printf(text, " %s", word);
+		g_string_append_printf(text, " %s", quoted);
 	}
 	return g_string_free(text, FALSE);
+}
+
+void
+tool_mend_free(ToolMend *mend)
+{
+	if (mend == NULL)
+		return;
+	g_strfreev(mend->words);
+	g_free(mend->postoffice);
+	g_free(mend->mailbag);
+	g_free(mend);
 }
 
 ToolSeverity
@@ -116,6 +147,6 @@ tool_finding_free(void *finding)
 
 	g_free(f->id);
 	g_free(f->sentence);
-	g_strfreev(f->mend);
+	tool_mend_free(f->mend);
 	g_free(f);
 }

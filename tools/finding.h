@@ -13,21 +13,24 @@ typedef enum ToolSeverity {
 	TOOL_FAULT,      /* mail is damaged, or programs will fail */
 } ToolSeverity;
 
+/** A command of poctl that mends something. */
+typedef struct ToolMend {
+	char **words;     /* its name, and options that are always the same */
+	char *postoffice; /* for its option of that name, or NULL */
+	char *mailbag;    /* what it takes after the store, or NULL */
+} ToolMend;
+
 /** Something that a rule found in a postoffice. */
 typedef struct ToolFinding {
 	char *id; /* "P06 0000000A": the rule and the object; owned */
 	ToolSeverity severity;
 	char *sentence;       /* owned */
 	const char *articles; /* where the rule is from: "Q77926" */
-	char **mend;    /* owned: a command of poctl and what it takes, with
-	              * TOOL_MEND_STORE for the store; or NULL */
-	bool is_costly; /* that would lose more than what was found */
+	ToolMend *mend;       /* owned; or NULL */
+	bool is_costly;       /* that would lose more than what was found */
 } ToolFinding;
 
 typedef struct ToolRule ToolRule;
-
-/** What stands in a command for the store's directory. */
-#define TOOL_MEND_STORE "STORE"
 
 /** A rule at work on a postoffice. */
 typedef struct ToolInquiry {
@@ -54,26 +57,35 @@ struct ToolRule {
  * Ownership: takes @mend, a command that mends it; NULL if none does.
  */
 void tool_finding_add(const ToolInquiry *inquiry, ToolSeverity severity,
-                      const char *object, char **mend, const char *format, ...)
-	G_GNUC_PRINTF(5, 6);
+                      const char *object, ToolMend *mend, const char *format,
+                      ...) G_GNUC_PRINTF(5, 6);
 
 /** The poctl command @command ("reset") for @mailbag. Caller frees. */
-char **tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
-                         const char *mailbag);
+ToolMend *tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
+                            const char *mailbag);
 
 /** The same for the postoffice ("set-counter --auto"). Caller frees. */
-char **tool_mend_office(const ToolInquiry *inquiry, const char *command);
+ToolMend *tool_mend_office(const ToolInquiry *inquiry, const char *command);
 
 /**
  * The command "purge-orphans --only @kind --older-than @days d", which removes
  * @file; NULL as long as it is younger, or a mailbag that may name it is not
  * whole. Caller frees.
  */
-char **tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file,
-                       unsigned days, const char *kind);
+ToolMend *tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file,
+                          unsigned days, const char *kind);
+
+/**
+ * The command line of @mend for the store in @store, its name first, with
+ * @options after that. Caller frees.
+ */
+char **tool_mend_line(const ToolMend *mend, const char *store, char **options);
 
 /** @mend as a line ("poctl reset STORE 0000000A"). Caller frees. */
-char *tool_mend_text(char **mend);
+char *tool_mend_text(const ToolMend *mend);
+
+/** NULL is a no-op. */
+void tool_mend_free(ToolMend *mend);
 
 /** @severity, or TOOL_SUSPICIOUS while it is assumed which records are live. */
 ToolSeverity tool_finding_if_live(const ToolInquiry *inquiry,

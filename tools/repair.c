@@ -84,7 +84,7 @@ is_named(const ToolFinding *finding, const char *text)
 static bool
 mend_has(const ToolFinding *finding, const char *word)
 {
-	return g_strv_contains((const char *const *)finding->mend, word);
+	return g_strv_contains((const char *const *)finding->mend->words, word);
 }
 
 /* Why "all" does not mean @finding itself; NULL if it does. */
@@ -200,26 +200,20 @@ choose(Repair *repair, GError **error)
 
 /* The command line of @mend, its name first. */
 static char **
-command_line(const Repair *repair, char **mend)
+command_line(const Repair *repair, const ToolMend *mend)
 {
-	g_autoptr(GStrvBuilder) line = g_strv_builder_new();
-	bool is_first = true;
+	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+	g_auto(GStrv) options = NULL;
 
-	for (; *mend != NULL; mend++) {
-		bool is_store = strcmp(*mend, TOOL_MEND_STORE) == 0;
-
-		g_strv_builder_add(line, is_store ? repair->options.arguments[0]
-		                                  : *mend);
-		if (is_first && repair->is_dry_run)
-			g_strv_builder_add(line, "--dry-run");
-		if (is_first && (repair->options.quiet || repair->json != NULL))
-			g_strv_builder_add(line, "--quiet");
-		if (is_first && repair->choice.config != NULL)
-			g_strv_builder_add_many(line, "--config",
-			                        repair->choice.config, NULL);
-		is_first = false;
-	}
-	return g_strv_builder_end(line);
+	if (repair->is_dry_run)
+		g_strv_builder_add(builder, "--dry-run");
+	if (repair->options.quiet || repair->json != NULL)
+		g_strv_builder_add(builder, "--quiet");
+	if (repair->choice.config != NULL)
+		g_strv_builder_add_many(builder, "--config",
+		                        repair->choice.config, NULL);
+	options = g_strv_builder_end(builder);
+	return tool_mend_line(mend, repair->options.arguments[0], options);
 }
 
 /* Runs what mends @finding, unless that was done for another. */

@@ -63,7 +63,7 @@ static void G_GNUC_PRINTF(6, 7)
 	g_autofree char *object =
 		g_strdup_printf("%s/%u", mailbag->name, record);
 	g_autofree char *sentence = NULL;
-	char **words = NULL;
+	ToolMend *made = NULL;
 	ToolFinding *finding;
 	va_list args;
 
@@ -71,11 +71,11 @@ static void G_GNUC_PRINTF(6, 7)
 	sentence = g_strdup_vprintf(format, args);
 	va_end(args);
 	if (mend != NULL && tool_mailbag_is_whole(mailbag))
-		words = tool_mend_mailbag(inquiry, mend, mailbag->name);
+		made = tool_mend_mailbag(inquiry, mend, mailbag->name);
 	tool_finding_add(inquiry, tool_finding_if_live(inquiry, severity),
-	                 object, words, "%s", sentence);
+	                 object, made, "%s", sentence);
 	finding = inquiry->findings->pdata[inquiry->findings->len - 1];
-	finding->is_costly = words != NULL && mailbag->has_last;
+	finding->is_costly = made != NULL && mailbag->has_last;
 }
 
 /* The number of the message that @record is of, or false if it has none. */

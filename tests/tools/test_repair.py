@@ -99,6 +99,30 @@ def test_all_takes_nothing_with_it_that_it_leaves_alone(tree):
     assert check(store) == {}
 
 
+def test_a_postoffice_may_be_called_as_the_help_calls_the_store(tmp_path):
+    """And the store as another one: each has its own counters."""
+    tree = MailTree(tmp_path)
+    make_mail(tree)
+    counter_behind_messages(tree)
+    poctl("create", "--postoffice", "NORTH", tmp_path / "LAB")
+    for office in ("LAB", "STORE"):
+        poctl("import", "--postoffice", office, tmp_path / "LAB", tree.office)
+    here, there = (f"P18 {office}/GLB/CONTROL.GLB"
+                   for office in ("LAB", "STORE"))
+    assert set(check(tmp_path / "LAB")) == {here, there}
+    poctl("repair", "LAB", there, cwd=tmp_path)
+    assert set(check(tmp_path / "LAB")) == {here}
+
+
+def test_a_mailbag_may_be_called_as_the_help_calls_the_store(tree, tmp_path):
+    tree.add_bag("STORE")
+    lost = f"P02 STORE/{tree.put('STORE', 'lost', '00000090')}"
+    store = tree.store()
+    assert lost in check(store)
+    poctl("repair", store, lost)
+    assert lost not in check(store)
+
+
 def test_a_message_in_the_wrong_directory_keeps_its_header(tree):
     """It has to be moved; without a header nobody would know whose it is."""
     here = tree.deliver(BAG, "here")
