@@ -59,12 +59,15 @@ tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file, unsigned days,
 {
 	g_autofree char *command = g_strdup_printf(
 		"purge-orphans --only %s --older-than %ud", kind, days);
+	ToolMend *mend;
 
 	if (!inquiry->census->is_whole ||
 	    !tool_census_is_older(inquiry->census, file,
 	                          (int64_t)days * TOOL_CENSUS_DAY_S))
 		return NULL;
-	return tool_mend_office(inquiry, command);
+	mend = tool_mend_office(inquiry, command);
+	mend->file = tool_office_name(inquiry->census->office, file->path);
+	return mend;
 }
 
 static void
@@ -80,11 +83,11 @@ tool_mend_line(const ToolMend *mend, const char *store, char **options)
 	g_autoptr(GStrvBuilder) line = g_strv_builder_new();
 
 	g_strv_builder_add(line, mend->words[0]);
-	add_words(line, options);
 	add_words(line, mend->words + 1);
 	if (mend->postoffice != NULL)
 		g_strv_builder_add_many(line, "--postoffice", mend->postoffice,
 		                        NULL);
+	add_words(line, options);
 	g_strv_builder_add(line, store);
 	if (mend->mailbag != NULL)
 		g_strv_builder_add(line, mend->mailbag);
@@ -94,8 +97,10 @@ tool_mend_line(const ToolMend *mend, const char *store, char **options)
 char *
 tool_mend_text(const ToolMend *mend)
 {
-	char *none[] = { NULL };
-	g_auto(GStrv) line = tool_mend_line(mend, "STORE", none);
+	char option[] = "--file";
+	char *options[] = { mend->file != NULL ? option : NULL, mend->file,
+		            NULL };
+	g_auto(GStrv) line = tool_mend_line(mend, "STORE", options);
 	GString *text = g_string_new("poctl");
 
 	for (char **word = line; *word != NULL; word++) {
@@ -116,6 +121,7 @@ tool_mend_free(ToolMend *mend)
 		return;
 	g_strfreev(mend->words);
 	g_free(mend->postoffice);
+	g_free(mend->file);
 	g_free(mend->mailbag);
 	g_free(mend);
 }

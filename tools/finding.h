@@ -17,6 +17,7 @@ typedef enum ToolSeverity {
 typedef struct ToolMend {
 	char **words;     /* its name, and options that are always the same */
 	char *postoffice; /* for its option of that name, or NULL */
+	char *file;       /* the one that it removes, for --file, or NULL */
 	char *mailbag;    /* what it takes after the store, or NULL */
 } ToolMend;
 
@@ -68,16 +69,17 @@ ToolMend *tool_mend_mailbag(const ToolInquiry *inquiry, const char *command,
 ToolMend *tool_mend_office(const ToolInquiry *inquiry, const char *command);
 
 /**
- * The command "purge-orphans --only @kind --older-than @days d", which removes
- * @file; NULL as long as it is younger, or a mailbag that may name it is not
- * whole. Caller frees.
+ * The command "purge-orphans --only @kind --older-than @days d --file @file",
+ * which removes that one; NULL as long as it is younger, or a mailbag that may
+ * name it is not whole. Caller frees.
  */
 ToolMend *tool_mend_purge(const ToolInquiry *inquiry, const ToolFile *file,
                           unsigned days, const char *kind);
 
 /**
  * The command line of @mend for the store in @store, its name first, with
- * @options after that. Caller frees.
+ * @options after its own. Its file is left to those, for there may be many of
+ * one command. Caller frees.
  */
 char **tool_mend_line(const ToolMend *mend, const char *store, char **options);
 

@@ -24,7 +24,7 @@ _poctl_options()
 	requeue) echo "--config --dry-run --snapshot --to-inqueue $common" ;;
 	set-counter) echo "--auto --config --dry-run --letter --mailbag
 		--postoffice --snapshot $common" ;;
-	purge-orphans) echo "--attachments --config --dry-run --leftovers
+	purge-orphans) echo "--attachments --config --dry-run --file --leftovers
 		--older-than --only --postoffice --snapshot $common" ;;
 	metrics) echo "--mailbags --output $common" ;;
 	top) echo "--batch --delay $common" ;;
@@ -101,7 +101,7 @@ _poctl()
 	elif [[ $before == --output || $before == --config ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
-	elif [[ " at batch delay keep letter mailbag map-size-mib older-than \
+	elif [[ " at batch delay file keep letter mailbag map-size-mib older-than \
 		peer postoffice session since sort window " == *" ${before#--} "* ]]; then
 		return
 	elif [[ $word == -* ]]; then

@@ -6,11 +6,13 @@
 #include <glib.h>
 
 #include "store/format/name.h"
+#include "tools/age.h"
 #include "tools/apply.h"
 #include "tools/listing.h"
 #include "tools/office_file.h"
 #include "tools/office_message.h"
 #include "tools/progress.h"
+#include "tools/selection.h"
 #include "tools/tool.h"
 
 /*
@@ -31,8 +33,8 @@
  *   may be the only one: that of an envelope stays while an inqueue waits for the
  *   envelope; that of a mailbag while one lacks a file, or none has a record
  *   like one of its own, and its records count as long as it is there.
- * - What is named with --only is what a check has found, and no other orphan:
- *   one is beyond doubt where another is not.
+ * - What is named with --only or --file is what a check has found, and no other
+ *   orphan: one is beyond doubt where another is not.
  * - All only if it was neither made nor changed for as long as the
  *   administrator says: a program makes the files of a message before it enters
  *   the message in a mailbag. What a program can set is only one of a file's
@@ -53,9 +55,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-/* 200 years: older than any file, and not too long in nanoseconds. */
-#define AGE_MAX_S (INT64_C(200) * 366 * 86400)
-
 /* What may be an orphan. */
 typedef enum Kind {
 	KIND_MESSAGES = 1 << 0,
@@ -66,9 +65,9 @@ typedef enum Kind {
 } Kind;
 
 typedef struct Purge {
-	const char *age; /* of the command line */
 	int64_t age_s;
-	unsigned kinds; /* of Kind, those that go */
+	unsigned kinds;       /* of Kind, those that go */
+	ToolSelection *files; /* those that go; owned */
 	bool is_quiet;
 	bool is_all;            /* list all, not only a batch */
 	ToolProgress *progress; /* borrowed */
@@ -79,13 +78,25 @@ typedef struct Purge {
 	bool is_whole;       /* no mailbag has lost what it names */
 	bool is_copy_alone;  /* it has a record that no mailbag has */
 	int64_t oldest_ns;   /* when the first message was made that stays */
-	GHashTable *stays;   /* set of the numbers of those */
-	GHashTable *records; /* set of stems */
-	GHashTable *inqueue; /* those of the inqueues */
-	GHashTable *told;    /* set of what records tell, deleted ones too */
+	GHashTable *stays;   /* set of the numbers of those; owned */
+	GHashTable *records; /* set of stems; owned */
+	GHashTable *inqueue; /* those of the inqueues; owned */
+	GHashTable *told;    /* set of what records tell, deleted too; owned */
 	size_t gone;         /* what is to go */
 	StoreEdits *edits;   /* borrowed */
 } Purge;
+
+static void
+purge_clear(Purge *purge)
+{
+	tool_selection_free(purge->files);
+	g_clear_pointer(&purge->records, g_hash_table_unref);
+	g_clear_pointer(&purge->inqueue, g_hash_table_unref);
+	g_clear_pointer(&purge->told, g_hash_table_unref);
+	g_clear_pointer(&purge->stays, g_hash_table_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Purge, purge_clear)
 
 /* ---- what is referred to -------------------------------------------------- */
 
@@ -292,9 +303,10 @@ is_orphan(const Purge *purge, const ToolOffice *office, const File *file)
 }
 
 static bool
-goes(Purge *purge, const ToolOffice *office, const File *file)
+goes(Purge *purge, const ToolOffice *office, const char *path, const File *file)
 {
 	if (tool_file_touched(&file->attr) < purge->before_ns &&
+	    tool_selection_has(purge->files, office, path) &&
 	    is_orphan(purge, office, file))
 		return true;
 	note_stays(purge, file);
@@ -327,7 +339,7 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 		format_name_parse(path, &file.name);
 		r = store_attr_get(office->txn, entry->node, &file.attr);
 		if (r < 0 || !S_ISREG(entry->mode) ||
-		    !goes(purge, office, &file) || is_full(purge))
+		    !goes(purge, office, path, &file) || is_full(purge))
 			continue;
 		r = tool_apply_add(purge->edits, office, STORE_EDIT_REMOVE,
 		                   path, 0, NULL, error);
@@ -409,35 +421,6 @@ plan_purge(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 
 /* ---- the command line ----------------------------------------------------- */
 
-/* Reads "90d": a number of minutes, hours, days or weeks. */
-static int
-age_parse(Purge *purge, GError **error)
-{
-	static const struct {
-		char letter;
-		int64_t seconds;
-	} units[] = {
-		{ 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 }
-	};
-	const char *word = purge->age != NULL ? purge->age : "";
-	size_t size = strlen(word);
-	g_autofree char *digits = g_strndup(word, size > 0 ? size - 1 : 0);
-	guint64 number;
-
-	for (size_t i = 0; size > 1 && i < G_N_ELEMENTS(units); i++) {
-		if (units[i].letter != word[size - 1] ||
-		    !g_ascii_string_to_unsigned(digits, 10, 1, 1000000, &number,
-		                                NULL))
-			continue;
-		purge->age_s =
-			MIN((int64_t)number * units[i].seconds, AGE_MAX_S);
-		return 0;
-	}
-	return tool_misuse(error,
-	                   "purge-orphans needs an age: --older-than 30d "
-	                   "(m, h, d or w)");
-}
-
 /* Which orphans go: @only those, or what is certain and what @others add. */
 static int
 kinds_parse(Purge *purge, const char *only, unsigned others, GError **error)
@@ -468,6 +451,25 @@ kinds_parse(Purge *purge, const char *only, unsigned others, GError **error)
 	                   only);
 }
 
+/* Fails if a file that was named has not gone, or would not. */
+static int
+check_files(const Purge *purge, const ToolApply *apply, GError **error)
+{
+	const char *path = "";
+
+	for (guint i = 0; i < apply->rows->len; i++) {
+		(void)g_variant_lookup(apply->rows->pdata[i], "path", "&s",
+		                       &path);
+		tool_selection_finish(purge->files, path);
+	}
+	path = tool_selection_left(purge->files);
+	return path == NULL ? 0
+	                    : tool_fail(error, -ENOENT,
+	                                "%s stays: it is no orphan of that age "
+	                                "and kind",
+	                                path);
+}
+
 /* Removes a batch after the other. */
 static int
 purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
@@ -493,7 +495,6 @@ purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 {
 	g_autoptr(ToolProgress) progress =
 		tool_progress_new("purging", purge->is_quiet);
-	int r;
 
 	purge->before_ns = g_get_real_time() * 1000 - purge->age_s * NS_PER_S;
 	purge->is_all = apply->is_dry_run;
@@ -506,12 +507,44 @@ purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 	purge->told =
 		g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
 	                              (GDestroyNotify)g_bytes_unref, NULL);
-	r = purge_all(apply, purge, ret_count, error);
-	g_hash_table_unref(purge->records);
-	g_hash_table_unref(purge->inqueue);
-	g_hash_table_unref(purge->told);
-	g_hash_table_unref(purge->stays);
-	return r;
+	return purge_all(apply, purge, ret_count, error);
+}
+
+/* What the command line asks for. */
+typedef struct Wish {
+	char *age;    /* owned */
+	char *only;   /* owned; or NULL */
+	char **files; /* owned; or NULL */
+	gboolean has_attachments;
+	gboolean has_leftovers;
+} Wish;
+
+static void
+wish_clear(Wish *wish)
+{
+	g_free(wish->age);
+	g_free(wish->only);
+	g_strfreev(wish->files);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Wish, wish_clear)
+
+static int
+wish_parse(const Wish *wish, Purge *purge, GError **error)
+{
+	unsigned others = (wish->has_attachments ? KIND_ATTACHMENTS : 0U) |
+	                  (wish->has_leftovers ? KIND_LEFTOVERS : 0U);
+	int r;
+
+	r = kinds_parse(purge, wish->only, others, error);
+	if (r < 0)
+		return r;
+	if (tool_age_parse(wish->age, &purge->age_s) < 0)
+		return tool_misuse(error,
+		                   "purge-orphans needs an age: --older-than "
+		                   "30d (m, h, d or w)");
+	purge->files = tool_selection_new(wish->files);
+	return 0;
 }
 
 ToolExit
@@ -520,26 +553,25 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	g_auto(ToolOptions) options = { 0 };
 	g_auto(ToolApply)
 		apply = { .what = "purge-orphans", .is_listed = true };
-	g_autofree char *age = NULL;
-	g_autofree char *only = NULL;
-	gboolean has_attachments = FALSE;
-	gboolean has_leftovers = FALSE;
-	unsigned others;
 	g_autofree char *files = NULL;
-	Purge orphans = { 0 };
+	g_auto(Wish) wish = { 0 };
+	g_auto(Purge) orphans = { 0 };
 	size_t count;
 	const GOptionEntry entries[] = {
 		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
 		  &apply.choice.folder, "Of the postoffice in this folder",
 		  "NAME" },
-		{ "older-than", 0, 0, G_OPTION_ARG_STRING, &age,
+		{ "older-than", 0, 0, G_OPTION_ARG_STRING, &wish.age,
 		  "Neither made nor changed for so long: 12h, 30d, 8w", "AGE" },
-		{ "attachments", 0, 0, G_OPTION_ARG_NONE, &has_attachments,
+		{ "attachments", 0, 0, G_OPTION_ARG_NONE, &wish.has_attachments,
 		  "Attachments, too, that are older than any message", NULL },
-		{ "only", 0, 0, G_OPTION_ARG_STRING, &only,
+		{ "only", 0, 0, G_OPTION_ARG_STRING, &wish.only,
 		  "Messages, envelopes, delivered, leftovers or attachments",
 		  "KIND" },
-		{ "leftovers", 0, 0, G_OPTION_ARG_NONE, &has_leftovers,
+		{ "file", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &wish.files,
+		  "This one, like MAI/MA2/00000062.MAI; may be repeated",
+		  "FILE" },
+		{ "leftovers", 0, 0, G_OPTION_ARG_NONE, &wish.has_leftovers,
 		  "What programs that stopped have left in P1 and MBG, too",
 		  NULL },
 		{ NULL },
@@ -551,17 +583,12 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	if (options.done)
 		return TOOL_OK;
 
-	others = (has_attachments ? KIND_ATTACHMENTS : 0U) |
-	         (has_leftovers ? KIND_LEFTOVERS : 0U);
-	if (kinds_parse(&orphans, only, others, error) < 0)
+	if (wish_parse(&wish, &orphans, error) < 0)
 		return TOOL_USAGE;
-	orphans.age = age;
 	orphans.is_quiet = options.quiet;
-	if (age_parse(&orphans, error) < 0)
-		return TOOL_USAGE;
 	if (purge(&apply, &orphans, &count, error) < 0)
 		return TOOL_FAILED;
 	files = tool_count(count, "orphan", "orphans");
 	tool_apply_print(&apply, &options, "Removed %s.", files);
-	return TOOL_OK;
+	return check_files(&orphans, &apply, error) < 0 ? TOOL_FAILED : TOOL_OK;
 }

@@ -14,7 +14,8 @@
  *
  * - A finding names the command that mends it. That command is run as if the
  *   administrator had typed it: it looks for itself, makes one transaction, and
- *   the journal has what was there before.
+ *   the journal has what was there before. What only differ in the file that
+ *   goes is one command for all of those, and for no other.
  * - "all" leaves alone what somebody has to decide on: what is suspicious only
  *   as long as assumptions are right, and what has orphans go, or headers of a
  *   message that may be there. A list can be lost so that nobody sees it, with
@@ -35,7 +36,8 @@ typedef struct Repair {
 	                      * for */
 	GPtrArray *chosen; /* of ToolFinding, borrowed from there */
 	GHashTable *left;  /* set of the commands that "all" leaves; owned */
-	GHashTable *run;   /* set of the commands that were run; owned */
+	GPtrArray *runs;   /* of GPtrArray: what one command mends; owned */
+	GHashTable *index; /* of runs, by the command; owned */
 	guint failed;
 	ToolJson *json; /* owned; NULL for text */
 } Repair;
@@ -49,7 +51,8 @@ repair_clear(Repair *repair)
 	g_clear_pointer(&repair->findings, g_ptr_array_unref);
 	g_clear_pointer(&repair->chosen, g_ptr_array_unref);
 	g_clear_pointer(&repair->left, g_hash_table_unref);
-	g_clear_pointer(&repair->run, g_hash_table_unref);
+	g_clear_pointer(&repair->index, g_hash_table_unref);
+	g_clear_pointer(&repair->runs, g_ptr_array_unref);
 	g_clear_pointer(&repair->json, tool_json_free);
 }
 
@@ -198,12 +201,59 @@ choose(Repair *repair, GError **error)
 
 /* ---- mending -------------------------------------------------------------- */
 
-/* The command line of @mend, its name first. */
-static char **
-command_line(const Repair *repair, const ToolMend *mend)
+/* The command of @mend, without the file that goes. */
+static char *
+command_text(const ToolMend *mend)
 {
+	ToolMend command = *mend;
+
+	command.file = NULL;
+	return tool_mend_text(&command);
+}
+
+/* Has @finding be mended, with those that the same command mends. A name may
+ * have chosen it that no command mends. */
+static void
+add_to_run(Repair *repair, ToolFinding *finding)
+{
+	g_autofree char *text = NULL;
+	GPtrArray *run;
+
+	if (finding->mend == NULL) {
+		repair->failed++;
+		return;
+	}
+	text = command_text(finding->mend);
+	run = g_hash_table_lookup(repair->index, text);
+	if (run == NULL) {
+		run = g_ptr_array_new();
+		g_ptr_array_add(repair->runs, run);
+		g_hash_table_insert(repair->index, g_steal_pointer(&text), run);
+	}
+	g_ptr_array_add(run, finding);
+}
+
+static void
+make_runs(Repair *repair)
+{
+	guint i;
+
+	repair->runs = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)g_ptr_array_unref);
+	repair->index =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (i = 0; i < repair->chosen->len; i++)
+		add_to_run(repair, repair->chosen->pdata[i]);
+}
+
+/* The command line that mends all of @run, its name first. */
+static char **
+command_line(const Repair *repair, const GPtrArray *run)
+{
+	const ToolFinding *first = run->pdata[0];
 	g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
 	g_auto(GStrv) options = NULL;
+	guint i;
 
 	if (repair->is_dry_run)
 		g_strv_builder_add(builder, "--dry-run");
@@ -212,41 +262,49 @@ command_line(const Repair *repair, const ToolMend *mend)
 	if (repair->choice.config != NULL)
 		g_strv_builder_add_many(builder, "--config",
 		                        repair->choice.config, NULL);
+	for (i = 0; first->mend->file != NULL && i < run->len; i++) {
+		const ToolFinding *finding = run->pdata[i];
+
+		g_strv_builder_add_many(builder, "--file", finding->mend->file,
+		                        NULL);
+	}
 	options = g_strv_builder_end(builder);
-	return tool_mend_line(mend, repair->options.arguments[0], options);
+	return tool_mend_line(first->mend, repair->options.arguments[0],
+	                      options);
 }
 
-/* Runs what mends @finding, unless that was done for another. */
+/* Says what is run for @run: once, unless files are told one by one. */
 static void
-run_mend(Repair *repair, const ToolFinding *finding)
+say_run(const Repair *repair, const GPtrArray *run)
 {
-	g_autofree char *text = tool_mend_text(finding->mend);
-	g_auto(GStrv) line = command_line(repair, finding->mend);
+	guint i;
+
+	for (i = 0; i < run->len; i++) {
+		const ToolFinding *finding = run->pdata[i];
+		g_autofree char *text = tool_mend_text(finding->mend);
+
+		if (i == 0 || finding->mend->file != NULL)
+			say(repair, finding, "run", text);
+	}
+}
+
+static void
+mend(Repair *repair, const GPtrArray *run)
+{
+	const ToolFinding *first = run->pdata[0];
+	g_auto(GStrv) line = command_line(repair, run);
 	g_autoptr(GError) error = NULL;
 	const ToolCommand *command;
 	char **argv = line;
 
-	if (g_hash_table_contains(repair->run, text))
-		return;
-	say(repair, finding, "run", text);
-	g_hash_table_add(repair->run, g_steal_pointer(&text));
+	say_run(repair, run);
 	command = tool_command_find(&argv);
 	g_assert(command != NULL);
 	if (command->run(command, argv, &error) == TOOL_OK)
 		return;
 	repair->failed++;
-	tool_warn("%s: %s", finding->id,
+	tool_warn("%s: %s", first->id,
 	          error != NULL ? error->message : "it could not be mended");
-}
-
-/* Mends @finding, which a name may have chosen that no command mends. */
-static void
-mend(Repair *repair, const ToolFinding *finding)
-{
-	if (finding->mend != NULL)
-		run_mend(repair, finding);
-	else
-		repair->failed++;
 }
 
 static bool
@@ -311,10 +369,9 @@ run_repair(Repair *repair, GError **error)
 		r = choose(repair, error);
 	if (r < 0)
 		return r;
-	repair->run =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	for (i = 0; i < repair->chosen->len; i++)
-		mend(repair, repair->chosen->pdata[i]);
+	make_runs(repair);
+	for (i = 0; i < repair->runs->len; i++)
+		mend(repair, repair->runs->pdata[i]);
 	r = repair->failed > 0 ? -EUCLEAN : 0;
 	return repair->is_dry_run ? r : look_again(repair, error);
 }

@@ -517,6 +517,37 @@ def test_orphans_of_one_kind_go(tree, kind, gone):
                                 store)
 
 
+def test_orphans_that_are_named_go(tree):
+    """As the list calls them, of the orphans that there are."""
+    tree.deliver(BAG, "here")
+    for stem in ("00000077", "00000078", "00000079"):
+        tree.message(stem)
+    store = tree.store()
+    gone, too, stays = (f"/{tree.mai(stem)}"
+                        for stem in ("00000077", "00000078", "00000079"))
+    assert changes(store, "purge-orphans", *AGE, "--file", gone, "--file",
+                   too[1:].lower(), store) == {gone: "removed", too: "removed"}
+    files = Files(store)
+    assert stays[1:] in files
+    for path in (gone[1:], tree.mai(STEM), "MAI"):
+        assert refuses(FAILED, "purge-orphans", *AGE, "--file", path, "--only",
+                       "messages", store) == \
+            f"{path} stays: it is no orphan of that age and kind"
+    assert Files(store) == files
+
+
+def test_an_orphan_is_named_after_its_postoffice(tree, tmp_path):
+    path = tree.mai("00000077")
+    tree.message("00000077")
+    store = tmp_path / "two"
+    poctl("create", "--postoffice", "LAB", store)
+    poctl("import", "--postoffice", "North", store, tree.office)
+    assert "stays" in refuses(FAILED, "purge-orphans", *AGE, "--file", path,
+                              store)
+    assert list(changes(store, "purge-orphans", *AGE, "--file",
+                        f"North/{path}", store)) == [f"/North/{path}"]
+
+
 def test_many_orphans_go_in_turns(tree):
     for number in range(700):
         tree.write(tree.mai(f"{number:08X}"), b"m")

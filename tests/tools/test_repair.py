@@ -12,6 +12,12 @@ from mailtree import BAG, RECORD_SIZE, STEM, MailTree
 from test_check_mail import FAULTS, check, counter_behind_messages, \
     make_mail, no_counter, no_envelope, no_message, stem_that_is_none
 
+
+def journal(store):
+    """What the journal has."""
+    return json.loads(poctl("log", "--json", store).stdout)["journal"]
+
+
 @pytest.fixture(name="tree")
 def fixture_tree(tmp_path):
     """A postoffice in use."""
@@ -81,7 +87,6 @@ def test_all_leaves_alone_what_somebody_has_to_decide(tree):
 
 
 def test_all_takes_nothing_with_it_that_it_leaves_alone(tree):
-    """The commands that mend are for orphans of a kind, not for one of them."""
     tree.deliver(BAG, "delivered", "00000090")
     tree.envelope("00000090")
     tree.envelope("00000091")
@@ -121,6 +126,29 @@ def test_a_mailbag_may_be_called_as_the_help_calls_the_store(tree, tmp_path):
     assert lost in check(store)
     poctl("repair", store, lost)
     assert lost not in check(store)
+
+
+@pytest.mark.parametrize("make, names", [
+    (MailTree.message, [f"P03 000000{last:02X}" for last in range(0x90, 0x95)]),
+    (MailTree.envelope,
+     [f"P05 P1/000000{last:02X}.P1" for last in range(0x90, 0x95)])],
+    ids=["messages", "envelopes"])
+def test_one_of_many_orphans_is_mended_alone(tree, make, names):
+    """Of the others nobody has said that no DOS client has them; who names the
+    rule means all of them, in one transaction."""
+    for last in range(0x90, 0x95):
+        make(tree, f"000000{last:02X}")
+    store = tree.store()
+    assert set(check(store)) == set(names)
+    poctl("repair", store, names[2])
+    names.remove(names[2])
+    assert set(check(store)) == set(names)
+    entries = len(journal(store))
+    lines = poctl("repair", store, names[0][:3]).stdout.splitlines()
+    assert {line.split(": run: ")[0] for line in lines
+            if ": run: " in line} == set(names)
+    assert check(store) == {}
+    assert len(journal(store)) == entries + 1
 
 
 def test_a_message_in_the_wrong_directory_keeps_its_header(tree):
@@ -196,8 +224,9 @@ def test_all_leaves_a_deleted_header_that_nothing_else_is_left_of(tree):
 
 
 def test_all_leaves_the_copy_of_a_mailbag(tree):
-    """Nor does it go with a copy of an envelope. Who compressed the mailbag had
-    emptied it; that another one got the message, too, is no comfort."""
+    """Nor does it go with a copy of an envelope, which is no list of mail. Who
+    compressed the mailbag had emptied it; that another one got the message, too,
+    is no comfort."""
     tree.add_bag("0000000B")
     tree.deliver(BAG, "to both", "00000090", owners=2)
     tree.put("0000000B", "to both", "00000090")
@@ -205,10 +234,10 @@ def test_all_leaves_the_copy_of_a_mailbag(tree):
     tree.write(f"MBG/{BAG}.MBG")
     tree.write(f"P1/{STEM}.PBB", b"left")
     store = tree.store()
-    left = {"P15 MBG/COPY.MBG", f"P11 P1/{STEM}.PBB"}
-    assert left <= set(check(store))
+    assert {"P15 MBG/COPY.MBG", f"P11 P1/{STEM}.PBB"} <= set(check(store))
     poctl("repair", "--assumed", store, "all")
-    assert left <= set(check(store))
+    assert "P15 MBG/COPY.MBG" in check(store)
+    assert f"P11 P1/{STEM}.PBB" not in check(store)
 
 
 def test_the_only_copy_of_an_envelope_is_not_mended(tree):
