@@ -12,6 +12,7 @@
 #include "tools/draft.h"
 #include "tools/json.h"
 #include "tools/owner.h"
+#include "tools/staging.h"
 #include "tools/tool.h"
 
 /* A DOS client wants the x bit for some ways of opening a file, and who may
@@ -165,6 +166,11 @@ check_names(char **names, GError **error)
 			return tool_misuse(error,
 			                   "no DOS or Windows program "
 			                   "could use a folder called %s",
+			                   names[i]);
+		if (tool_staging_has_name(names[i]))
+			return tool_misuse(error,
+			                   "no folder can be called %s: "
+			                   "imports need that name",
 			                   names[i]);
 		for (j = 0; j < i; j++)
 			if (name_equal(names[i], names[j]))

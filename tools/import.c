@@ -74,6 +74,12 @@ check_command_line(Import *import, GError **error)
 		                   "no DOS or Windows program could use "
 		                   "a folder called %s",
 		                   import->postoffice);
+	if (import->postoffice != NULL &&
+	    tool_staging_has_name(import->postoffice))
+		return tool_misuse(error,
+		                   "no folder can be called %s: imports need "
+		                   "that name",
+		                   import->postoffice);
 	if (import->owner_text != NULL) {
 		r = tool_owner_parse(import->owner_text, &import->owner, error);
 		if (r < 0)
@@ -118,6 +124,19 @@ find_role(const Import *import, LayoutDir *ret_role, GError **error)
 	return 0;
 }
 
+/* Whether what an import needs for itself is another's. */
+static int
+check_staging(const Import *import, GError **error)
+{
+	if (import->store == NULL || !tool_staging_is_taken(import->store))
+		return 0;
+	return tool_fail(error, -EEXIST,
+	                 "%s has a " TOOL_STAGING_NAME
+	                 " that no import has made: nothing was imported "
+	                 "(imports need that name: rename it)",
+	                 import->path);
+}
+
 static int
 check_name_is_free(const Import *import, const char *name, GError **error)
 {
@@ -151,6 +170,11 @@ judge_item(Judge *judge, const ToolSourceItem *item)
 {
 	if (item->depth != 1 || judge->import->postoffice != NULL)
 		return 0;
+	if (tool_staging_has_name(item->name))
+		return tool_fail(&judge->error, -EEXIST,
+		                 "%s has a %s: nothing was imported (imports "
+		                 "need that name: rename it)",
+		                 judge->import->source, item->name);
 	return check_name_is_free(judge->import, item->name, &judge->error);
 }
 
@@ -456,6 +480,8 @@ import_tree(Import *import, GError **error)
 	int r;
 
 	r = open_store(import, error);
+	if (r == 0)
+		r = check_staging(import, error);
 	if (r == 0)
 		r = find_role(import, &role, error);
 	if (r == 0)

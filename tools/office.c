@@ -58,8 +58,7 @@ may_have_offices(StoreTxn *txn, const StoreEntry *entry, bool *ret_may)
 	LayoutDir role;
 	int r;
 
-	if (!S_ISDIR(entry->mode) ||
-	    strcmp(entry->name, TOOL_STAGING_NAME) == 0) {
+	if (!S_ISDIR(entry->mode) || tool_staging_is(txn, entry)) {
 		*ret_may = false;
 		return 0;
 	}

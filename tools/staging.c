@@ -7,15 +7,50 @@
 
 #include <glib.h>
 
+#include "store/name.h"
 #include "tools/listing.h"
+
+/* The attribute of a directory that an import has made. */
+#define MARK "user.pofs.import"
+
+bool
+tool_staging_has_name(const char *name)
+{
+	return name_equal(name, TOOL_STAGING_NAME);
+}
+
+bool
+tool_staging_is(StoreTxn *txn, const StoreEntry *entry)
+{
+	size_t size;
+
+	return S_ISDIR(entry->mode) && tool_staging_has_name(entry->name) &&
+	       store_xattr_get(txn, entry->node, MARK, NULL, 0, &size) == 0;
+}
 
 bool
 tool_staging_is_left(Store *store)
 {
+	StoreTxn *txn = store_plain(store);
 	StoreEntry entry;
 
-	return store_name_find(store_plain(store), STORE_ROOT,
-	                       TOOL_STAGING_NAME, &entry) == 0;
+	return store_name_find(txn, STORE_ROOT, TOOL_STAGING_NAME, &entry) ==
+	               0 &&
+	       tool_staging_is(txn, &entry);
+}
+
+bool
+tool_staging_is_taken(Store *store)
+{
+	g_autoptr(GPtrArray) entries = NULL;
+	StoreTxn *txn = store_plain(store);
+	StoreEntry entry;
+
+	if (store_name_find(txn, STORE_ROOT, TOOL_STAGING_NAME, &entry) < 0 ||
+	    tool_staging_is(txn, &entry))
+		return false;
+	return tool_listing_read(txn, entry.node, &entries) < 0 ||
+	       entries->len > 0;
 }
 
 /* Removes what is in directory @dir. */
@@ -67,6 +102,8 @@ tool_staging_sweep(Store *store)
 	r = store_name_find(txn, STORE_ROOT, TOOL_STAGING_NAME, &entry);
 	if (r == -ENOENT)
 		return 0;
+	if (r == 0 && tool_staging_is_taken(store))
+		return -EEXIST;
 	if (r == 0)
 		r = store_attr_get(txn, STORE_ROOT, &root);
 	if (r == 0)
@@ -91,6 +128,8 @@ tool_staging_begin(Store *store, StoreNode *ret_dir)
 	if (r == 0)
 		r = store_name_add(txn, STORE_ROOT, TOOL_STAGING_NAME, &attr,
 		                   &made);
+	if (r == 0)
+		r = store_xattr_set(txn, made.node, MARK, "", 0, 0);
 	if (r == 0)
 		r = restore_time(txn, &root);
 	if (r == 0)
@@ -194,6 +233,8 @@ tool_staging_publish(Store *store, StoreNode dir, const char *name)
 	int r;
 
 	r = store_txn_begin(store, "poctl import", &txn);
+	if (r == 0)
+		r = store_xattr_remove(txn, dir, MARK);
 	if (r < 0)
 		return r;
 	r = name != NULL

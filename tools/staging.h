@@ -8,17 +8,31 @@
 /**
  * The directory below the root in which an import collects what it brings, so
  * that it can be published in one transaction. A crash leaves it behind; the
- * next import sweeps it away.
+ * next import sweeps it away. It has an attribute that tells it from a folder
+ * that a client has called so.
  */
 #define TOOL_STAGING_NAME "~IMPORT~.TMP"
+
+/** Whether it would be called like @name, in whatever case. */
+bool tool_staging_has_name(const char *name);
+
+/** Whether an import made the directory @entry and did not finish. */
+bool tool_staging_is(StoreTxn *txn, const StoreEntry *entry);
 
 /** Whether an import left its directory behind. */
 bool tool_staging_is_left(Store *store);
 
-/** Removes what an import left behind; there may be nothing. */
+/**
+ * Whether there is something of that name which no import has made, and which
+ * is not empty: a crash may come between the directory and its attribute.
+ */
+bool tool_staging_is_taken(Store *store);
+
+/** Removes what an import left behind; there may be nothing. Errors: -EEXIST if
+ * it is taken. */
 int tool_staging_sweep(Store *store);
 
-/** Begins with an empty directory. */
+/** Begins with an empty directory. Errors: -EEXIST if it is taken. */
 int tool_staging_begin(Store *store, StoreNode *ret_dir);
 
 /**

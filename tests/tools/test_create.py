@@ -125,7 +125,8 @@ def test_a_missing_parent_is_reported(tmp_path):
 
 
 def test_bad_names_are_a_usage_error(tmp_path):
-    for names in (["A:B"], ["CON"], ["po", "PO"], ["x" * 256], [""]):
+    for names in (["A:B"], ["CON"], ["po", "PO"], ["x" * 256], [""],
+                  ["~IMPORT~.TMP"], ["~import~.tmp"]):
         options = [word for name in names for word in ("--postoffice", name)]
         refuses(USAGE, "create", *options, tmp_path / "store")
         assert os.listdir(tmp_path) == []

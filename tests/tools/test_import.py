@@ -10,8 +10,8 @@ import struct
 import pytest
 
 import trees
-from commands import FAILED, USAGE, end, refuses, start
-from harness import DEADLINE_S, poctl, wait_until
+from commands import FAILED, USAGE, Existing, end, refuses, start
+from harness import DEADLINE_S, Mount, Store, poctl, wait_until
 
 NOBODY = 65534
 STAGING = "~IMPORT~.TMP"
@@ -492,6 +492,47 @@ def test_the_next_import_sweeps_what_a_killed_one_left(
     poctl("check", tmp_path / "store")
     poctl("export", tmp_path / "store", tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out")) == ["NEXT", "PO"]
+
+
+def test_a_folder_called_as_imports_call_theirs_is_kept(source, tmp_path):
+    """A client may call one so: that it goes with the next import, nobody has
+    said. An empty one may be what an import had just begun with."""
+    with Store(tmp_path / "store", "--postoffice", "PO") as store:
+        with Mount(store) as mount:
+            (mount.path / STAGING.lower()).mkdir()
+            (mount.path / STAGING / "letter").write_text("precious")
+        for option in ((), ("--dry-run",)):
+            assert f"has a {STAGING} that no import has made" in refuses(
+                FAILED, "import", *option, "--postoffice", "NEXT", store.path,
+                source)
+        poctl("check", store.path)
+        with Mount(store) as mount:
+            assert (mount.path / STAGING / "letter").read_text() == "precious"
+            (mount.path / STAGING / "letter").unlink()
+        poctl("import", "--postoffice", "NEXT", store.path, source)
+        assert {path for path in exported(store.path, tmp_path / "out")
+                if "/" not in path} == {".", "NEXT", "PO"}
+
+
+def test_nothing_is_imported_by_the_name_of_what_imports_make(
+        source, tmp_path):
+    for name in (STAGING, STAGING.lower()):
+        assert f"no folder can be called {name}" in refuses(
+            USAGE, "import", "--postoffice", name, tmp_path / "store", source)
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        assert f"has a {name}: nothing was imported" in refuses(
+            FAILED, "import", tmp_path / "store", tmp_path / "tree")
+        assert not (tmp_path / "store").exists()
+        (tmp_path / "tree" / name).rmdir()
+
+
+def test_a_folder_does_not_show_that_it_was_imported(source, tmp_path):
+    trees.write(tmp_path / "tree" / "PO" / "file", b"f")
+    for option in ((), ("--postoffice", "PO2")):
+        poctl("import", *option, tmp_path / "store", tmp_path / "tree")
+    with Existing(tmp_path / "store") as store, Mount(store) as mount:
+        for path in (mount.path, mount.path / "PO", mount.path / "PO2"):
+            assert os.listxattr(path) == []
 
 
 def test_a_file_that_changes_meanwhile_ends_the_import(
