@@ -25,6 +25,9 @@ typedef enum StoreOutcome {
 	STORE_UNDONE,    /* nothing of it was done */
 } StoreOutcome;
 
+/** Bytes of a line of text that are kept; what is longer is cut off. */
+#define STORE_JOURNAL_LINE_MAX 255
+
 /** What only the caller knows of a transaction. */
 typedef struct StoreAccount {
 	uint64_t session;  /* whose it is; 0: nobody's */

@@ -190,6 +190,8 @@ append_text(GByteArray *bytes, const char *text, size_t size)
 	g_byte_array_append(bytes, (const uint8_t *)text, (guint)size);
 }
 
+G_STATIC_ASSERT(RECORD_TEXT_MAX == STORE_JOURNAL_LINE_MAX);
+
 GByteArray *
 journal_head_encode(const StoreJournalEntry *entry)
 {

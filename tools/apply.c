@@ -285,7 +285,7 @@ entry_keep(void *user_data, const StoreJournalEntry *entry)
 {
 	Entry *found = user_data;
 
-	if (strcmp(entry->who, found->who) == 0)
+	if (strncmp(entry->who, found->who, STORE_JOURNAL_LINE_MAX) == 0)
 		found->id = entry->id;
 	return true;
 }

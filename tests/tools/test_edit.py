@@ -136,6 +136,17 @@ def test_the_journal_has_each_change(tree):
         poctl("set-counter", "--json", "--auto", store).stdout)
 
 
+def test_a_long_command_has_its_entry_named(tree, tmp_path):
+    """The journal keeps the beginning of it."""
+    folder = "x" * 250
+    for bag in (BAG, "INQUEUE3"):
+        tree.deliver(bag, "here")
+    poctl("import", "--postoffice", folder, tmp_path / "store", tree.office)
+    assert says("reset", "--force", tmp_path / "store", f"{folder}/{BAG}")
+    with Existing(tmp_path / "store") as store, Mount(store):
+        assert says("reset", "--force", store.path, f"{folder}/INQUEUE3")
+
+
 def test_a_store_that_somebody_writes_to_without_a_daemon(tree, holder):
     store = tree.store()
     tree.put(BAG, "x")
