@@ -49,6 +49,8 @@ tool_apply_clear(ToolApply *apply)
 	g_free(apply->snapshot);
 	if (apply->rows != NULL)
 		g_ptr_array_unref(apply->rows);
+	if (apply->entries != NULL)
+		g_array_unref(apply->entries);
 }
 
 /* ---- as it was ------------------------------------------------------------ */
@@ -290,17 +292,37 @@ entry_keep(void *user_data, const StoreJournalEntry *entry)
 	return true;
 }
 
+/* Entry @i, or 0 if there is none. */
+static uint64_t
+entry_at(const ToolApply *apply, guint i)
+{
+	return apply->entries != NULL && i < apply->entries->len
+	               ? g_array_index(apply->entries, uint64_t, i)
+	               : 0;
+}
+
+static guint
+entry_count(const ToolApply *apply)
+{
+	return apply->entries != NULL ? apply->entries->len : 0;
+}
+
 /* Finds the change in the journal; that it cannot be found does no harm. */
 static void
 entry_find(ToolApply *apply)
 {
+	uint64_t last = entry_at(apply, entry_count(apply) - 1);
 	g_autofree char *who = who_text(apply);
 	g_autoptr(Store) store = NULL;
 	Entry entry = { .who = who };
 
-	if (tool_access_open(apply->store, STORE_READ, &store, NULL) == 0 &&
-	    store_journal_list(store, 0, entry_keep, &entry) == 0)
-		apply->entry = entry.id;
+	if (tool_access_open(apply->store, STORE_READ, &store, NULL) < 0 ||
+	    store_journal_list(store, last + 1, entry_keep, &entry) < 0 ||
+	    entry.id == 0)
+		return;
+	if (apply->entries == NULL)
+		apply->entries = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+	g_array_append_val(apply->entries, entry.id);
 }
 
 static int
@@ -385,6 +407,42 @@ rows_add(ToolApply *apply, const StoreEdits *edits)
 	}
 }
 
+/* The entries in words: "7", "7 to 9 and 11". Caller frees. */
+static char *
+entries_text(const ToolApply *apply)
+{
+	GString *text = g_string_new(NULL);
+	guint next;
+
+	for (guint i = 0; i < entry_count(apply); i = next) {
+		uint64_t first = entry_at(apply, i);
+
+		next = i + 1;
+		while (entry_at(apply, next) == first + next - i)
+			next++;
+		if (i > 0)
+			g_string_append(text, next < entry_count(apply)
+			                              ? ", "
+			                              : " and ");
+		g_string_append_printf(text, "%" G_GUINT64_FORMAT, first);
+		if (next - i > 1)
+			g_string_append_printf(text, " to %" G_GUINT64_FORMAT,
+			                       first + next - i - 1);
+	}
+	return g_string_free(text, FALSE);
+}
+
+static void
+say_entries(const ToolApply *apply)
+{
+	g_autofree char *text = entries_text(apply);
+
+	if (entry_count(apply) == 1)
+		tool_say("It is entry %s of the journal.", text);
+	else if (entry_count(apply) > 1)
+		tool_say("They are entries %s of the journal.", text);
+}
+
 static void
 print_json(const ToolApply *apply)
 {
@@ -397,8 +455,13 @@ print_json(const ToolApply *apply)
 		tool_json_object_end(json);
 	}
 	tool_json_list_end(json);
-	if (apply->entry != 0)
-		tool_json_number(json, "entry", apply->entry);
+	if (entry_count(apply) > 0)
+		tool_json_number(json, "entry",
+		                 entry_at(apply, entry_count(apply) - 1));
+	tool_json_list_begin(json, "entries");
+	for (guint i = 0; i < entry_count(apply); i++)
+		tool_json_number(json, NULL, entry_at(apply, i));
+	tool_json_list_end(json);
 	tool_json_print(&json);
 }
 
@@ -431,9 +494,7 @@ tool_apply_print(const ToolApply *apply, const ToolOptions *options,
 	if ((apply->is_dry_run || apply->is_listed) && apply->rows->len > 0)
 		tool_rows_print(rows, columns);
 	tool_say("%s%s", apply->is_dry_run ? "Not done: " : "", sentence);
-	if (apply->entry != 0)
-		tool_say("It is entry %" G_GUINT64_FORMAT " of the journal.",
-		         apply->entry);
+	say_entries(apply);
 }
 
 /* ---- looking -------------------------------------------------------------- */

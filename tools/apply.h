@@ -28,7 +28,8 @@ typedef struct ToolApply {
 	bool has_records;  /* the command line has numbers of records */
 	bool has_snapshot; /* these are its own */
 	GPtrArray *rows;
-	uint64_t entry; /* of the last change in the journal; 0: not known */
+	GArray *entries; /* of uint64_t: those of the journal, as far as they
+	                  * are known; NULL: none. Owned, like rows */
 } ToolApply;
 
 /**
@@ -61,8 +62,8 @@ int tool_apply(ToolApply *apply, ToolPlan *plan, void *user_data,
 
 /**
  * Says what was changed so far, or would be: the formatted sentence, with a row
- * for each file if they are to be listed or with --dry-run; with --json only
- * rows.
+ * for each file if they are to be listed or with --dry-run, and the entries of
+ * the journal; with --json only rows and entries.
  */
 void tool_apply_print(const ToolApply *apply, const ToolOptions *options,
                       const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -470,23 +470,22 @@ check_files(const Purge *purge, const ToolApply *apply, GError **error)
 	                                path);
 }
 
-/* Removes a batch after the other. */
+/* Removes a batch after the other: *@ret_count files, also on an error. */
 static int
 purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 {
-	size_t count = 0;
 	size_t edits;
 	int r;
 
+	*ret_count = 0;
 	do {
 		r = tool_apply(apply, plan_purge, purge, &edits, error);
-		if (r < 0 && count > 0)
-			g_prefix_error(error, "after %zu files: ", count);
+		if (r < 0 && *ret_count > 0)
+			g_prefix_error(error, "after %zu files: ", *ret_count);
 		if (r < 0)
 			return r;
-		count += purge->gone;
+		*ret_count += purge->gone;
 	} while (purge->gone == BATCH_MAX && !apply->is_dry_run);
-	*ret_count = count;
 	return 0;
 }
 
@@ -557,6 +556,7 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	g_auto(Wish) wish = { 0 };
 	g_auto(Purge) orphans = { 0 };
 	size_t count;
+	int r;
 	const GOptionEntry entries[] = {
 		{ "postoffice", 0, 0, G_OPTION_ARG_FILENAME,
 		  &apply.choice.folder, "Of the postoffice in this folder",
@@ -586,9 +586,11 @@ tool_purge_orphans(const ToolCommand *self, char **argv, GError **error)
 	if (wish_parse(&wish, &orphans, error) < 0)
 		return TOOL_USAGE;
 	orphans.is_quiet = options.quiet;
-	if (purge(&apply, &orphans, &count, error) < 0)
-		return TOOL_FAILED;
+	r = purge(&apply, &orphans, &count, error);
 	files = tool_count(count, "orphan", "orphans");
-	tool_apply_print(&apply, &options, "Removed %s.", files);
-	return check_files(&orphans, &apply, error) < 0 ? TOOL_FAILED : TOOL_OK;
+	if (r == 0 || count > 0)
+		tool_apply_print(&apply, &options, "Removed %s.", files);
+	if (r == 0)
+		r = check_files(&orphans, &apply, error);
+	return r < 0 ? TOOL_FAILED : TOOL_OK;
 }

@@ -563,9 +563,35 @@ def test_many_orphans_go_in_turns(tree):
     for number in range(700):
         tree.write(tree.mai(f"{number:08X}"), b"m")
     store = tree.store()
-    lines = says("purge-orphans", *AGE, store)
+    *lines, said = poctl("purge-orphans", *AGE, store).stdout.splitlines()
     assert lines[-1] == "Removed 700 orphans." and len(lines) == 702
     assert not [path for path in Files(store) if path.endswith(".MAI")]
+    first, last = (entry["id"] for entry in entries(store)[-2:])
+    assert said == f"They are entries {first} to {last} of the journal."
+    for entry in (first, last):
+        poctl("undo", store, entry)
+    assert len([path for path in Files(store) if path.endswith(".MAI")]) == 700
+    store = tree.store()
+    told = json.loads(poctl("purge-orphans", "--json", *AGE, store).stdout)
+    assert len(told["changes"]) == 700
+    assert told["entries"] == [entry["id"] for entry in entries(store)[-2:]]
+    assert told["entry"] == told["entries"][-1]
+
+
+def test_what_was_removed_before_an_error_is_told(tree):
+    """A program has one of those open that are the last in their turn."""
+    for number in range(700):
+        tree.write(tree.mai(f"{number:08X}"), b"m")
+    with Existing(tree.store()) as store, \
+            Mount(store, "-o", "lock-wait-s=1") as mount:
+        with open(mount / tree.mai("000002AF"), "r+b"):
+            done = poctl("purge-orphans", *AGE, store.path, check=False)
+        assert done.returncode == FAILED
+        *_, said, entry = done.stdout.splitlines()
+        assert said == "Removed 512 orphans."
+        number, = (entry["id"] for entry in entries(store.path)[-1:])
+        assert entry == f"It is entry {number} of the journal."
+        assert done.stderr.startswith("poctl: after 512 files: ")
 
 
 def test_an_age_is_needed(tree):
