@@ -69,11 +69,14 @@ typedef struct Purge {
 	unsigned kinds;       /* of Kind, those that go */
 	ToolSelection *files; /* those that go; owned */
 	bool is_quiet;
-	bool is_all;            /* list all, not only a batch */
+	bool is_rehearsal;      /* nothing is removed */
+	size_t batch_max;       /* files of one look */
+	size_t skip;            /* that looks before have listed */
 	ToolProgress *progress; /* borrowed */
 
 	/* Of one look. */
-	guint64 dirs; /* that were looked at */
+	guint64 dirs;   /* that were looked at */
+	size_t skipped; /* files */
 	int64_t before_ns;
 	bool is_whole;       /* no mailbag has lost what it names */
 	bool is_copy_alone;  /* it has a record that no mailbag has */
@@ -316,7 +319,17 @@ goes(Purge *purge, const ToolOffice *office, const char *path, const File *file)
 static bool
 is_full(const Purge *purge)
 {
-	return purge->gone >= (purge->is_all ? STORE_EDITS_MAX : BATCH_MAX);
+	return purge->gone >= purge->batch_max;
+}
+
+/* Whether a look before has listed the next file, which is there still. */
+static bool
+is_listed(Purge *purge)
+{
+	if (purge->skipped == purge->skip)
+		return false;
+	purge->skipped++;
+	return true;
 }
 
 static int
@@ -339,7 +352,8 @@ dir_purge(Purge *purge, const ToolOffice *office, const char *dir,
 		format_name_parse(path, &file.name);
 		r = store_attr_get(office->txn, entry->node, &file.attr);
 		if (r < 0 || !S_ISREG(entry->mode) ||
-		    !goes(purge, office, path, &file) || is_full(purge))
+		    !goes(purge, office, path, &file) || is_listed(purge) ||
+		    is_full(purge))
 			continue;
 		r = tool_apply_add(purge->edits, office, STORE_EDIT_REMOVE,
 		                   path, 0, NULL, error);
@@ -398,7 +412,7 @@ office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
 		r = dir_purge(purge, office, dir, error);
 	}
 	purge->dirs += i;
-	return r < 0 || purge->gone == before || purge->is_all
+	return r < 0 || purge->gone == before || purge->is_rehearsal
 	               ? r
 	               : mailbags_expect(purge, office, mailbags, error);
 }
@@ -413,6 +427,7 @@ plan_purge(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	purge->edits = edits;
 	purge->dirs = 0;
 	purge->gone = 0;
+	purge->skipped = 0;
 	for (guint i = 0; r == 0 && i < offices->list->len; i++)
 		r = office_purge(purge, offices->list->pdata[i],
 		                 offices->list->len, error);
@@ -470,7 +485,8 @@ check_files(const Purge *purge, const ToolApply *apply, GError **error)
 	                                path);
 }
 
-/* Removes a batch after the other: *@ret_count files, also on an error. */
+/* Removes a batch after the other: *@ret_count files, also on an error. What
+ * would only be removed is there when the next is looked for. */
 static int
 purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 {
@@ -478,14 +494,17 @@ purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 	int r;
 
 	*ret_count = 0;
+	purge->is_rehearsal = apply->is_dry_run;
+	purge->batch_max = purge->is_rehearsal ? STORE_EDITS_MAX : BATCH_MAX;
 	do {
+		purge->skip = purge->is_rehearsal ? *ret_count : 0;
 		r = tool_apply(apply, plan_purge, purge, &edits, error);
 		if (r < 0 && *ret_count > 0)
 			g_prefix_error(error, "after %zu files: ", *ret_count);
 		if (r < 0)
 			return r;
 		*ret_count += purge->gone;
-	} while (purge->gone == BATCH_MAX && !apply->is_dry_run);
+	} while (purge->gone == purge->batch_max);
 	return 0;
 }
 
@@ -496,7 +515,6 @@ purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 		tool_progress_new("purging", purge->is_quiet);
 
 	purge->before_ns = g_get_real_time() * 1000 - purge->age_s * NS_PER_S;
-	purge->is_all = apply->is_dry_run;
 	purge->progress = progress;
 	purge->records =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

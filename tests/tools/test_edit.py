@@ -578,6 +578,18 @@ def test_many_orphans_go_in_turns(tree):
     assert told["entry"] == told["entries"][-1]
 
 
+def test_a_rehearsal_counts_all_orphans(tree):
+    """More than one list of edits takes."""
+    count = 65536 + 700
+    for number in range(count):
+        tree.write(tree.mai(f"{number:08X}"))
+    _, *rows, said = poctl("purge-orphans", "--dry-run", *AGE,
+                           tree.store()).stdout.splitlines()
+    assert said == f"Not done: Removed {count} orphans."
+    assert sorted(row.split()[1] for row in rows) == sorted(
+        f"/{tree.mai(f'{number:08X}')}" for number in range(count))
+
+
 def test_what_was_removed_before_an_error_is_told(tree):
     """A program has one of those open that are the last in their turn."""
     for number in range(700):
