@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/journal.h"
@@ -47,63 +46,11 @@ tool_apply_clear(ToolApply *apply)
 	g_free(apply->choice.config);
 	g_free(apply->choice.folder);
 	g_free(apply->snapshot);
+	tool_snapshot_free(apply->copies);
 	if (apply->rows != NULL)
 		g_ptr_array_unref(apply->rows);
 	if (apply->entries != NULL)
 		g_array_unref(apply->entries);
-}
-
-/* ---- as it was ------------------------------------------------------------ */
-
-static int
-copy_file(StoreTxn *txn, const StoreEdit *edit, const char *path)
-{
-	g_autofree char *dir = g_path_get_dirname(path);
-	g_autofree char *bytes = g_malloc(edit->size + 1);
-	g_autoptr(GError) problem = NULL;
-	size_t size;
-	int r;
-
-	r = store_file_read(txn, edit->node, 0, bytes, edit->size, &size);
-	if (r < 0)
-		return r;
-	if (g_mkdir_with_parents(dir, 0700) < 0)
-		return -errno;
-	/* It is on disk before anything is changed. */
-	if (g_file_set_contents_full(path, bytes, (gssize)size,
-	                             G_FILE_SET_CONTENTS_CONSISTENT |
-	                                     G_FILE_SET_CONTENTS_DURABLE,
-	                             0600, &problem))
-		return 0;
-	return -EIO;
-}
-
-/* Copies what is to be changed, for whoever runs this and nobody else. */
-static int
-snapshot_take(ToolApply *apply, Store *store, const StoreEdits *edits,
-              GError **error)
-{
-	const char *dir = apply->snapshot;
-
-	if (!apply->has_snapshot && mkdir(dir, 0700) < 0)
-		return tool_fail(error, -errno, "%s: %s", dir,
-		                 g_strerror(errno));
-
-	apply->has_snapshot = true;
-	for (size_t i = 0; i < store_edits_count(edits); i++) {
-		const StoreEdit *edit = store_edits_at(edits, i);
-		g_autofree char *path = g_build_filename(dir, edit->path, NULL);
-		int r = 0;
-
-		if (edit->node != 0 && edit->kind != STORE_EDIT_EXPECT)
-			r = copy_file(store_plain(store), edit, path);
-		if (r < 0)
-			return tool_fail(error, r,
-			                 "cannot copy %s to %s, nothing was "
-			                 "changed: %s",
-			                 edit->path, dir, g_strerror(-r));
-	}
-	return 0;
 }
 
 /* ---- planning ------------------------------------------------------------- */
@@ -339,6 +286,31 @@ edits_apply(const ToolApply *apply, const StoreEdits *edits, GError **error)
 	return r;
 }
 
+/* ---- as it was ------------------------------------------------------------ */
+
+static int
+copies_take(ToolApply *apply, Store *store, const StoreEdits *edits,
+            GError **error)
+{
+	if (apply->copies == NULL)
+		apply->copies = tool_snapshot_new(apply->snapshot);
+	return tool_snapshot_take(apply->copies, store, edits, error);
+}
+
+/* Carries out @edits. Of another error than that files have changed, nobody knows
+ * for certain that nothing was done. */
+static int
+edits_finish(ToolApply *apply, const StoreEdits *edits, GError **error)
+{
+	int r = edits_apply(apply, edits, error);
+
+	if (apply->copies != NULL && r == -ESTALE)
+		tool_snapshot_discard(apply->copies);
+	else if (apply->copies != NULL)
+		tool_snapshot_keep(apply->copies);
+	return r;
+}
+
 /* ---- saying --------------------------------------------------------------- */
 
 static const char *
@@ -514,12 +486,12 @@ look(ToolApply *apply, ToolPlan *plan, void *user_data, size_t *ret_count,
 	if (r == 0)
 		r = plan(user_data, &offices, edits, error);
 	if (r == 0 && !apply->is_dry_run && apply->snapshot != NULL)
-		r = snapshot_take(apply, offices.store, edits, error);
+		r = copies_take(apply, offices.store, edits, error);
 
 	/* A process may have a store open only once. */
 	tool_offices_close(&offices);
 	if (r == 0 && !apply->is_dry_run && store_edits_count(edits) > 0)
-		r = edits_apply(apply, edits, error);
+		r = edits_finish(apply, edits, error);
 	if (r < 0)
 		return r;
 

@@ -6,6 +6,7 @@
 #include "store/edit.h"
 #include "tools/office.h"
 #include "tools/office_mailbag.h"
+#include "tools/snapshot.h"
 #include "tools/tool.h"
 
 /**
@@ -22,11 +23,11 @@ typedef struct ToolApply {
 	const char *store; /* its directory */
 	const char *what;  /* one line for logs: "reset 0000000A" */
 	ToolOfficeChoice choice;
-	char *snapshot; /* a new directory, for the files as they were */
+	char *snapshot; /* a new directory, for the files as they were; or NULL */
 	gboolean is_dry_run;
-	bool is_listed;    /* says of each file what was changed */
-	bool has_records;  /* the command line has numbers of records */
-	bool has_snapshot; /* these are its own */
+	bool is_listed;       /* says of each file what was changed */
+	bool has_records;     /* the command line has numbers of records */
+	ToolSnapshot *copies; /* these are its own */
 	GPtrArray *rows;
 	GArray *entries; /* of uint64_t: those of the journal, as far as they
 	                  * are known; NULL: none. Owned, like rows */

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What poctl can do, and how it answers: one sentence for each failure."""
 
+import os
 import subprocess
 
-from harness import DEADLINE_S, Store, poctl, program
+from harness import DEADLINE_S, Store, poctl, program, run, tool
 
 OK = 0
 FAILED = 1
@@ -68,6 +69,15 @@ def refuses(status, *arguments, **options):
     assert lines, f"no reason given: {done}"
     assert all(line.startswith("poctl: ") for line in lines), done.stderr
     return lines[-1].removeprefix("poctl: ")
+
+
+def calls_of(log, which, *arguments):
+    """Runs poctl, and writes the system calls `which` to a file; returns them.
+    What looks for leaks cannot do so meanwhile."""
+    run(tool("strace"), "-y", "-o", log, "-e", f"trace={which}",
+        program("tools/poctl"), *arguments,
+        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    return log.read_text().splitlines()
 
 
 def start(*arguments, **options):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The commands that change mail, on a store that nobody serves."""
 
+import contextlib
 import datetime
+import errno
 import json
 import os
 import struct
 
 import pytest
 
-from commands import FAILED, USAGE, Existing, refuses
+from commands import FAILED, USAGE, Existing, calls_of, refuses
 from harness import Mount, Store, poctl, program, run, tool
 from mailtree import (BAG, RECORD_SIZE, STEM, WHEN, MailTree, header_of, mail)
 
@@ -122,6 +124,71 @@ def test_a_snapshot_has_the_files_as_they_were(tree, tmp_path):
     assert "File exists" in refuses_and_keeps(
         store, FAILED, "set-counter", "--letter", "0x300", "--snapshot",
         kept, store)
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    """A file system that is soon full."""
+    path.mkdir()
+    run(tool("mount"), "-t", "tmpfs", "-o", f"size={size}", "none", path)
+    try:
+        yield path
+    finally:
+        run(tool("umount"), path)
+
+
+def test_a_snapshot_that_fits_no_disk_leaves_nothing(tree, tmp_path):
+    tree.envelope("00000077")
+    tree.write(tree.mai("00000077"), bytes(2 << 20))
+    store = tree.store()
+    with small_disk(tmp_path / "small", "1m") as small:
+        for _ in range(2):
+            reason = refuses_and_keeps(store, FAILED, "purge-orphans", *AGE,
+                                       "--snapshot", small / "kept", store)
+            assert reason.startswith(
+                f"cannot copy /{tree.mai('00000077')} to {small}/kept, "
+                "nothing was changed: ")
+            assert os.strerror(errno.ENOSPC) in reason
+            assert os.listdir(small) == []
+
+
+def test_a_snapshot_keeps_what_has_gone(tree, tmp_path):
+    """Though there is no room for what would have gone next."""
+    for number in range(512):
+        tree.write(f"P1/{number:08X}.P1", b"p")
+    tree.write(tree.mai("00000077"), bytes(8 << 20))
+    store = tree.store()
+    with small_disk(tmp_path / "small", "8m") as small:
+        done = poctl("purge-orphans", *AGE, "--snapshot", small / "kept/",
+                     store, check=False)
+        assert done.returncode == FAILED
+        assert "after 512 files: cannot copy" in done.stderr
+        assert {os.path.relpath(top, small / "kept"): files
+                for top, _, files in os.walk(small) if files}.keys() == {"P1"}
+        assert len(os.listdir(small / "kept/P1")) == 512
+        assert (small / "kept/P1/000001FF.P1").read_bytes() == b"p"
+        assert os.listdir(small / "kept") == ["P1"]
+
+
+def test_a_snapshot_is_on_disk_before_anything_is_changed(tree, tmp_path):
+    """With every directory on the way to it."""
+    tree.put(BAG, "here")
+    store = tree.store()
+    calls = calls_of(tmp_path / "calls", "mkdir,rename,fsync,openat", "reset",
+                     "--force", "--snapshot", tmp_path / "kept", store, BAG)
+    synced = {}
+    for number, call in enumerate(calls):
+        if call.startswith("fsync("):
+            synced[call.split("<")[1].split(">")[0]] = number
+    made = {call.split('"')[-2]: number for number, call in enumerate(calls)
+            if call.startswith(("mkdir(", "rename(")) and
+            f"{tmp_path}/kept" in call}
+    assert made.keys() == {f"{tmp_path}/kept{path}" for path in (
+        "", "/KEY", f"/{KEY}", "/MBG", f"/{MBG}")}
+    (change,) = (number for number, call in enumerate(calls)
+                 if call.startswith("openat(") and "/writer" in call)
+    for path, number in made.items():
+        assert number < synced[os.path.dirname(path)] < change, path
 
 
 def test_the_journal_has_each_change(tree):
