@@ -10,6 +10,7 @@
 #include "tools/fact.h"
 #include "tools/live.h"
 #include "tools/rows.h"
+#include "tools/target.h"
 
 /* How often it looks at most: a busy queue rests now and then. */
 #define LOOKS_MAX 10
@@ -35,9 +36,12 @@ tool_apply_options(const ToolCommand *command, const GOptionEntry *entries,
 		g_array_append_vals(all, &entries[i], 1);
 	r = tool_options_read(command, (const GOptionEntry *)all->data, argv,
 	                      ret_options, error);
-	if (r == 0 && !ret_options->done)
-		apply->store = ret_options->arguments[0];
-	return r;
+	if (r < 0 || ret_options->done)
+		return r;
+	apply->store = ret_options->arguments[0];
+	return apply->snapshot != NULL
+	               ? tool_target_check(apply->store, apply->snapshot, error)
+	               : 0;
 }
 
 void

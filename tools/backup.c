@@ -13,6 +13,7 @@
 #include "tools/interrupt.h"
 #include "tools/json.h"
 #include "tools/progress.h"
+#include "tools/target.h"
 #include "tools/tool.h"
 
 /* Mail goes first: nobody waits for what a backup holds. */
@@ -109,6 +110,10 @@ run(Backup *backup, const ToolOptions *options, GError **error)
 		                         "on the standard output");
 		return TOOL_USAGE;
 	}
+	if (!is_pipe(backup) &&
+	    tool_target_check(options->arguments[0], backup->target.path,
+	                      error) < 0)
+		return TOOL_USAGE;
 	tool_interrupt_begin();
 	(void)setpriority(PRIO_PROCESS, 0, NICENESS);
 	backup->progress = tool_progress_new("backing up", options->quiet);

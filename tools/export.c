@@ -15,6 +15,7 @@
 #include "tools/listing.h"
 #include "tools/outlet.h"
 #include "tools/progress.h"
+#include "tools/target.h"
 #include "tools/tool.h"
 
 /* Bytes copied at a time. */
@@ -463,6 +464,9 @@ run(Export *export, const ToolOptions *options, GError **error)
 		                         "both be on the standard output");
 		return TOOL_USAGE;
 	}
+	if (!is_tar(export) &&
+	    tool_target_check(export->path, export->target, error) < 0)
+		return TOOL_USAGE;
 	tool_interrupt_begin();
 	if (open_source(export, &store, error) < 0 ||
 	    export_store(export, store, options->quiet, error) < 0)

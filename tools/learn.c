@@ -16,6 +16,7 @@
 #include "tools/lesson.h"
 #include "tools/prompt.h"
 #include "tools/rows.h"
+#include "tools/target.h"
 #include "tools/tool.h"
 
 /* Layouts that are listed where more than one is left. */
@@ -379,6 +380,25 @@ check_options(const Learn *learn, bool is_json, const ToolStep **ret_step,
 	return 0;
 }
 
+/* What is in the directory of the notes is written, and the key file, which may
+ * be the store's. */
+static int
+check_targets(const Learn *learn, GError **error)
+{
+	g_autofree char *dir = notes_dir(learn);
+	g_autofree char *note = g_build_filename(dir, "notes", NULL);
+	g_autofree char *name =
+		g_path_get_basename(learn->config != NULL ? learn->config : "");
+	int r;
+
+	if (learn->is_report || learn->is_dry)
+		return 0;
+	r = tool_target_check(learn->store, note, error);
+	if (r == 0 && learn->config != NULL && strcmp(name, "pofs.conf") != 0)
+		r = tool_target_check(learn->store, learn->config, error);
+	return r;
+}
+
 /* Looks at copies, without asking. */
 static int
 compare(const Learn *learn, const ToolOptions *options, GError **error)
@@ -439,7 +459,8 @@ tool_learn(const ToolCommand *self, char **argv, GError **error)
 		return TOOL_OK;
 
 	learn.store = options.arguments[0];
-	if (check_options(&learn, options.json, &step, error) < 0)
+	if (check_options(&learn, options.json, &step, error) < 0 ||
+	    check_targets(&learn, error) < 0)
 		return TOOL_USAGE;
 	/* What is wrong with the command line says so in the error. */
 	if (run(&learn, step, &options, error) < 0)

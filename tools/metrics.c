@@ -10,6 +10,7 @@
 #include "tools/exposition.h"
 #include "tools/live.h"
 #include "tools/office_mailbag.h"
+#include "tools/target.h"
 #include "tools/tool.h"
 
 #define US_PER_S 1e6
@@ -434,6 +435,9 @@ tool_metrics(const ToolCommand *self, char **argv, GError **error)
 		                         "written with --output");
 		return TOOL_USAGE;
 	}
+	if (output != NULL &&
+	    tool_target_check(options.arguments[0], output, error) < 0)
+		return TOOL_USAGE;
 
 	exposition = tool_exposition_new(options.json);
 	if (collect(exposition, options.arguments[0], mailbags, error) < 0)

@@ -11,6 +11,7 @@
 #include "tools/interrupt.h"
 #include "tools/json.h"
 #include "tools/outlet.h"
+#include "tools/target.h"
 #include "tools/tool.h"
 #include "tools/undone.h"
 
@@ -191,7 +192,9 @@ tool_quarantine_restore(const ToolCommand *self, char **argv, GError **error)
 	if (options.done)
 		return TOOL_OK;
 
-	if (tool_undone_id(options.arguments[1], &restore.id, error) < 0)
+	if (tool_undone_id(options.arguments[1], &restore.id, error) < 0 ||
+	    tool_target_check(options.arguments[0], options.arguments[2],
+	                      error) < 0)
 		return TOOL_USAGE;
 	tool_interrupt_begin();
 	(void)umask(077);

@@ -78,6 +78,46 @@ def test_names_in_messages_are_harmless(tmp_path):
     assert "\x1b" not in reason
 
 
+TARGETS = (
+    ("backup", "--force", "STORE", "TARGET"),
+    ("export", "STORE", "TARGET"),
+    ("metrics", "--output", "TARGET", "STORE"),
+    ("quarantine", "restore", "STORE", "1", "TARGET"),
+    ("set-counter", "--letter", "0x200", "--snapshot", "TARGET", "STORE"),
+    ("purge-orphans", "--older-than", "1d", "--snapshot", "TARGET", "STORE"),
+    ("learn", "--mailbag", "INQUEUE", "--config", "TARGET", "--before",
+     "STORE", "--after", "STORE", "STORE"),
+)
+
+
+@pytest.mark.parametrize("words", TARGETS, ids=lambda words: words[0])
+def test_nothing_is_written_among_the_files_of_a_store(words, tmp_path):
+    """One of them could be replaced."""
+    store, link = tmp_path / "store", tmp_path / "link"
+    poctl("create", store)
+    link.symlink_to(store)
+
+    def files():
+        return (store / "data.mdb").read_bytes(), sorted(os.listdir(store))
+
+    before = files()
+    for path in (store / "data.mdb", store / "new", f"{store}/new/",
+                 link / "new", "new"):
+        reason = refuses(
+            USAGE, *[{"STORE": store, "TARGET": path}.get(word, word)
+                     for word in words], cwd=store)
+        assert reason == f"{path} would be among the store's own files: " \
+            "name another directory"
+        assert files() == before
+
+
+def test_notes_are_not_among_the_files_of_a_store(tmp_path):
+    poctl("create", tmp_path / "store")
+    assert "would be among the store's own files" in refuses(
+        USAGE, "learn", "--mailbag", "INQUEUE", "--notes", tmp_path / "store",
+        "--before", tmp_path, "--after", tmp_path, tmp_path / "store")
+
+
 def test_a_full_standard_output_is_an_error(tmp_path):
     poctl("create", tmp_path / "store")
     done = run("sh", "-c", 'exec "$0" stat "$1" >/dev/full',
