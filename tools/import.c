@@ -356,9 +356,10 @@ check_report(const Import *import, GError **error)
 static char *
 place_of(const Import *import)
 {
-	return g_file_test(import->path, G_FILE_TEST_EXISTS)
-	               ? g_strdup(import->path)
-	               : g_path_get_dirname(import->path);
+	g_autofree char *path = g_canonicalize_filename(import->path, NULL);
+
+	return g_file_test(path, G_FILE_TEST_EXISTS) ? g_steal_pointer(&path)
+	                                             : g_path_get_dirname(path);
 }
 
 static int

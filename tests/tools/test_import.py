@@ -395,6 +395,13 @@ def test_an_open_store_is_refused_with_its_pid(source, tmp_path, holder):
     assert str(process.pid) in reason
 
 
+def test_a_new_store_may_be_named_with_a_slash(source, tmp_path):
+    for name, options in (("a/", ()), ("b//", ("--dry-run",)), ("b//", ())):
+        poctl("import", *options, name, source, cwd=tmp_path)
+    for name in ("a", "b"):
+        poctl("check", tmp_path / name)
+
+
 def test_a_missing_source_changes_nothing(tmp_path):
     reason = refuses(FAILED, "import", tmp_path / "store", tmp_path / "no")
     assert "No such file or directory" in reason
