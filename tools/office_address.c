@@ -94,9 +94,27 @@ add_postoffices(const ToolOffice *office, const char *network, const char *stem,
 	return 0;
 }
 
+/* Whether the XTN file @stem need not be read (again) for @network: nothing new
+ * is learnt from it after those of two networks, of which @networks has the
+ * first, or NULL for both. However many records name it, it is read twice. */
+static bool
+is_known(GHashTable *networks, const char *stem, const char *network)
+{
+	void *first = NULL;
+	bool is_read =
+		g_hash_table_lookup_extended(networks, stem, NULL, &first);
+
+	if (is_read && (first == NULL || strcmp(first, network) == 0))
+		return true;
+	g_hash_table_insert(networks, g_strdup(stem),
+	                    is_read ? NULL : g_strdup(network));
+	return false;
+}
+
+/* @networks is as is_known() keeps it. */
 static int
 add_network(const ToolOffice *office, const FormatNetwork *network,
-            GHashTable *addresses)
+            GHashTable *networks, GHashTable *addresses)
 {
 	g_autofree char *name =
 		format_text_decode(network->name, sizeof network->name);
@@ -104,7 +122,7 @@ add_network(const ToolOffice *office, const FormatNetwork *network,
 
 	if (read_stem(network->mbg, stem))
 		add_address(addresses, stem, TOOL_MAILBAG_GATEWAY, name);
-	if (!read_stem(network->xtn, stem))
+	if (!read_stem(network->xtn, stem) || is_known(networks, stem, name))
 		return 0;
 	return add_postoffices(office, name, stem, addresses);
 }
@@ -112,6 +130,8 @@ add_network(const ToolOffice *office, const FormatNetwork *network,
 static int
 add_networks(const ToolOffice *office, GHashTable *addresses)
 {
+	g_autoptr(GHashTable) networks =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_autoptr(GBytes) bytes = NULL;
 	FormatNetwork network;
 	const uint8_t *data;
@@ -127,7 +147,7 @@ add_networks(const ToolOffice *office, GHashTable *addresses)
 	     at += FORMAT_NETWORK_RECORD_SIZE) {
 		format_network_decode(data + at, &network);
 		if (network.state == FORMAT_STATE_ACTIVE)
-			r = add_network(office, &network, addresses);
+			r = add_network(office, &network, networks, addresses);
 	}
 	return r;
 }

@@ -2,6 +2,7 @@
 """poctl queue: what is in which mailbag, and in what state."""
 
 import json
+import resource
 
 import pytest
 
@@ -31,9 +32,9 @@ def queue(store, *arguments, **options):
     return result["records"] if "records" in result else result["mailbags"]
 
 
-def bag_of(store, name, *arguments):
+def bag_of(store, name, *arguments, **options):
     """The row of one mailbag."""
-    (row,) = [row for row in queue(store, *arguments)
+    (row,) = [row for row in queue(store, *arguments, **options)
               if row["mailbag"] == name]
     return row
 
@@ -84,6 +85,28 @@ def test_the_queues_have_their_owners(tree):
                 ("user", "Bert"), ("external", "NORTH/LAB"),
                 ("gateway", "FAX")]
     assert names(queue(store, "--kind", "external")) == ["0000000B"]
+
+
+def test_a_list_that_is_named_again_and_again_is_read_once(tree):
+    """For each of two networks, which is enough to tell that it has several:
+    who may write to NETWORK.GLB could keep a tool busy for an hour."""
+    for name in ("NORTH", "SOUTH"):
+        tree.add_network(name, xtn="00000021")
+    tree.write("GLB/NETWORK.GLB", tree.read("GLB/NETWORK.GLB") * 10000)
+    tree.add_postoffice("00000021", "LAB", "0000000B")
+    record = tree.read("XTN/00000021.XTN")
+    tree.write("XTN/00000021.XTN", record * ((16 << 20) // len(record)))
+    tree.add_bag("0000000B")
+    store = tree.store()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+
+    assert bag_of(store, "0000000B", preexec_fn=limit)["owner"] == "NORTH/LAB"
+    found = poctl("check", "--mail", store, check=False,
+                  preexec_fn=limit).stdout
+    assert "P26 0000000B: the mailbag is that of several, NORTH/LAB being " \
+        "the first" in found
 
 
 def test_half_a_mailbag_is_listed(tree):
