@@ -2,9 +2,12 @@
 #include "tools/key_layout.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/sync.h"
 #include "tools/tool.h"
 
 #define GROUP "key-layout"
@@ -70,17 +73,80 @@ tool_key_layout_read(const char *store, const char *config,
 
 /* ---- writing ------------------------------------------------------------- */
 
-/* Gives what root has just written at @path to the owner of the store. */
+/* The directory of the file may be that of another user, whom root gives what it
+ * writes: so no link of his is followed, and what is given is what was written,
+ * not what has its name by then. */
+
+/* Reads the key file @path, which need not be there. */
 static int
-adopt(const char *path, const char *store)
+load(GKeyFile *file, const char *path, GError **error)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *name = NULL;
+	int r = 0;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 && errno == ELOOP)
+		return tool_fail(error, -ELOOP, "%s is a symbolic link", path);
+	if (fd < 0)
+		return tool_fail(error, -errno, "%s: %s", path,
+		                 g_strerror(errno));
+	name = g_strdup_printf("/proc/self/fd/%d", fd);
+	if (!g_key_file_load_from_file(file, name, G_KEY_FILE_KEEP_COMMENTS,
+	                               &problem))
+		r = tool_fail(error, -EINVAL, "%s: %s", path, problem->message);
+	(void)close(fd);
+	return r;
+}
+
+/* Gives what root has written to the owner of the store. */
+static int
+adopt(int fd, const char *store)
 {
 	struct stat st;
 
 	if (geteuid() != 0)
 		return 0;
-	if (stat(store, &st) < 0 || chown(path, st.st_uid, st.st_gid) < 0)
+	if (stat(store, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0)
 		return -errno;
 	return 0;
+}
+
+static int
+write_all(int fd, const char *text, size_t size)
+{
+	while (size > 0) {
+		ssize_t written = write(fd, text, size);
+
+		if (written < 0)
+			return -errno;
+		text += written;
+		size -= (size_t)written;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* Has the file @path have @text, or stay as it was. */
+static int
+replace(const char *store, const char *path, const char *text, size_t size)
+{
+	g_autofree char *draft = g_strconcat(path, ".new-XXXXXX", NULL);
+	int fd = g_mkstemp_full(draft, O_WRONLY | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = adopt(fd, store);
+	if (r == 0)
+		r = write_all(fd, text, size);
+	if (r == 0 && rename(draft, path) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(draft);
+	(void)close(fd);
+	return r;
 }
 
 int
@@ -88,17 +154,13 @@ tool_key_layout_write(const char *store, const char *path,
                       const FormatKeyLayout *layout, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
-	g_autoptr(GError) problem = NULL;
 	g_autofree char *text = NULL;
 	gsize size;
 	int r;
 
-	if (!g_key_file_load_from_file(file, path, G_KEY_FILE_KEEP_COMMENTS,
-	                               &problem) &&
-	    !g_error_matches(problem, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-		return tool_fail(error, -EINVAL, "%s: %s", path,
-		                 problem->message);
-	g_clear_error(&problem);
+	r = load(file, path, error);
+	if (r < 0)
+		return r;
 	g_key_file_set_integer(file, GROUP, "offset", (int)layout->offset);
 	g_key_file_set_string(file, GROUP, "order",
 	                      layout->first_bit_is_lsb ? "lsb" : "msb");
@@ -106,14 +168,9 @@ tool_key_layout_write(const char *store, const char *path,
 	g_key_file_set_integer(file, GROUP, "word", (int)MAX(layout->word, 1));
 	g_key_file_set_string(file, GROUP, "confirmed", "yes");
 	text = g_key_file_to_data(file, &size, NULL);
-	if (!g_file_set_contents_full(path, text, (gssize)size,
-	                              G_FILE_SET_CONTENTS_CONSISTENT |
-	                                      G_FILE_SET_CONTENTS_DURABLE,
-	                              0600, &problem))
-		return tool_fail(error, -EIO, "%s", problem->message);
-	r = adopt(path, store);
+	r = replace(store, path, text, size);
 	if (r < 0)
-		return tool_fail(error, r, "cannot give %s to its owner: %s",
-		                 path, g_strerror(-r));
-	return 0;
+		return tool_fail(error, r, "cannot write %s: %s", path,
+		                 g_strerror(-r));
+	return tool_sync_parent(path, error);
 }

@@ -17,9 +17,11 @@ int tool_key_layout_read(const char *store, const char *config,
 
 /**
  * Enters @layout, as one that is certain, in the key file at @path, which may be
- * new, and leaves what else is in it. The file belongs to whom @store does.
+ * new, and leaves what else is in it. The file belongs to whom @store does. Its
+ * directory need not be trusted.
  *
- * Errors: -EINVAL if it is no key file, and those of writing it.
+ * Errors: -EINVAL if it is no key file, -ELOOP if it is a symbolic link, and
+ * those of writing it.
  */
 int tool_key_layout_write(const char *store, const char *path,
                           const FormatKeyLayout *layout, GError **error);

@@ -2,14 +2,16 @@
 """How KEY files lie: learnt from a mailbag that is watched."""
 
 import json
+import os
 
 import pytest
 
-from commands import FAILED, USAGE, refuses
+from commands import FAILED, USAGE, calls_of, refuses
 from harness import poctl
 from licensed import Licensed
 
 MAILBAG = "0000000A"
+NOBODY = 65534
 
 
 def steps_of(tmp_path, **layout):
@@ -66,6 +68,35 @@ def test_a_dry_run_and_another_file(store, tmp_path):
     poctl("learn", "--config", tmp_path / "other", *words, store.path)
     assert "confirmed=yes" in (tmp_path / "other").read_text()
     assert not (store.path / "pofs.conf").exists()
+
+
+def test_a_layout_belongs_to_the_stores_owner(store, tmp_path):
+    """What root has written is given away before it has its name: by then the
+    owner of the directory may have put a link there."""
+    words = steps_of(tmp_path)
+    os.chown(store.path, NOBODY, NOBODY)
+    calls = calls_of(tmp_path / "calls", "/chown,/^rename", "learn", *words,
+                     store.path)
+    assert [call.split("(")[0] for call in calls if "(" in call] == [
+        "fchown", "rename"]
+    config = store.path / "pofs.conf"
+    assert "confirmed=yes" in config.read_text()
+    assert (config.stat().st_uid, config.stat().st_gid) == (NOBODY, NOBODY)
+    assert config.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_link_is_followed_to_what_is_not_the_owners(store, tmp_path):
+    words = steps_of(tmp_path)
+    os.chown(store.path, NOBODY, NOBODY)
+    secret = tmp_path / "secret"
+    secret.write_text("[secret]\nword=sesame\n")
+    config = store.path / "pofs.conf"
+    config.symlink_to(secret)
+    assert refuses(FAILED, "learn", *words, store.path) == \
+        f"{config} is a symbolic link"
+    assert config.is_symlink() and secret.stat().st_uid == 0
+    assert sorted(os.listdir(store.path)) == [
+        "data.mdb", "lock.mdb", "pofs.conf", "writer"]
 
 
 def test_nothing_is_written_of_what_is_not_settled(store, tmp_path):
