@@ -307,15 +307,16 @@ mend(Repair *repair, const GPtrArray *run)
 	          error != NULL ? error->message : "it could not be mended");
 }
 
-static bool
-is_among(const GPtrArray *findings, const char *id)
+/* The set of what @findings are called. */
+static GHashTable *
+ids_of(const GPtrArray *findings)
 {
+	GHashTable *ids = g_hash_table_new(g_str_hash, g_str_equal);
 	guint i;
 
 	for (i = 0; i < findings->len; i++)
-		if (strcmp(((ToolFinding *)findings->pdata[i])->id, id) == 0)
-			return true;
-	return false;
+		g_hash_table_add(ids, ((ToolFinding *)findings->pdata[i])->id);
+	return ids;
 }
 
 /* Says how it ended for @finding. */
@@ -337,6 +338,7 @@ static int
 look_again(const Repair *repair, GError **error)
 {
 	g_autoptr(GPtrArray) left = NULL;
+	g_autoptr(GHashTable) ids = NULL;
 	guint count = 0;
 	guint i;
 	int r;
@@ -344,9 +346,10 @@ look_again(const Repair *repair, GError **error)
 	r = look(repair, &left, error);
 	if (r < 0)
 		return r;
+	ids = ids_of(left);
 	for (i = 0; i < repair->chosen->len; i++) {
 		const ToolFinding *finding = repair->chosen->pdata[i];
-		bool is_left = is_among(left, finding->id);
+		bool is_left = g_hash_table_contains(ids, finding->id);
 
 		count += is_left;
 		report_end(repair, finding, is_left);

@@ -3,6 +3,7 @@
 
 import datetime
 import json
+import resource
 
 import pytest
 
@@ -270,6 +271,22 @@ def test_what_is_not_found_is_refused(tree):
             f"{word} is not found in {store} (any more)"
     poctl("repair", store, name)
     assert "0 of 0 findings mended" in poctl("repair", store, "all").stdout
+
+
+def test_many_that_are_still_found_take_no_longer_each(tree):
+    """Orphans that are too young to go."""
+    count = 60000
+    when = datetime.datetime.now() - datetime.timedelta(days=2)
+    for number in range(1, count + 1):
+        tree.write(tree.mai(f"{number:08X}"), b"m", when)
+    store = tree.store()
+    done = poctl("repair", "--quiet", store, "P03", check=False,
+                 preexec_fn=lambda: resource.setrlimit(
+                     resource.RLIMIT_CPU, (3, 3)))
+    assert done.returncode == FAILED
+    found = [line for line in done.stderr.splitlines()
+             if line.endswith(" is still found")]
+    assert count - 100 < len(found) <= count
 
 
 def test_what_could_not_be_mended_is_an_error(tree):
