@@ -65,6 +65,7 @@ typedef struct KvRoom {
 	uint64_t used;     /* size of the database on disk */
 	uint64_t free;  /* what batches may still add, in the map and on disk */
 	uint64_t freed; /* what the next commit will add to that */
+	uint64_t pinned; /* and what others will who read it, when they end */
 } KvRoom;
 
 /** Told what is wrong with the database itself, in one sentence. */

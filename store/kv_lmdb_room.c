@@ -95,8 +95,8 @@ add_free_list(MDB_env *env, uint64_t last_txn, KvRoom *room)
 			memcpy(&id, key.mv_data, sizeof(id));
 			memcpy(&count, value.mv_data, sizeof(count));
 			if (id >= oldest)
-				break;
-			if (id < last_txn)
+				room->pinned += count * size;
+			else if (id < last_txn)
 				room->free += count * size;
 			else
 				room->freed += count * size;

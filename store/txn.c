@@ -435,19 +435,20 @@ cost_with(const Store *store, uint64_t size)
 }
 
 /* Whether there is room for @cost; what the next commit frees counts as
- * *@ret_soon. */
+ * *@ret_soon, and what others still read as *@ret_later. */
 static bool
-has_room(Store *store, uint64_t cost, bool *ret_soon)
+has_room(Store *store, uint64_t cost, bool *ret_soon, bool *ret_later)
 {
 	KvRoom room;
 
-	*ret_soon = false;
+	*ret_soon = *ret_later = false;
 	if (cost <= store->room / 2)
 		return true;
 	if (kv_room(store->kv, &room) < 0)
 		return false;
 	store->room = room.free;
 	*ret_soon = cost <= room.free + room.freed;
+	*ret_later = cost <= room.free + room.freed + room.pinned;
 	return cost <= room.free;
 }
 
@@ -500,11 +501,14 @@ find_room(Store *store, uint64_t size)
 		bool is_idle = commit_pending_count(store) == 0;
 		bool has_more = !g_queue_is_empty(&store->orphans);
 		bool soon;
+		bool later;
 
-		if (has_room(store, cost_with(store, size) + kept, &soon))
+		if (has_room(store, cost_with(store, size) + kept, &soon,
+		             &later))
 			return true;
-		/* What is staged stays pending, and makes no room. */
-		if (!soon && !has_more && (is_idle || rounds > 0))
+		/* What is staged stays pending, and makes no room; nor does
+		 * the past while what others read is in the way. */
+		if (!later && !has_more && (is_idle || rounds > 0))
 			has_more = journal_press(store);
 		/* Two rounds have taken along what could be committed. */
 		if ((is_idle || rounds > 1) && !soon && !has_more)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -125,6 +126,51 @@ int
 test_in_child(int (*run)(void *user_data), void *user_data)
 {
 	return test_child_end(test_child_begin(run, user_data));
+}
+
+static int
+read_on(void *user_data)
+{
+	TestReader *r = user_data;
+	g_autofree char *reason = NULL;
+	g_autoptr(Kv) reader = NULL;
+	g_autoptr(KvSnapshot) snapshot = NULL;
+	char byte = 0;
+
+	/* It ends with who began it, too. */
+	close(r->ends[1]);
+	if (kv_lmdb_open(r->dir, false, 0, &reader, &reason) < 0 ||
+	    kv_snapshot(reader, &snapshot) < 0 || write(r->begun[1], "", 1) < 1)
+		return 1;
+	return read(r->ends[0], &byte, 1) == 1 ? 0 : 1;
+}
+
+void
+test_reader_begin(TestReader *ret_reader, const char *dir)
+{
+	char byte;
+
+	ret_reader->dir = dir;
+	assert_int_equal(pipe(ret_reader->begun), 0);
+	assert_int_equal(pipe(ret_reader->ends), 0);
+	ret_reader->pid = test_child_begin(read_on, ret_reader);
+	assert_int_equal(read(ret_reader->begun[0], &byte, 1), 1);
+}
+
+void
+test_reader_end(TestReader *reader, bool is_killed)
+{
+	int i;
+
+	if (is_killed)
+		assert_int_equal(kill(reader->pid, SIGKILL), 0);
+	else
+		assert_int_equal(write(reader->ends[1], "", 1), 1);
+	assert_int_equal(test_child_end(reader->pid), is_killed ? -1 : 0);
+	for (i = 0; i < 2; i++) {
+		close(reader->begun[i]);
+		close(reader->ends[i]);
+	}
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include <glib.h>
@@ -39,6 +40,19 @@ int test_in_child(int (*run)(void *user_data), void *user_data);
 /** Begins that, and waits for its end. */
 pid_t test_child_begin(int (*run)(void *user_data), void *user_data);
 int test_child_end(pid_t child);
+
+/** A process that reads what was last committed in @dir. */
+typedef struct TestReader {
+	const char *dir; /* borrowed */
+	int begun[2];    /* pipes */
+	int ends[2];
+	pid_t pid;
+} TestReader;
+
+/** Returns when it reads. */
+void test_reader_begin(TestReader *ret_reader, const char *dir);
+/** Ends it, or kills it. */
+void test_reader_end(TestReader *reader, bool is_killed);
 
 /** A KvDone that puts the result into *@user_data, a KvResult. */
 void test_keep_result(void *user_data, KvResult result);

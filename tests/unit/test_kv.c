@@ -376,58 +376,6 @@ dead_readers_are_in_nobodys_way(void **state)
 	assert_int_equal(size_of(bench), before);
 }
 
-/* A process that reads, and tells when it does; it ends when it is told. */
-typedef struct Reader {
-	const char *dir; /* borrowed */
-	int begun[2];
-	int ends[2];
-	pid_t pid;
-} Reader;
-
-static int
-read_long(void *user_data)
-{
-	Reader *r = user_data;
-	g_autofree char *reason = NULL;
-	g_autoptr(Kv) reader = NULL;
-	g_autoptr(KvSnapshot) snapshot = NULL;
-	char byte = 0;
-
-	if (kv_lmdb_open(r->dir, false, 0, &reader, &reason) < 0 ||
-	    kv_snapshot(reader, &snapshot) < 0 || write(r->begun[1], "", 1) < 1)
-		return 1;
-	return read(r->ends[0], &byte, 1) == 1 ? 0 : 1;
-}
-
-static void
-reader_begin(Reader *r, const char *dir)
-{
-	char byte;
-
-	r->dir = dir;
-	assert_int_equal(pipe(r->begun), 0);
-	assert_int_equal(pipe(r->ends), 0);
-	r->pid = test_child_begin(read_long, r);
-	assert_int_equal(read(r->begun[0], &byte, 1), 1);
-}
-
-/* Ends it, or kills it. */
-static void
-reader_end(Reader *r, bool is_killed)
-{
-	int i;
-
-	if (is_killed)
-		assert_int_equal(kill(r->pid, SIGKILL), 0);
-	else
-		assert_int_equal(write(r->ends[1], "", 1), 1);
-	assert_int_equal(test_child_end(r->pid), is_killed ? -1 : 0);
-	for (i = 0; i < 2; i++) {
-		close(r->begun[i]);
-		close(r->ends[i]);
-	}
-}
-
 #define BIG 1000000
 
 /* Puts and deletes a big value, and has what that freed be there. */
@@ -459,14 +407,14 @@ assert_reader_is_minded(Bench *bench, bool is_killed)
 {
 	uint64_t before;
 	uint64_t meanwhile;
-	Reader reader;
+	TestReader reader;
 
 	come_and_go(bench, 2);
 	before = room_of(bench);
-	reader_begin(&reader, bench->dir);
+	test_reader_begin(&reader, bench->dir);
 	come_and_go(bench, 5);
 	meanwhile = room_of(bench);
-	reader_end(&reader, is_killed);
+	test_reader_end(&reader, is_killed);
 	/* Of the first they could use what was free before. */
 	assert_true(meanwhile < before - (uint64_t)4 * BIG);
 	assert_true(room_of(bench) > before - BIG / 2);
