@@ -183,7 +183,7 @@ describe(Writer *writer, Store *store, KvSnapshot *snapshot)
 	if (r == 0 && uuid.size != BACKUP_UUID_SIZE)
 		r = -EIO;
 	if (r == 0)
-		r = kv_room(store->kv, &room);
+		r = kv_room(snapshot, &room);
 	if (r < 0)
 		return fail_read(writer, r);
 	backup->version = STORE_BACKUP_VERSION;

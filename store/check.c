@@ -574,7 +574,7 @@ store_check(Store *store, StoreFinding *finding, StoreProgress *progress,
 	if (r < 0)
 		return r;
 	check.snapshot = snapshot;
-	if (kv_room(store->kv, &room) == 0)
+	if (kv_room(snapshot, &room) == 0)
 		check.total = room.used / 2048;
 	read_next_id(&check);
 	r = walk_all(&check);

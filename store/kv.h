@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,7 +88,7 @@ typedef struct KvEngine {
 	void (*iter_end)(KvIter *iter);
 	void (*commit)(Kv *kv, const KvBatch *batch, KvDone *done,
 	               void *user_data);
-	int (*room)(Kv *kv, KvRoom *ret_room);
+	int (*room)(KvSnapshot *snapshot, KvRoom *ret_room);
 	int (*verify)(Kv *kv, KvFinding *finding, void *user_data,
 	              uint64_t *ret_count);
 	int (*reopen)(Kv *kv, bool *ret_is_settled);
@@ -175,11 +176,17 @@ kv_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 	kv->engine->commit(kv, batch, done, user_data);
 }
 
-/** Threads: any; cheap. */
+/**
+ * Tells what room there is, as far as the newest @snapshot knows what can be used
+ * again. Nothing is written for it, which might wait for a file system that is
+ * frozen. Cheap. Errors: -EIO, also if there is no snapshot.
+ */
 static inline int
-kv_room(Kv *kv, KvRoom *ret_room)
+kv_room(KvSnapshot *snapshot, KvRoom *ret_room)
 {
-	return kv->engine->room(kv, ret_room);
+	return snapshot == NULL
+	               ? -EIO
+	               : snapshot->kv->engine->room(snapshot, ret_room);
 }
 
 /**

@@ -349,11 +349,9 @@ lmdb_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 /* ---- the database as such ------------------------------------------------*/
 
 static int
-lmdb_room(Kv *kv, KvRoom *ret_room)
+lmdb_room(KvSnapshot *snapshot, KvRoom *ret_room)
 {
-	KvLmdb *lmdb = (KvLmdb *)kv;
-
-	return lmdb->env == NULL ? -EIO : lmdb_env_room(lmdb->env, ret_room);
+	return lmdb_txn_room(((LmdbSnapshot *)snapshot)->txn, ret_room);
 }
 
 /* ---- verifying -----------------------------------------------------------*/

@@ -62,7 +62,7 @@ int lmdb_env_verify(MDB_env *env, bool is_still, GPtrArray *findings);
 int lmdb_env_settle(MDB_env *env);
 
 /** As kv_room(). Errors: those of the file. */
-int lmdb_env_room(MDB_env *env, KvRoom *ret_room);
+int lmdb_txn_room(MDB_txn *txn, KvRoom *ret_room);
 
 /** Closes and clears *@env. NULL is a no-op. */
 void lmdb_env_close(MDB_env **env);

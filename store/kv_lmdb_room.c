@@ -76,39 +76,37 @@ oldest_read(MDB_env *env, uint64_t last_txn)
 /* Adds the pages that LMDB will use again: each entry of its free list is an
  * array of page numbers behind their count. */
 static void
-add_free_list(MDB_env *env, uint64_t last_txn, KvRoom *room)
+add_free_list(MDB_txn *txn, KvRoom *room)
 {
+	MDB_env *env = mdb_txn_env(txn);
+	uint64_t last_txn = mdb_txn_id(txn);
 	uint64_t oldest = oldest_read(env, last_txn);
 	uint64_t size = lmdb_page_size(env);
 	MDB_cursor *cursor;
-	MDB_txn *txn;
 	MDB_val key;
 	MDB_val value;
 	size_t id;
 	size_t count;
 
-	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
+	if (mdb_cursor_open(txn, LMDB_FREE_DBI, &cursor) != MDB_SUCCESS)
 		return;
-	if (mdb_cursor_open(txn, LMDB_FREE_DBI, &cursor) == MDB_SUCCESS) {
-		while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) ==
-		       MDB_SUCCESS) {
-			memcpy(&id, key.mv_data, sizeof(id));
-			memcpy(&count, value.mv_data, sizeof(count));
-			if (id >= oldest)
-				room->pinned += count * size;
-			else if (id < last_txn)
-				room->free += count * size;
-			else
-				room->freed += count * size;
-		}
-		mdb_cursor_close(cursor);
+	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == MDB_SUCCESS) {
+		memcpy(&id, key.mv_data, sizeof(id));
+		memcpy(&count, value.mv_data, sizeof(count));
+		if (id >= oldest)
+			room->pinned += count * size;
+		else if (id < last_txn)
+			room->free += count * size;
+		else
+			room->freed += count * size;
 	}
-	mdb_txn_abort(txn);
+	mdb_cursor_close(cursor);
 }
 
 int
-lmdb_env_room(MDB_env *env, KvRoom *ret_room)
+lmdb_txn_room(MDB_txn *txn, KvRoom *ret_room)
 {
+	MDB_env *env = mdb_txn_env(txn);
 	MDB_envinfo info;
 	struct statvfs vfs;
 	struct stat st;
@@ -128,6 +126,6 @@ lmdb_env_room(MDB_env *env, KvRoom *ret_room)
 		              .free = MIN(disk, info.me_mapsize - used) };
 	ret_room->total = ret_room->used + ret_room->free;
 	if (ret_room->free < PLENTY)
-		add_free_list(env, info.me_last_txnid, ret_room);
+		add_free_list(txn, ret_room);
 	return 0;
 }

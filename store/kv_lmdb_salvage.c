@@ -358,9 +358,9 @@ salvage_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 }
 
 static int
-salvage_room(Kv *kv, KvRoom *ret_room)
+salvage_room(KvSnapshot *snapshot, KvRoom *ret_room)
 {
-	const Salvage *salvage = (const Salvage *)kv;
+	const Salvage *salvage = (const Salvage *)snapshot->kv;
 
 	*ret_room = (KvRoom){ .map_size = salvage->size,
 		              .total = salvage->size,

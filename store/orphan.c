@@ -202,7 +202,7 @@ orphan_budget(Store *store)
 {
 	KvRoom room;
 
-	if (kv_room(store->kv, &room) < 0)
+	if (kv_room(store->base, &room) < 0)
 		return 0;
 	return (size_t)CLAMP(room.free / TXN_PAGE, ROUND_MIN, ROUND_MAX);
 }

@@ -149,7 +149,7 @@ stat_meta(Store *store, StoreStat *stat)
 	r = read_meta(&store->plain, RECORD_META_CLEAN, &value);
 	if (r == 0 && value.size == 1)
 		stat->clean = *(const uint8_t *)value.data == 1;
-	r = kv_room(store->kv, &room);
+	r = kv_room(store->base, &room);
 	if (r < 0)
 		return r;
 	stat->map_size = room.map_size;
@@ -207,7 +207,7 @@ store_room(Store *store, StoreRoom *ret_room)
 	int r;
 
 	STORE_LOCK(store);
-	r = kv_room(store->kv, &room);
+	r = kv_room(store->base, &room);
 	if (r == 0)
 		*ret_room = room_left(store, &room);
 	return r;
@@ -220,7 +220,7 @@ store_vitals(Store *store, StoreVitals *ret_vitals)
 	int r;
 
 	STORE_LOCK(store);
-	r = kv_room(store->kv, &room);
+	r = kv_room(store->base, &room);
 	if (r < 0)
 		return r;
 	*ret_vitals = (StoreVitals){

@@ -444,7 +444,7 @@ has_room(Store *store, uint64_t cost, bool *ret_soon, bool *ret_later)
 	*ret_soon = *ret_later = false;
 	if (cost <= store->room / 2)
 		return true;
-	if (kv_room(store->kv, &room) < 0)
+	if (kv_room(store->base, &room) < 0)
 		return false;
 	store->room = room.free;
 	*ret_soon = cost <= room.free + room.freed;
@@ -465,7 +465,7 @@ txn_fits(const StoreTxn *txn)
 	bytes += commit_pending(store) - MIN(others, commit_pending(store));
 	count += commit_pending_count(store) -
 	         MIN(others_count, commit_pending_count(store));
-	return kv_room(store->kv, &room) < 0 ||
+	return kv_room(store->base, &room) < 0 ||
 	       commit_cost(count, bytes) <= room.free;
 }
 
@@ -474,7 +474,7 @@ reserve(Store *store)
 {
 	KvRoom room;
 
-	return kv_room(store->kv, &room) < 0 ? RESERVE
+	return kv_room(store->base, &room) < 0 ? RESERVE
 	                                     : MIN(RESERVE, room.map_size / 8);
 }
 
@@ -483,7 +483,7 @@ txn_is_full(Store *store)
 {
 	KvRoom room;
 
-	return kv_room(store->kv, &room) == 0 &&
+	return kv_room(store->base, &room) == 0 &&
 	       room.free + room.freed + store->journal.bytes <
 	               cost_with(store, SMALL_MESSAGE) + reserve(store);
 }

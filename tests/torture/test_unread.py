@@ -2,17 +2,18 @@
 """A database that can be read no more while it is served: the file is cut off,
 or its disk is gone. Who reads gets an error at once, the mount is taken away,
 the administrator is told, the next start refuses in words, and all is as it
-was when the database is.
+was when the database is. Or its disk stands still for a while.
 """
 
 import contextlib
 import os
 import shutil
+import subprocess
 
 import pytest
 
 from blockdisk import keep_mounts_private
-from harness import (Mount, is_mounted, poctl, program, run, tool,
+from harness import (DEADLINE_S, Mount, is_mounted, poctl, program, run, tool,
                      unmount_lazily)
 from scene import StoreAt
 
@@ -99,12 +100,18 @@ def forget(path):
     os.close(fd)
 
 
-def test_a_disk_that_is_gone(store, other, tmp_path):
+def make_disk(tmp_path):
+    """A file with an empty file system, and a place for that."""
     image, top = tmp_path / "image", tmp_path / "disk"
     image.touch()
     os.truncate(image, 32 << 20)
     top.mkdir()
     run(tool("mkfs.ext4"), "-q", "-F", "-N", "64", image)
+    return image, top
+
+
+def test_a_disk_that_is_gone(store, other, tmp_path):
+    image, top = make_disk(tmp_path)
     moved = StoreAt(top / "store")
     with disk_in(image, top):
         shutil.copytree(store.path, moved.path)
@@ -118,3 +125,33 @@ def test_a_disk_that_is_gone(store, other, tmp_path):
     with disk_in(image, top), Mount(moved) as mount:
         is_whole(mount)
         mount.unmount()
+
+
+@contextlib.contextmanager
+def frozen(top):
+    """Whatever is written to it waits, as while a snapshot of it is made."""
+    run(tool("fsfreeze"), "--freeze", top)
+    try:
+        yield
+    finally:
+        run(tool("fsfreeze"), "--unfreeze", top)
+
+
+def test_a_disk_that_is_frozen(store, tmp_path):
+    """Who is told of nothing that is on the disk does not wait for it."""
+    image, top = make_disk(tmp_path)
+    moved = StoreAt(top / "store")
+    with disk_in(image, top):
+        shutil.copytree(store.path, moved.path)
+        with Mount(moved, path=tmp_path / "source") as mount:
+            with frozen(top):
+                child = subprocess.Popen(["/bin/sh", "-c", "echo a >a; cat a"],
+                                         cwd=mount.path)
+                # Ends, for it could not be killed, when the disk goes on.
+                child.wait(DEADLINE_S)
+            is_whole(mount)
+            mount.unmount()
+        poctl("check", moved.path)
+        with Mount(moved, path=tmp_path / "source") as mount:
+            assert (mount / "a").read_text() == "a\n"
+            mount.unmount()

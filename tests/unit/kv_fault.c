@@ -507,9 +507,9 @@ fault_commit(Kv *kv, const KvBatch *batch, KvDone *done, void *user_data)
 }
 
 static int
-fault_room(Kv *kv, KvRoom *ret_room)
+fault_room(KvSnapshot *snapshot, KvRoom *ret_room)
 {
-	KvFault *fault = (KvFault *)kv;
+	KvFault *fault = (KvFault *)snapshot->kv;
 	KvFaultDisk *disk = fault->disk;
 	bool is_hidden;
 	uint64_t room;

@@ -341,13 +341,22 @@ die_reading(void *user_data)
 	return raise(SIGKILL);
 }
 
+static KvRoom
+room_now(const Bench *bench)
+{
+	KvSnapshot *snapshot = NULL;
+	KvRoom room;
+
+	assert_int_equal(kv_snapshot(bench->kv, &snapshot), 0);
+	assert_int_equal(kv_room(snapshot, &room), 0);
+	kv_snapshot_end(snapshot);
+	return room;
+}
+
 static gsize
 size_of(const Bench *bench)
 {
-	KvRoom room;
-
-	assert_int_equal(kv_room(bench->kv, &room), 0);
-	return room.used;
+	return room_now(bench).used;
 }
 
 /* What they saw is not kept for them, nor are their places. */
@@ -396,9 +405,8 @@ come_and_go(Bench *bench, int times)
 static uint64_t
 room_of(const Bench *bench)
 {
-	KvRoom room;
+	KvRoom room = room_now(bench);
 
-	assert_int_equal(kv_room(bench->kv, &room), 0);
 	return room.free + room.freed;
 }
 
@@ -442,15 +450,14 @@ what_the_last_commit_freed_is_room_soon(void **state)
 
 	commit(bench->kv, (KvChange[]){ put("big", value) }, 1);
 	assert_int_equal(kv_snapshot(bench->kv, &snapshot), 0);
-	assert_int_equal(kv_room(bench->kv, &room), 0);
-	free = room.free;
+	free = room_now(bench).free;
 	commit(bench->kv, (KvChange[]){ del("big") }, 1);
-	assert_int_equal(kv_room(bench->kv, &room), 0);
+	room = room_now(bench);
 	assert_in_range(room.freed, BIG, BIG + (64 << 10));
 	assert_in_range(room.free, free - (64 << 10), free);
 	kv_snapshot_end(snapshot);
 	commit(bench->kv, (KvChange[]){ put("a", "1") }, 1);
-	assert_int_equal(kv_room(bench->kv, &room), 0);
+	room = room_now(bench);
 	assert_true(room.free > free + BIG / 2);
 
 	/* It is not where one of us goes on. */

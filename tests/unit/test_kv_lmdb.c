@@ -261,7 +261,7 @@ what_cannot_be_opened_again_is_closed(void **state)
 		assert_int_equal(kv_reopen(kv, &is_settled), OPENING[i].r);
 		assert_int_equal(commit(kv, "2", "1"), KV_IO);
 		assert_int_equal(kv_snapshot(kv, &snapshot), -EIO);
-		assert_int_equal(kv_room(kv, &room), -EIO);
+		assert_int_equal(kv_room(snapshot, &room), -EIO);
 	}
 	fail_none();
 	assert_int_equal(kv_reopen(kv, &is_settled), 0);
