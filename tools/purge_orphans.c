@@ -9,6 +9,7 @@
 #include "tools/age.h"
 #include "tools/apply.h"
 #include "tools/listing.h"
+#include "tools/named.h"
 #include "tools/office_file.h"
 #include "tools/office_message.h"
 #include "tools/progress.h"
@@ -51,8 +52,6 @@
 #define DIRS_OF_MAIL 18
 #define DIRS_OF_ALL  34
 
-#define COPY_PATH "MBG/COPY.MBG"
-
 #define NS_PER_S INT64_C(1000000000)
 
 /* What may be an orphan. */
@@ -78,147 +77,22 @@ typedef struct Purge {
 	guint64 dirs;   /* that were looked at */
 	size_t skipped; /* files */
 	int64_t before_ns;
-	bool is_whole;       /* no mailbag has lost what it names */
-	bool is_copy_alone;  /* it has a record that no mailbag has */
-	int64_t oldest_ns;   /* when the first message was made that stays */
-	GHashTable *stays;   /* set of the numbers of those; owned */
-	GHashTable *records; /* set of stems; owned */
-	GHashTable *inqueue; /* those of the inqueues; owned */
-	GHashTable *told;    /* set of what records tell, deleted too; owned */
-	size_t gone;         /* what is to go */
-	StoreEdits *edits;   /* borrowed */
+	ToolNamed named;   /* of one postoffice; owned */
+	int64_t oldest_ns; /* when the first message was made that stays */
+	GHashTable *stays; /* set of the numbers of those; owned */
+	size_t gone;       /* what is to go */
+	StoreEdits *edits; /* borrowed */
 } Purge;
 
 static void
 purge_clear(Purge *purge)
 {
 	tool_selection_free(purge->files);
-	g_clear_pointer(&purge->records, g_hash_table_unref);
-	g_clear_pointer(&purge->inqueue, g_hash_table_unref);
-	g_clear_pointer(&purge->told, g_hash_table_unref);
+	tool_named_clear(&purge->named);
 	g_clear_pointer(&purge->stays, g_hash_table_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Purge, purge_clear)
-
-/* ---- what is referred to -------------------------------------------------- */
-
-static void
-header_note(Purge *purge, const FormatMbgRecord *header, bool is_of_inqueue)
-{
-	char *stem = format_mbg_stem(header);
-
-	if (stem == NULL)
-		return;
-	if (is_of_inqueue)
-		g_hash_table_add(purge->inqueue, g_strdup(stem));
-	g_hash_table_add(purge->records, stem);
-}
-
-/* What @header tells, without what programs may change in it. */
-static GBytes *
-header_told(const FormatMbgRecord *header)
-{
-	uint8_t *bytes = g_malloc(FORMAT_MBG_RECORD_SIZE);
-
-	format_mbg_encode(header, bytes);
-	for (size_t at = 0; at < FORMAT_MBG_RECORD_SIZE; at++)
-		if (!format_mbg_is_telling(at))
-			bytes[at] = 0;
-	return g_bytes_new_take(bytes, FORMAT_MBG_RECORD_SIZE);
-}
-
-static int
-record_note(void *user_data, const ToolMailbag *mailbag,
-            const ToolRecord *record)
-{
-	const Purge *purge = user_data;
-
-	g_hash_table_add(purge->told, header_told(&record->header));
-	if (record->is_live || !mailbag->office->layout->is_confirmed)
-		header_note(user_data, &record->header,
-		            mailbag->kind == TOOL_MAILBAG_INQUEUE);
-	return 0;
-}
-
-/* Whether the message of @header is there, and no mailbag names it, or none says
- * so as this: it may be another owner's. */
-static bool
-is_lost(const Purge *purge, const ToolOffice *office,
-        const FormatMbgRecord *header)
-{
-	g_autofree char *stem = format_mbg_stem(header);
-	g_autoptr(GBytes) told = header_told(header);
-	g_autofree char *path = NULL;
-	StoreAttr attr;
-
-	if (stem == NULL || (g_hash_table_contains(purge->records, stem) &&
-	                     g_hash_table_contains(purge->told, told)))
-		return false;
-	path = format_name_path(FORMAT_NAME_MAI, stem);
-	return tool_office_find(office, path, &attr) != -ENOENT;
-}
-
-/* Of which mailbag it is a copy, and which of its records were live, nobody
- * knows. Called when all mailbags have been noted. */
-static int
-copy_note(Purge *purge, const ToolOffice *office)
-{
-	g_autoptr(GBytes) bytes = NULL;
-	const uint8_t *data;
-	FormatMbgRecord header;
-	size_t size;
-	int r;
-
-	purge->is_copy_alone = false;
-	r = tool_office_read(office, COPY_PATH, FORMAT_MBG_SIZE_MAX, &bytes);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	data = g_bytes_get_data(bytes, &size);
-	for (uint32_t i = 0; i < format_mbg_count(size); i++) {
-		format_mbg_decode(data + (size_t)i * FORMAT_MBG_RECORD_SIZE,
-		                  &header);
-		purge->is_copy_alone |= is_lost(purge, office, &header);
-		header_note(purge, &header, true);
-	}
-	return 0;
-}
-
-/* *@ret_mailbags is what was judged by. */
-static int
-records_note(Purge *purge, const ToolOffice *office, GPtrArray **ret_mailbags)
-{
-	g_autoptr(GPtrArray) all = NULL;
-	int r;
-
-	g_hash_table_remove_all(purge->records);
-	g_hash_table_remove_all(purge->inqueue);
-	g_hash_table_remove_all(purge->told);
-	r = tool_mailbag_list(office, &all);
-	if (r < 0)
-		return r;
-	purge->is_whole = tool_mailbags_are_whole(office, all);
-	for (guint i = 0; r == 0 && i < all->len; i++)
-		r = tool_mailbag_read(all->pdata[i], record_note, purge);
-	if (r == 0)
-		r = copy_note(purge, office);
-	if (r == 0)
-		*ret_mailbags = g_steal_pointer(&all);
-	return r;
-}
-
-/* Has those of the @mailbags that may name again what is to go stay as they were
- * seen. */
-static int
-mailbags_expect(const Purge *purge, const ToolOffice *office,
-                const GPtrArray *mailbags, GError **error)
-{
-	return tool_apply_expect_mailbags(purge->edits, mailbags,
-	                                  office->layout->is_confirmed
-	                                          ? TOOL_MAILBAGS_ALL
-	                                          : TOOL_MAILBAGS_INQUEUES,
-	                                  error);
-}
 
 /* ---- what is an orphan ---------------------------------------------------- */
 
@@ -273,7 +147,7 @@ is_awaited(const Purge *purge, const ToolOffice *office, const char *stem)
 	g_autofree char *path = format_name_path(FORMAT_NAME_P1, stem);
 	StoreAttr attr;
 
-	return g_hash_table_contains(purge->inqueue, stem) &&
+	return g_hash_table_contains(purge->named.waiting, stem) &&
 	       tool_office_find(office, path, &attr) != 0;
 }
 
@@ -288,13 +162,14 @@ is_orphan(const Purge *purge, const ToolOffice *office, const File *file)
 		return goes_of(purge, KIND_LEFTOVERS) &&
 		       !is_awaited(purge, office, name->stem);
 	if (name->kind == FORMAT_NAME_COPY)
-		return goes_of(purge, KIND_LEFTOVERS) && purge->is_whole &&
-		       !purge->is_copy_alone;
-	if (!name->has_number || !purge->is_whole)
+		return goes_of(purge, KIND_LEFTOVERS) &&
+		       purge->named.is_whole && !purge->named.is_copy_alone;
+	if (!name->has_number || !purge->named.is_whole)
 		return false;
-	is_named = g_hash_table_contains(purge->records, name->stem);
+	is_named = g_hash_table_contains(purge->named.stems, name->stem);
 	if (name->kind == FORMAT_NAME_P1)
-		return !g_hash_table_contains(purge->inqueue, name->stem) &&
+		return !g_hash_table_contains(purge->named.waiting,
+		                              name->stem) &&
 		       goes_of(purge,
 		               is_named ? KIND_DELIVERED : KIND_ENVELOPES);
 	if (name->kind == FORMAT_NAME_ATT)
@@ -392,14 +267,14 @@ static int
 office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
              GError **error)
 {
-	g_autoptr(GPtrArray) mailbags = NULL;
 	size_t before = purge->gone;
 	unsigned i;
 	int r;
 
 	purge->oldest_ns = INT64_MAX;
 	g_hash_table_remove_all(purge->stays);
-	r = records_note(purge, office, &mailbags);
+	tool_named_clear(&purge->named);
+	r = tool_named_read(office, &purge->named);
 	if (r < 0)
 		return tool_fail(error, r, "cannot read the mailbags: %s",
 		                 g_strerror(-r));
@@ -414,7 +289,8 @@ office_purge(Purge *purge, const ToolOffice *office, unsigned offices,
 	purge->dirs += i;
 	return r < 0 || purge->gone == before || purge->is_rehearsal
 	               ? r
-	               : mailbags_expect(purge, office, mailbags, error);
+	               : tool_named_expect(&purge->named, office, purge->edits,
+	                                   error);
 }
 
 static int
@@ -516,14 +392,7 @@ purge(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 
 	purge->before_ns = g_get_real_time() * 1000 - purge->age_s * NS_PER_S;
 	purge->progress = progress;
-	purge->records =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	purge->stays = g_hash_table_new(NULL, NULL);
-	purge->inqueue =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	purge->told =
-		g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
-	                              (GDestroyNotify)g_bytes_unref, NULL);
 	return purge_all(apply, purge, ret_count, error);
 }
 
