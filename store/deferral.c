@@ -179,6 +179,8 @@ static bool
 defer_owned(Deferral *d, uint64_t id)
 {
 	RecordKey prefix = record_key_undone(id);
+	RecordKey head =
+		record_key_part(id, RECORD_PART_HEAD, (KvSlice){ "", 0 });
 	ChangePlace *place =
 		change_layer_seek(d->store->active, record_slice(&prefix));
 	bool has_some = false;
@@ -187,13 +189,10 @@ defer_owned(Deferral *d, uint64_t id)
 	     place = change_place_next(place)) {
 		const Change *change = change_place_get(place);
 		RecordKey orphan;
-		RecordPart part;
 		uint64_t data;
-		KvSlice of;
 
 		if (change->value == NULL ||
-		    !record_key_part_of(change->key, &part, &of) ||
-		    part == RECORD_PART_HEAD)
+		    change_compare_keys(change->key, record_slice(&head)) == 0)
 			continue;
 		has_some = true;
 		data = draft_content_of(change->key);

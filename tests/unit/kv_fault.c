@@ -119,18 +119,15 @@ kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count)
 void
 kv_fault_fail_snapshots(KvFaultDisk *disk, unsigned count)
 {
-	g_mutex_lock(&disk->lock);
-	disk->good_snapshots = 0;
-	disk->bad_snapshots = count;
-	g_mutex_unlock(&disk->lock);
+	kv_fault_fail_later_snapshots(disk, 0, count);
 }
 
 void
-kv_fault_fail_later_snapshot(KvFaultDisk *disk)
+kv_fault_fail_later_snapshots(KvFaultDisk *disk, unsigned good, unsigned count)
 {
 	g_mutex_lock(&disk->lock);
-	disk->good_snapshots = 1;
-	disk->bad_snapshots = 1;
+	disk->good_snapshots = good;
+	disk->bad_snapshots = count;
 	g_mutex_unlock(&disk->lock);
 }
 

@@ -37,8 +37,9 @@ void kv_fault_fail_reopens(KvFaultDisk *disk, unsigned count);
 
 /** Makes the next @count snapshots fail. */
 void kv_fault_fail_snapshots(KvFaultDisk *disk, unsigned count);
-/** Makes the one after the next fail. */
-void kv_fault_fail_later_snapshot(KvFaultDisk *disk);
+/** So, but @good others come first. */
+void kv_fault_fail_later_snapshots(KvFaultDisk *disk, unsigned good,
+                                   unsigned count);
 
 /** Makes the next @count commits, at most KV_FAULT_COMMITS, end as @kinds says,
  * one after the other; no plan counts for them. */

@@ -286,7 +286,7 @@ who_was_stale_is_not_seen_while_the_database_cannot_be_read(void **state)
 	test_write(b->plain, file, "yours");
 	store_txn_commit(&stale, test_answered, &answers[1]);
 	store_txn_commit(&good, test_answered, &answers[2]);
-	kv_fault_fail_later_snapshot(b->disk);
+	kv_fault_fail_later_snapshots(b->disk, 1, 1);
 	kv_fault_fail_reopens(b->disk, UINT_MAX);
 	assert_int_equal(test_let_go(b, &answers[0]), 0);
 	assert_int_equal(test_await(&answers[1]), -ESTALE);

@@ -141,6 +141,73 @@ who_asks_how_the_store_is_hears_of_it(void **state)
 	assert_int_equal(vitals.error, 0);
 }
 
+/* What it has cut off may be erased at once. */
+static void
+what_is_cut_off_of_it_does_not_wait(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *small = test_begin(b);
+	StoreNode file = test_stage_spilled(txn, "large");
+	StoreAttr attr;
+
+	(void)stage(small, "small", 4);
+	assert_int_equal(store_sync_wait(b->store), 0);
+	assert_int_equal(store_file_truncate(txn, file, 9000), 0);
+	assert_int_equal(store_file_truncate(txn, file, 1), 0);
+	kv_fault_limit(b->disk, 3000);
+	(void)stage(txn, "other", 9000);
+	(void)store_file_write(txn, file, 0, "x", 1);
+	assert_int_equal(store_txn_commit_wait(&small), 0);
+	assert_int_equal(store_attr_get(txn, file, &attr), 0);
+	assert_int_equal(attr.size, 1);
+	store_txn_abort(txn);
+}
+
+/* ---- while nothing can be read -------------------------------------------*/
+
+/* What did not wait is on the disk, and what waits is not. */
+static void
+who_waits_is_told_where_nothing_can_be_read_between(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	TestAnswer answers[2] = { 0 };
+
+	(void)stage(txn, "f", SIZE);
+	test_hold_sync(b, &answers[0]);
+	test_add_file(b->store, STORE_ROOT, "plain");
+	test_save(txn, &answers[1]);
+	kv_fault_limit(b->disk, LITTLE);
+	kv_fault_fail_later_snapshots(b->disk, 2, 2);
+	(void)test_let_go(b, &answers[0]);
+	assert_int_equal(test_await(&answers[1]), -EIO);
+	kv_fault_limit(b->disk, 0);
+	while (store_sync_wait(b->store) < 0)
+		continue;
+	test_txn_crash(b, &txn);
+	assert_true(test_has(b->plain, STORE_ROOT, "plain"));
+	assert_int_equal(test_undone(b->store).count, 1);
+}
+
+static void
+a_disk_that_cannot_be_read_is_not_called_full(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreVitals vitals;
+
+	(void)spill(b, txn, 6000);
+	kv_fault_fail_later_snapshots(b->disk, 1, 2);
+	(void)store_sync_wait(b->store);
+	kv_fault_limit(b->disk, 0);
+	while (store_sync_wait(b->store) < 0)
+		continue;
+	assert_int_equal(store_vitals(b->store, &vitals), 0);
+	assert_int_equal(vitals.error, 0);
+	store_txn_abort(txn);
+}
+
 /* ---- what was undone -----------------------------------------------------*/
 
 static void
@@ -282,6 +349,9 @@ main(void)
 		SPILLING_TEST(nor_does_a_removal),
 		SPILLING_TEST(a_commit_is_not_without_what_it_has_spilled),
 		SPILLING_TEST(who_asks_how_the_store_is_hears_of_it),
+		SPILLING_TEST(what_is_cut_off_of_it_does_not_wait),
+		BARE_TEST(who_waits_is_told_where_nothing_can_be_read_between),
+		SPILLING_TEST(a_disk_that_cannot_be_read_is_not_called_full),
 		BARE_TEST(nothing_is_given_up_that_makes_no_room),
 		SPILLING_TEST(
 			what_is_undone_does_not_wait_for_what_another_has_spilled),
