@@ -271,6 +271,23 @@ what_has_room_by_itself_is_kept(void **state)
 	assert_int_equal(test_undone(b->store).count, 1);
 }
 
+static void
+assert_large_undone(TestTxn *b, StoreNode file)
+{
+	g_autofree char *all = g_strnfill(12000, 'x');
+	char got[12001];
+	size_t size = 0;
+
+	assert_int_equal(test_undone(b->store).count, 1);
+	assert_int_equal(store_quarantine_read(b->store,
+	                                       test_undone(b->store).id, file,
+	                                       0, got, sizeof(got), &size),
+	                 0);
+	all[5000] = 'y';
+	assert_int_equal(size, 12000);
+	assert_memory_equal(got, all, 12000);
+}
+
 /* ---- drafts --------------------------------------------------------------*/
 
 /* A draft is nobody's to give up while what would have ended it is staged
@@ -317,6 +334,34 @@ nor_for_what_is_spilled_of_a_draft(void **state)
 	assert_int_equal(test_undone(b->store).bytes, 12000);
 }
 
+/* What a draft has no more was spilled since, and waits: so does the draft. */
+static void
+a_draft_that_loses_what_waits_is_whole(void **state)
+{
+	TestTxn *b = *state;
+	StoreTxn *txn = test_begin(b);
+	StoreTxn *small = test_begin(b);
+	size_t too_much = b->options.staged_max + 1;
+	g_autofree char *block = g_malloc0(too_much);
+	StoreNode file = test_stage_spilled(txn, "large");
+	TestAnswer answer = { 0 };
+
+	(void)stage(small, "small", 4);
+	assert_int_equal(store_file_write(txn, file, 5000, "y", 1), 0);
+	test_save(txn, &answer);
+	assert_int_equal(test_await(&answer), 0);
+	/* It spills what it can before it is refused, and changes nothing. */
+	kv_fault_hold(b->disk, true);
+	assert_int_equal(store_file_write(txn, file, 0, block, too_much),
+	                 -ENOSPC);
+	assert_int_equal(store_txn_save(txn, &test_killed, NULL, NULL), 0);
+	kv_fault_limit(b->disk, 3000);
+	kv_fault_hold(b->disk, false);
+	assert_int_equal(store_txn_commit_wait(&small), 0);
+	test_txn_crash(b, &txn);
+	assert_large_undone(b, file);
+}
+
 /* Who waits for his draft is told if it waits. */
 static void
 who_waits_for_a_draft_is_told(void **state)
@@ -358,6 +403,7 @@ main(void)
 		BARE_TEST(what_has_room_by_itself_is_kept),
 		BARE_TEST(a_commit_does_not_wait_for_such_a_draft),
 		SPILLING_TEST(nor_for_what_is_spilled_of_a_draft),
+		SPILLING_TEST(a_draft_that_loses_what_waits_is_whole),
 		BARE_TEST(who_waits_for_a_draft_is_told),
 	};
 
