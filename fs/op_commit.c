@@ -14,6 +14,10 @@
  *   message that is written before its queue is locked, what it has done is
  *   everybody's at once and on disk with the next commit, before any queue
  *   entry that points to it.
+ * - While somebody waits for that, another thread of his may take a lock. He does
+ *   not wait for its end, too, for he may hold a directory's lock in the kernel,
+ *   or be killed: he is answered when what he did is on disk, committed if all
+ *   that is staged by then may be seen, or else kept as by fsync(2).
  * - Under pressure, when somebody waits for a lock that the session merely
  *   keeps, or when it takes long, it commits what it has at the next safe point
  *   and goes on.
@@ -28,7 +32,6 @@ typedef struct Flight {
 	FsTransaction *transaction;
 	uint64_t batch;
 	GHashTable *dirs; /* owned: names in them have changed */
-	GQueue ends;      /* FsCall, owned: to be answered */
 	int64_t asked_us; /* monotonic */
 	int r;
 } Flight;
@@ -86,10 +89,9 @@ failure_log(FsSession *session, int r)
 /* What @transaction's session did while it was on its way stands on what did
  * not happen. */
 static void
-flight_failed(const Flight *flight)
+flight_failed(const Flight *flight, bool is_told)
 {
 	FsTransaction *transaction = flight->transaction;
-	bool is_told = flight->ends.length > 0;
 
 	failure_log(transaction->session, flight->r);
 	fs_undo(flight->mount, transaction,
@@ -117,20 +119,18 @@ flight_landed(void *user_data)
 	Flight *flight = user_data;
 	const FsMount *mount = flight->mount;
 	FsTransaction *transaction = flight->transaction;
-	GQueue ends = flight->ends;
 	int r = flight->r;
+	GQueue ends;
 
 	g_mutex_lock(mount->turn);
 	flight_count(flight);
 	dirs_settle(mount, flight->dirs);
-	fs_transaction_landed(transaction);
+	fs_transaction_landed(transaction, &ends);
 	if (transaction->is_detached) {
-		/* Those who wait for the rest of a session that is over. */
-		fs_commit_answer(&transaction->ends, r);
 		fs_transaction_release(transaction, UINT64_MAX);
 		fs_transaction_tidy(transaction);
 	} else if (r < 0) {
-		flight_failed(flight);
+		flight_failed(flight, ends.length > 0);
 	} else {
 		fs_trace_tell(mount, transaction->session, "committed");
 		fs_transaction_release(transaction, flight->batch);
@@ -164,10 +164,8 @@ transaction_fly(const FsMount *mount, FsTransaction *transaction)
 		.transaction = transaction,
 		.batch = transaction->batch,
 		.dirs = g_hash_table_ref(transaction->dirs),
-		.ends = transaction->ends,
 		.asked_us = g_get_monotonic_time(),
 	};
-	g_queue_init(&transaction->ends);
 	fs_account_give(transaction, mount->mailbags, mount->store);
 	fs_trace_tell(mount, transaction->session, "commit");
 	fs_transaction_fly(transaction);
@@ -381,6 +379,23 @@ safe_age_us(const FsMount *mount)
 	return age_s > 0 ? age_s * US_PER_S : INT64_MAX;
 }
 
+/* Answers those who came when it was over, which it is no more. They wait for
+ * what was staged by then, and not for what has begun since. */
+static void
+ends_relieve(const FsMount *mount, FsTransaction *transaction)
+{
+	FsCall *call;
+
+	if (transaction->ends.length > 0 && is_safe(mount, transaction) &&
+	    !is_torn(transaction))
+		transaction_fly(mount, transaction);
+
+	while ((call = g_queue_pop_head(&transaction->ends)) != NULL) {
+		fs_sync_reply(call, transaction->session);
+		g_free(call);
+	}
+}
+
 static int
 transaction_step(const FsMount *mount, FsTransaction *transaction)
 {
@@ -388,6 +403,7 @@ transaction_step(const FsMount *mount, FsTransaction *transaction)
 		return 0;
 	if (fs_transaction_is_over(transaction))
 		return transaction_end(mount, transaction);
+	ends_relieve(mount, transaction);
 	if (fs_transaction_is_pressed(transaction) ||
 	    age_us(transaction) > safe_age_us(mount))
 		transaction_relieve(mount, transaction);
@@ -422,6 +438,12 @@ fs_commit_reply(const FsCall *call, const FsSession *session, int r)
 	    !fs_transaction_is_over(transaction)) {
 		(void)fs_commit_settle(mount, session);
 		fs_reply_status(call, r);
+		return;
+	}
+
+	if (transaction->is_flying && !fs_transaction_is_staged(transaction)) {
+		g_queue_push_tail(&transaction->flying_ends,
+		                  fs_call_keep(call));
 		return;
 	}
 

@@ -257,80 +257,19 @@ fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fs_commit_settle(call.mount, session);
 }
 
-/* A sync that is asked for. */
-typedef struct Fsync {
-	FsCall call;
-	int r;
-} Fsync;
-
-/* On the main thread. */
-static void
-fsync_failed(void *user_data)
-{
-	g_autofree Fsync *fsync = user_data;
-	const FsMount *mount = fsync->call.mount;
-
-	g_mutex_lock(mount->turn);
-	fs_reply_status(&fsync->call, fsync->r);
-	fs_turn_end(mount);
-	g_mutex_unlock(mount->turn);
-}
-
-/* Called on the committer's thread, which has no turn: an error, which tells of
- * the store's health, takes one. */
-static void
-fsync_done(void *user_data, int r)
-{
-	Fsync *fsync = user_data;
-
-	if (r < 0) {
-		/* Others would tell the kernel something else. */
-		fsync->r = r == -ENOSPC ? r : -EIO;
-		fs_later_post(fsync->call.mount->later, fsync_failed, fsync);
-		return;
-	}
-
-	fs_reply_status(&fsync->call, 0);
-	g_free(fsync);
-}
-
-/* What is staged is not published by a sync, but found in the quarantine should
- * the server end before the transaction, or what is on its way not arrive. What
- * was undone is there already, and not where it was written to. */
-static int
-session_sync(const FsMount *mount, const FsSession *session, Fsync *fsync)
-{
-	const FsTransaction *transaction =
-		fs_transaction_find(mount->transactions, session);
-	StoreCause cause = { .reason = "the server ended" };
-
-	if (transaction == NULL || (!fs_transaction_is_staged(transaction) &&
-	                            !transaction->is_flying)) {
-		store_sync(mount->store, fsync_done, fsync);
-		return 0;
-	}
-
-	cause.begun_ns = transaction->begun_ns;
-	return store_txn_save(transaction->txn, &cause, fsync_done, fsync);
-}
-
 void
 fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
             struct fuse_file_info *fi)
 {
 	FsCall call = fs_call_begin(req, "fsync", ino);
 	const FsHandle *handle = fs_call_handle(&call, fi);
-	Fsync *fsync = g_new(Fsync, 1);
 	int r;
 
-	*fsync = (Fsync){ .call = call };
 	r = fs_hold_tell(&call, handle);
-	if (r == 0)
-		r = session_sync(call.mount, handle->session, fsync);
-	if (r < 0) {
-		g_free(fsync);
+	if (r < 0)
 		fs_reply_status(&call, r);
-	}
+	else
+		fs_sync_reply(&call, handle->session);
 }
 
 static int

@@ -128,13 +128,9 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
 {
 	g_autoptr(FsSession) session = fs_session_ref(transaction->session);
 	g_autofree char *event = g_strconcat("undone: ", reason.text, NULL);
-	GQueue ends = G_QUEUE_INIT;
+	GQueue ends = transaction->ends;
 
-	/* Who waits for what is on its way is told what comes of that. */
-	if (fs_transaction_is_staged(transaction) || !transaction->is_flying) {
-		ends = transaction->ends;
-		g_queue_init(&transaction->ends);
-	}
+	g_queue_init(&transaction->ends);
 	fs_trace_tell(mount, session, event);
 	if (fs_transaction_is_staged(transaction))
 		transaction_quarantine(mount, transaction, reason);

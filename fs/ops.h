@@ -302,6 +302,13 @@ GThreadPool *fs_edit_pool_new(void);
 void fs_sync_start(void *user_data, const FsControlAsk *ask,
                    FsControlReply *reply);
 
+/**
+ * Answers @call when what @session has done is on disk. What is staged is not
+ * published by that, but found in the quarantine should the server end before
+ * the transaction.
+ */
+void fs_sync_reply(const FsCall *call, const FsSession *session);
+
 /* ---- op_hold.c ----------------------------------------------------------- */
 
 /** Whether opening the file at @place with @flags takes its lock. */

@@ -100,6 +100,7 @@ fs_transaction_obtain(FsTransactionTable *table, FsSession *session)
 		.batch = 1,
 		.files = files_new(),
 		.dirs = dirs_new(),
+		.flying_ends = G_QUEUE_INIT,
 		.ends = G_QUEUE_INIT,
 	};
 	g_hash_table_insert(table->by_serial, g_memdup2(&serial, sizeof serial),
@@ -166,6 +167,7 @@ static void
 transaction_free(FsTransaction *transaction)
 {
 	g_assert(transaction->ends.length == 0);
+	g_assert(transaction->flying_ends.length == 0);
 	store_txn_abort(transaction->txn);
 	g_hash_table_unref(transaction->locks);
 	g_hash_table_unref(transaction->files);
@@ -498,13 +500,17 @@ void
 fs_transaction_fly(FsTransaction *transaction)
 {
 	transaction->flying = g_hash_table_ref(transaction->files);
+	transaction->flying_ends = transaction->ends;
+	g_queue_init(&transaction->ends);
 	fs_transaction_next_batch(transaction);
 	transaction->is_flying = true;
 }
 
 void
-fs_transaction_landed(FsTransaction *transaction)
+fs_transaction_landed(FsTransaction *transaction, GQueue *ret_ends)
 {
+	*ret_ends = transaction->flying_ends;
+	g_queue_init(&transaction->flying_ends);
 	g_clear_pointer(&transaction->flying, g_hash_table_unref);
 	transaction->is_flying = false;
 }

@@ -72,8 +72,10 @@ typedef struct FsTransaction {
 	bool is_flying;     /* the batch before this one is on its way */
 	bool is_releasing;  /* calls those who waited: it must not end now */
 	GHashTable *flying; /* owned: that batch's files; NULL: none flies */
+	GQueue flying_ends; /* FsCall, owned: answered when that has landed */
 	bool is_detached;   /* undone; it only waits for what flies */
-	GQueue ends;        /* FsCall, owned: answered when it has ended */
+	GQueue ends;        /* FsCall, owned: answered when what was staged when
+	                     * they came is on disk */
 } FsTransaction;
 
 /** @locks is borrowed and must outlive the table. */
@@ -186,7 +188,8 @@ void fs_transaction_next_batch(FsTransaction *transaction);
 /** Begins the next batch; the one before it is on its way. */
 void fs_transaction_fly(FsTransaction *transaction);
 
-/** What was on its way has arrived, or failed. */
-void fs_transaction_landed(FsTransaction *transaction);
+/** What was on its way has arrived, or failed: *@ret_ends are those who are to be
+ * told, of FsCall. Ownership: the caller's. */
+void fs_transaction_landed(FsTransaction *transaction, GQueue *ret_ends);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTransactionTable, fs_transaction_table_free)

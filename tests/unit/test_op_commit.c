@@ -70,6 +70,104 @@ who_lets_go_is_answered_when_it_is_on_disk(void **state)
 	assert_int_equal(ends->names_serial, 1);
 }
 
+/* Another thread of its process has it by then. */
+static void
+who_lets_go_does_not_wait_for_a_later_lock(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction;
+	EndsCall calls[2];
+
+	begin_flight(ends, session, &calls[0]);
+	let_go(ends, session, &calls[1]);
+	transaction = ends_take(ends, session, ENDS_OTHER, FS_LOCK_UPDATE);
+	end_flight(ends);
+	for (int i = 0; i < 2; i++)
+		ends_assert_answered(&calls[i], 0);
+	assert_true(ends_is_free(ends, ENDS_KEY));
+	assert_false(ends_is_free(ends, ENDS_OTHER));
+	ends_finish(ends, transaction, ENDS_OTHER);
+}
+
+static void
+what_is_staged_before_a_later_lock_is_committed(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction;
+	EndsCall calls[2];
+
+	begin_flight(ends, session, &calls[0]);
+	ends_stage(ends, session, "NEXT.MAI", 10);
+	let_go(ends, session, &calls[1]);
+	transaction = ends_take(ends, session, ENDS_OTHER, FS_LOCK_PROCESSING);
+	end_flight(ends);
+	ends_assert_answered(&calls[0], 0);
+	assert_int_equal(calls[1].answers, 0);
+	ends_run_later(ends);
+	ends_assert_answered(&calls[1], 0);
+	assert_true(ends_is_seen(ends, "NEXT.MAI"));
+	assert_false(ends_is_free(ends, ENDS_OTHER));
+	ends_finish(ends, transaction, ENDS_OTHER);
+}
+
+/* Who is in the middle of something may wait for the one that lets go. */
+static void
+what_may_not_be_seen_is_on_disk_before_the_answer(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction;
+	EndsCall calls[2];
+
+	begin_flight(ends, session, &calls[0]);
+	ends_stage(ends, session, "NEXT.MAI", 10);
+	let_go(ends, session, &calls[1]);
+	transaction = ends_take(ends, session, ENDS_QUEUE, FS_LOCK_INQUEUE);
+	kv_fault_hold(ends->store->disk, false);
+	assert_int_equal(store_sync_wait(ends->mount.store), 0);
+	kv_fault_hold(ends->store->disk, true);
+	ends_run_later(ends);
+	kv_fault_await_held(ends->store->disk);
+	ends_assert_answered(&calls[0], 0);
+	assert_int_equal(calls[1].answers, 0);
+	kv_fault_hold(ends->store->disk, false);
+	assert_int_equal(store_sync_wait(ends->mount.store), 0);
+	ends_assert_answered(&calls[1], 0);
+	assert_false(ends_is_seen(ends, "NEXT.MAI"));
+
+	fs_transaction_let_go(transaction, ENDS_QUEUE);
+	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
+	ends_run_later(ends);
+	assert_true(ends_is_seen(ends, "NEXT.MAI"));
+	assert_int_equal(ends_count_undone(ends), 0);
+}
+
+static void
+a_torn_message_is_not_committed_before_a_later_lock(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction;
+	EndsCall calls[2];
+	StoreNode node;
+
+	transaction = begin_flight(ends, session, &calls[0]);
+	node = ends_stage(ends, session, "NEXT.MAI", 0);
+	assert_int_equal(store_file_write(transaction->txn, node, 1000, "x", 1),
+	                 0);
+	let_go(ends, session, &calls[1]);
+	(void)ends_take(ends, session, ENDS_OTHER, FS_LOCK_PROCESSING);
+	end_flight(ends);
+	assert_int_equal(store_sync_wait(ends->mount.store), 0);
+	ends_assert_answered(&calls[1], 0);
+	fs_transaction_let_go(transaction, ENDS_OTHER);
+	assert_int_equal(fs_commit_settle(&ends->mount, session), -EIO);
+	assert_false(ends_is_seen(ends, "NEXT.MAI"));
+	assert_int_equal(ends_count_undone(ends), 1);
+}
+
 static void
 what_is_on_its_way_arrives_though_its_session_is_broken(void **state)
 {
@@ -366,6 +464,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ENDS_TEST(who_lets_go_is_answered_when_it_is_on_disk),
+		ENDS_TEST(who_lets_go_does_not_wait_for_a_later_lock),
+		ENDS_TEST(what_is_staged_before_a_later_lock_is_committed),
+		ENDS_TEST(what_may_not_be_seen_is_on_disk_before_the_answer),
+		ENDS_TEST(a_torn_message_is_not_committed_before_a_later_lock),
 		ENDS_TEST(
 			what_is_on_its_way_arrives_though_its_session_is_broken),
 		ENDS_TEST(what_follows_is_undone_by_itself),
