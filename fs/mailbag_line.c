@@ -213,10 +213,17 @@ place_is_passed(const FsPlace *place, int64_t now_us)
 }
 
 bool
+fs_mailbag_is_held(const FsMailbag *mailbag, uint64_t session)
+{
+	return mailbag->holder != NULL && !mailbag->is_detached &&
+	       mailbag->holder->session == session;
+}
+
+bool
 fs_mailbag_can_take(const FsMailbag *mailbag, uint64_t session, int64_t now_us)
 {
 	if (mailbag->holder != NULL)
-		return mailbag->holder->session == session;
+		return fs_mailbag_is_held(mailbag, session);
 
 	for (GList *l = mailbag->line.head; l != NULL; l = l->next) {
 		const FsPlace *before = l->data;
@@ -264,6 +271,7 @@ fs_mailbag_free_up(FsMailbag *mailbag)
 {
 	g_ptr_array_remove_fast(mailbag->holder->held, mailbag);
 	mailbag->holder = NULL;
+	mailbag->is_detached = false;
 	mailbag->count = 0;
 }
 
@@ -345,7 +353,7 @@ party_follow(const FsParty *party, GPtrArray *agenda)
 
 		if (place->kind == FS_PLACE_TRIES)
 			continue;
-		if (mailbag->holder != NULL)
+		if (mailbag->holder != NULL && !mailbag->is_detached)
 			g_ptr_array_add(agenda, mailbag->holder);
 
 		for (GList *l = mailbag->line.head; l != NULL; l = l->next) {

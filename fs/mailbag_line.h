@@ -29,6 +29,7 @@ typedef struct FsParty FsParty;
 typedef struct FsMailbag {
 	char *key;         /* owned */
 	FsParty *holder;   /* NULL: free */
+	bool is_detached;  /* its holder's session is as any other to it */
 	unsigned count;    /* how often the holder has it */
 	int64_t since_us;  /* the holder has it */
 	int64_t waited_us; /* the holder had waited for it */
@@ -101,6 +102,9 @@ void fs_mailbags_tidy_party(FsMailbags *all, uint64_t session);
 /** Serves every line whose mailbag is free, and forgets what is left empty. */
 void fs_mailbags_serve(FsMailbags *all, int64_t now_us);
 
+/** Whether @mailbag is @session's. */
+bool fs_mailbag_is_held(const FsMailbag *mailbag, uint64_t session);
+
 /** Whether @session, which has @mailbag or not, may take it at @now_us. */
 bool fs_mailbag_can_take(const FsMailbag *mailbag, uint64_t session,
                          int64_t now_us);
@@ -140,6 +144,7 @@ void fs_place_refuse(FsMailbags *all, const FsPlace *place, bool is_circle,
  * Whether the owner of @place, waiting there, waits for itself: for the holder,
  * and for those present before it in the line, who will be the holder before
  * it. It does not wait for those absent, whom it would pass, or
- * who keep it out for a moment only; and who tries waits for nobody.
+ * who keep it out for a moment only, as one who has it detached does; and who
+ * tries waits for nobody.
  */
 bool fs_place_is_circle(FsMailbags *all, const FsPlace *place);

@@ -102,9 +102,11 @@ fs_mailbag_lock_holder(FsMailbagLock *table, const char *key,
 bool
 fs_mailbag_lock_is_held(FsMailbagLock *table, uint64_t session, const char *key)
 {
-	uint64_t holder;
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	const FsMailbag *mailbag = fs_mailbags_find(&table->all, key);
 
-	return fs_mailbag_lock_holder(table, key, &holder) && holder == session;
+	return mailbag != NULL && fs_mailbag_is_held(mailbag, session);
 }
 
 bool
@@ -115,8 +117,7 @@ fs_mailbag_lock_times(FsMailbagLock *table, uint64_t session, const char *key,
 		g_mutex_locker_new(&table->mutex);
 	const FsMailbag *mailbag = fs_mailbags_find(&table->all, key);
 
-	if (mailbag == NULL || mailbag->holder == NULL ||
-	    mailbag->holder->session != session)
+	if (mailbag == NULL || !fs_mailbag_is_held(mailbag, session))
 		return false;
 
 	*ret_times = (FsMailbagTimes){ mailbag->since_us, mailbag->waited_us };
@@ -144,7 +145,8 @@ fs_mailbag_lock_is_wanted(FsMailbagLock *table, const char *key)
 		return false;
 
 	for (GList *l = mailbag->line.head; l != NULL; l = l->next)
-		if (((const FsPlace *)l->data)->party != mailbag->holder)
+		if (mailbag->is_detached ||
+		    ((const FsPlace *)l->data)->party != mailbag->holder)
 			return true;
 	return false;
 }
@@ -393,6 +395,17 @@ fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session, const char *key,
 		fs_mailbags_tidy_party(&table->all, session);
 	}
 	table_unlock(table);
+}
+
+void
+fs_mailbag_lock_detach(FsMailbagLock *table, uint64_t session, const char *key)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&table->mutex);
+	FsMailbag *mailbag = fs_mailbags_find(&table->all, key);
+
+	g_assert(mailbag != NULL && fs_mailbag_is_held(mailbag, session));
+	mailbag->is_detached = true;
 }
 
 void

@@ -88,7 +88,7 @@ void fs_mailbag_lock_watch(FsMailbagLock *table, FsMailbagRefused *refused,
 bool fs_mailbag_lock_is_elsewhere(FsMailbagLock *table, uint64_t session,
                                   const char *key, int64_t now_us);
 
-/** Finds the session that has @key: whether one has. */
+/** Finds the session that has @key, be it detached: whether one has. */
 bool fs_mailbag_lock_holder(FsMailbagLock *table, const char *key,
                             uint64_t *ret_session);
 
@@ -152,6 +152,13 @@ void fs_mailbag_lock_cancel(FsMailbagLock *table, FsMailbagWait wait);
  */
 void fs_mailbag_lock_drop(FsMailbagLock *table, uint64_t session,
                           const char *key, int64_t now_us);
+
+/**
+ * Has @session, which has @key, keep it from itself, too, until it is dropped:
+ * who asks for it then is anybody, and stands in line behind the others.
+ */
+void fs_mailbag_lock_detach(FsMailbagLock *table, uint64_t session,
+                            const char *key);
 
 /**
  * Ends all waits of @session with -ETXTBSY: it has ended, or is to give up.

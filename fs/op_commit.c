@@ -350,8 +350,9 @@ fs_commit_press(const FsMount *mount, const char *key)
 	if (!fs_mailbag_lock_holder(mount->mailbags, key, &holder))
 		return;
 
+	/* What is kept for a batch on its way is in no transaction's book. */
 	transaction = fs_transaction_of_serial(mount->transactions, holder);
-	if (transaction == NULL)
+	if (transaction == NULL || !fs_transaction_has(transaction, key))
 		return;
 
 	fs_transaction_press(transaction, key);

@@ -24,10 +24,12 @@ is_elsewhere(const FsCall *call, const FsSession *session,
              const StorePlace *place)
 {
 	g_autofree char *key = fs_lock_key(place);
+	FsMailbagLock *mailbags = call->mount->mailbags;
 	uint64_t holder;
 
-	return fs_mailbag_lock_holder(call->mount->mailbags, key, &holder) &&
-	       holder != fs_session_serial(session);
+	return fs_mailbag_lock_holder(mailbags, key, &holder) &&
+	       !fs_mailbag_lock_is_held(mailbags, fs_session_serial(session),
+	                                key);
 }
 
 static FsLockFile *

@@ -204,7 +204,7 @@ void
 fs_transaction_detach(FsTransaction *transaction)
 {
 	GHashTableIter iter;
-	gpointer lock;
+	gpointer data;
 
 	table_remove(transaction);
 	transaction->is_detached = true;
@@ -217,8 +217,16 @@ fs_transaction_detach(FsTransaction *transaction)
 	transaction->writers = 0;
 
 	g_hash_table_iter_init(&iter, transaction->locks);
-	while (g_hash_table_iter_next(&iter, NULL, &lock))
-		((FsTransactionLock *)lock)->forms = 0;
+	while (g_hash_table_iter_next(&iter, NULL, &data)) {
+		FsTransactionLock *lock = data;
+
+		lock->forms = 0;
+		if (transaction->is_flying)
+			fs_mailbag_lock_detach(
+				transaction->table->locks,
+				fs_session_serial(transaction->session),
+				lock->key);
+	}
 
 	if (!transaction->is_flying) {
 		fs_transaction_release(transaction, UINT64_MAX);

@@ -117,7 +117,8 @@ void fs_transaction_tidy(FsTransaction *transaction);
 
 /**
  * Takes @transaction out of the table: its session begins anew. It keeps its
- * locks while it is flying, and then ends.
+ * locks while it is flying, from its own session, too, which has not seen what
+ * flies; and then ends.
  */
 void fs_transaction_detach(FsTransaction *transaction);
 

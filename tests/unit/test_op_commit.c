@@ -190,6 +190,48 @@ what_is_on_its_way_arrives_though_its_session_is_broken(void **state)
 	assert_int_equal(ends_tell(ends, session, 1000), 0);
 }
 
+static void
+granted(void *user_data, int r)
+{
+	assert_int_equal(r, 0);
+	++*(int *)user_data;
+}
+
+/* It would read what was there before, and change that; and others stand in
+ * line. */
+static void
+who_is_broken_has_not_what_is_on_its_way(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsMailbagAsk ask = { .session = 2, .key = ENDS_KEY };
+	FsTransaction *next;
+	FsMailbagWait wait;
+	int grants = 0;
+	EndsCall call;
+
+	begin_flight(ends, session, &call);
+	ask.now_us = g_get_monotonic_time();
+	assert_int_equal(fs_mailbag_lock_wait(ends->mount.mailbags, &ask,
+	                                      granted, &grants, &wait),
+	                 0);
+	fs_undo_session(&ends->mount, session, BROKEN);
+	next = ends_take(ends, session, ENDS_OTHER, FS_LOCK_UPDATE);
+	assert_int_equal(fs_transaction_take(next, ENDS_KEY, FS_LOCK_UPDATE,
+	                                     g_get_monotonic_time()),
+	                 -ETXTBSY);
+	fs_commit_press(&ends->mount, ENDS_KEY);
+	assert_int_equal(grants, 0);
+	end_flight(ends);
+	ends_assert_answered(&call, 0);
+	assert_int_equal(grants, 1);
+	fs_mailbag_lock_drop(ends->mount.mailbags, 2, ENDS_KEY,
+	                     g_get_monotonic_time());
+	(void)ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	fs_transaction_let_go(next, ENDS_KEY);
+	ends_finish(ends, next, ENDS_OTHER);
+}
+
 /* Who waits for what follows is told that it was undone, and nobody else. */
 static void
 what_follows_is_undone_by_itself(void **state)
@@ -470,6 +512,7 @@ main(void)
 		ENDS_TEST(a_torn_message_is_not_committed_before_a_later_lock),
 		ENDS_TEST(
 			what_is_on_its_way_arrives_though_its_session_is_broken),
+		ENDS_TEST(who_is_broken_has_not_what_is_on_its_way),
 		ENDS_TEST(what_follows_is_undone_by_itself),
 		ENDS_TEST(what_follows_a_failed_batch_fails_with_it),
 		ENDS_TEST(a_message_that_cannot_be_published_is_undone),

@@ -315,6 +315,7 @@ but_while_it_flies_it_keeps_them(void **state)
 	/* Its session begins anew meanwhile. */
 	next = fs_transaction_obtain(world->table, world->one);
 	assert_ptr_not_equal(next, one);
+	assert_int_equal(take(next, KEY, FS_LOCK_UPDATE), -ETXTBSY);
 	land(one);
 	fs_transaction_release(one, UINT64_MAX);
 	fs_transaction_tidy(one);
