@@ -8,6 +8,7 @@ typedef struct Break {
 	unsigned locks;
 	unsigned waits;
 	unsigned files; /* staged */
+	bool is_committing;
 } Break;
 
 static void
@@ -46,8 +47,10 @@ session_break(const FsMount *mount, FsSession *session, Break *ret_broken)
 
 	*ret_broken = (Break){ .session = serial };
 	fs_mailbag_lock_list(mount->mailbags, break_count, ret_broken);
-	if (transaction != NULL)
+	if (transaction != NULL) {
 		ret_broken->files = g_hash_table_size(transaction->files);
+		ret_broken->is_committing = transaction->is_flying;
+	}
 	if (ret_broken->locks == 0 && ret_broken->waits == 0)
 		return false;
 
@@ -85,9 +88,12 @@ break_result(const FsMount *mount, const Break *broken)
 		                       broken->files,
 		                       broken->files == 1 ? "file" : "files");
 
-	return g_variant_new_printf("Session %" G_GUINT64_FORMAT
-	                            " was broken; %s.",
-	                            broken->session, kept);
+	return g_variant_new_printf(
+		"Session %" G_GUINT64_FORMAT " was broken; %s%s.",
+		broken->session, kept,
+		broken->is_committing ? "; what it was committing is "
+					"not undone"
+				      : "");
 }
 
 GVariant *

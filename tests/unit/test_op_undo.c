@@ -341,6 +341,27 @@ a_lock_without_a_transaction_is_broken(void **state)
 }
 
 static void
+what_is_on_its_way_is_said_to_be_committed(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction =
+		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	g_autofree char *error = NULL;
+	g_autofree char *answer = NULL;
+
+	ends_stage(ends, session, ENDS_MAI, 10);
+	fs_transaction_let_go(transaction, ENDS_KEY);
+	assert_int_equal(fs_commit_settle(&ends->mount, session), 0);
+	answer = break_first(ends, &error);
+	assert_string_equal(answer, "Session 1 was broken; nothing was staged; "
+	                            "what it was committing is not undone.");
+	ends_run_later(ends);
+	assert_true(ends_is_seen(ends, ENDS_MAI));
+	assert_int_equal(ends_count_undone(ends), 0);
+}
+
+static void
 what_is_broken_is_said_to_be_kept_if_it_is(void **state)
 {
 	Ends *ends = *state;
@@ -393,6 +414,7 @@ main(void)
 		ENDS_TEST(the_death_of_a_user_may_end_others),
 		ENDS_TEST(who_has_nothing_is_not_broken),
 		ENDS_TEST(a_lock_without_a_transaction_is_broken),
+		ENDS_TEST(what_is_on_its_way_is_said_to_be_committed),
 		ENDS_TEST(what_is_broken_is_said_to_be_kept_if_it_is),
 	};
 
