@@ -214,10 +214,35 @@ place_create(FsCall *call, FsSession *session, const StorePlace *place,
 	return 0;
 }
 
-/* Adds @name to the directory of @call and says what the kernel is told. */
+/* Takes the lock of what is to be made at @place and opened, if it has one,
+ * before there is anything to leave behind. */
+static int
+create_begin(const FsCall *call, FsSession *session, const StorePlace *place,
+             FsOpening *opening)
+{
+	StoreEntry entry;
+	int r;
+
+	fs_opening_init(place, session, opening->flags, opening);
+	opening->share = fs_share_of_create(session, opening->flags);
+	if (!opening->wants_lock)
+		return 0;
+
+	r = fs_hold_take(call, session, opening->key, opening->purpose);
+	/* What is there is, whoever has it. */
+	if (r == -ETXTBSY &&
+	    store_name_find(call->txn, place->dir, place->name, &entry) == 0)
+		r = -EEXIST;
+	if (r < 0)
+		opening->wants_lock = false;
+	return r;
+}
+
+/* Adds @name to the directory of @call and says what the kernel is told. Unless
+ * @opening, of which the flags are known, is NULL, it is to be opened, too. */
 static int
 name_add(FsCall *call, FsSession *session, const char *name, mode_t mode,
-         StorePlace *ret_place, struct fuse_entry_param *ret_entry)
+         FsOpening *opening, struct fuse_entry_param *ret_entry)
 {
 	StorePlace place;
 	StoreAttr dir;
@@ -238,6 +263,8 @@ name_add(FsCall *call, FsSession *session, const char *name, mode_t mode,
 		place.kind = LAYOUT_PLAIN;
 	}
 
+	if (r == 0 && opening != NULL)
+		r = create_begin(call, session, &place, opening);
 	if (r == 0)
 		r = place_create(call, session, &place, mode, &found.attr);
 	if (r < 0)
@@ -251,9 +278,6 @@ name_add(FsCall *call, FsSession *session, const char *name, mode_t mode,
 	if (r == 0 && place.kind == LAYOUT_MESSAGE)
 		fs_creators_add(call->mount->creators,
 		                fs_session_serial(session), found.attr.node);
-	if (r == 0)
-		*ret_place = place;
-
 	return r;
 }
 
@@ -264,12 +288,11 @@ fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	FsCall call = fs_call_begin(req, "mknod", parent);
 	g_autoptr(FsSession) session = NULL;
 	struct fuse_entry_param entry;
-	StorePlace place;
 	int r;
 
 	r = S_ISREG(mode) ? fs_call_session(&call, &session) : -EPERM;
 	if (r == 0)
-		r = name_add(&call, session, name, mode, &place, &entry);
+		r = name_add(&call, session, name, mode, NULL, &entry);
 	if (session != NULL)
 		r = fs_commit_end(&call, session, r);
 
@@ -282,7 +305,6 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	FsCall call = fs_call_begin(req, "mkdir", parent);
 	g_autoptr(FsSession) session = NULL;
 	struct fuse_entry_param entry;
-	StorePlace place;
 	LayoutDir role;
 	int r;
 
@@ -291,7 +313,7 @@ fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		r = store_dir_role(call.txn, call.node, &role);
 	if (r == 0)
 		r = name_add(&call, session, name, S_IFDIR | (mode & 07777),
-		             &place, &entry);
+		             NULL, &entry);
 	if (r == 0)
 		fs_name_settle_role(&call, parent, role);
 
@@ -352,18 +374,19 @@ create_existing(FsCall *call, FsSession *session, const char *name,
 	return r;
 }
 
-/* Called after a file was made at @place: takes the lock of an open one. */
 static int
-create_new(const FsCall *call, FsSession *session, const StorePlace *place,
-           const struct fuse_file_info *fi, FsOpening *ret_opening)
+create_new(FsCall *call, FsSession *session, const char *name, mode_t mode,
+           FsOpening *opening, struct fuse_entry_param *ret_entry)
 {
-	fs_opening_init(place, session, fi->flags, ret_opening);
-	ret_opening->share = fs_share_of_create(session, fi->flags);
-	if (!ret_opening->wants_lock)
-		return 0;
+	int r;
 
-	return fs_hold_take(call, session, ret_opening->key,
-	                    ret_opening->purpose);
+	r = name_add(call, session, name, S_IFREG | (mode & 07777), opening,
+	             ret_entry);
+	if (r < 0 && opening->wants_lock)
+		fs_hold_let_go(call->mount, session, opening->key);
+	if (r < 0)
+		fs_opening_clear(opening);
+	return r;
 }
 
 void
@@ -372,9 +395,8 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	FsCall call = fs_call_begin(req, "create", parent);
 	g_autoptr(FsSession) session = NULL;
-	FsOpening opening = { .key = NULL };
+	FsOpening opening = { .flags = fi->flags };
 	struct fuse_entry_param entry;
-	StorePlace place;
 	FsHandle *handle;
 	int r;
 
@@ -382,11 +404,8 @@ fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (r == 0)
 		r = fs_handle_check(call.mount->handles, session);
 	if (r == 0)
-		r = name_add(&call, session, name, S_IFREG | (mode & 07777),
-		             &place, &entry);
-	if (r == 0)
-		r = create_new(&call, session, &place, fi, &opening);
-	else if (r == -EEXIST)
+		r = create_new(&call, session, name, mode, &opening, &entry);
+	if (r == -EEXIST)
 		r = create_existing(&call, session, name, fi, &opening, &entry);
 
 	if (r < 0) {

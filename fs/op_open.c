@@ -132,6 +132,7 @@ fs_opening_init(const StorePlace *place, const FsSession *session, int flags,
 {
 	*ret_opening = (FsOpening){
 		.place = *place,
+		.flags = flags,
 		.key = fs_lock_key(place),
 		.purpose = fs_lock_key_purpose(place),
 		.wants_lock = place->kind != LAYOUT_LOCK_FILE &&

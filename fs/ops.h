@@ -502,6 +502,7 @@ int fs_open_truncate(FsCall *call, FsSession *session, const StoreAttr *attr,
 /** An open file to be: what it is and which lock it takes. */
 typedef struct FsOpening {
 	StorePlace place;
+	int flags;
 	char *key; /* owned; of its lock, or NULL */
 	FsLockPurpose purpose;
 	bool wants_lock;

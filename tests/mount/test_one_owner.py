@@ -52,6 +52,20 @@ def test_a_second_writer_waits_for_the_close(glb, a, name, access):
     os.close(os.open(glb / name, os.O_RDWR))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("how", [0, os.O_EXCL])
+def test_one_that_its_owner_has_removed_is_not_made_before_the_close(
+        glb, a, name, how):
+    """Refused, nothing is left that the next attempt would find."""
+    mine = os.open(glb / name, os.O_RDWR)
+    os.unlink(glb / name)
+    with fails_with(errno.ETXTBSY):
+        a.call("os.open", glb / name, os.O_RDWR | os.O_CREAT | how)
+    assert name not in os.listdir(glb)
+    os.close(mine)
+    a.call("os.open", glb / name, os.O_RDWR | os.O_CREAT | how)
+
+
 def test_other_files_have_no_owner(glb, post, a):
     elsewhere = post.parent / "CONTROL.GLB"
     elsewhere.write_bytes(bytes(8))
