@@ -75,20 +75,21 @@ class Actor:
         self.start(name, *arguments, **keywords)
         return self.result()
 
-    def wait_blocked(self):
+    def wait_blocked(self, tid=None):
         """Waits until the call sleeps in a request to the file system, and
-        goes on sleeping there: every request is waited for, a moment."""
+        goes on sleeping there: every request is waited for, a moment. It is
+        that of the first thread unless `tid` is another."""
         looks = []
 
         def is_blocked():
-            looks.append(self._sleep())
+            looks.append(self._sleep(tid or self.pid))
             return looks[-1] is not None and \
                 looks[-SLEEPS:] == [looks[-1]] * SLEEPS
         wait_until(is_blocked, "the other process waits for pofs")
 
-    def _sleep(self):
-        """Which of its sleeps it is in, if it waits for a request."""
-        directory = f"/proc/{self.pid}"
+    def _sleep(self, tid):
+        """Which of its sleeps a thread is in, if it waits for a request."""
+        directory = f"/proc/{self.pid}/task/{tid}"
         with open(f"{directory}/wchan", encoding="ascii") as wchan:
             if "request_wait_answer" not in wchan.read():
                 return None

@@ -32,6 +32,36 @@ def in_thread(function, *arguments):
     return answers[0]
 
 
+_begun = []
+
+
+def begin(name, *arguments):
+    """Begins a call of a function of os ("os.close") in a thread of its own;
+    returns the thread's number. See finish()."""
+    answers = []
+
+    def run():
+        try:
+            answers.append((getattr(os, name.removeprefix("os."))(*arguments),
+                            None))
+        except OSError as e:
+            answers.append((None, e))
+    thread = threading.Thread(target=run)
+    thread.start()
+    _begun.append((thread, answers))
+    return thread.native_id
+
+
+def finish():
+    """What the first call came to that was begun and not finished."""
+    thread, answers = _begun.pop(0)
+    thread.join()
+    value, error = answers.pop()
+    if error is not None:
+        raise error
+    return value
+
+
 def open_here_remove_in_thread(path):
     """One process is one session, whichever of its threads asks."""
     fd = os.open(path, os.O_RDWR)
