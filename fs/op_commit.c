@@ -18,6 +18,8 @@
  *   not wait for its end, too, for he may hold a directory's lock in the kernel,
  *   or be killed: he is answered when what he did is on disk, committed if all
  *   that is staged by then may be seen, or else kept as by fsync(2).
+ * - Nor does he wait who is killed; what he waited for goes on. Other signals have
+ *   their time: who was told that a close had failed would do it all again.
  * - Under pressure, when somebody waits for a lock that the session merely
  *   keeps, or when it takes long, it commits what it has at the next safe point
  *   and goes on.
@@ -56,6 +58,81 @@ fs_commit_answer(GQueue *ends, int r)
 	}
 }
 
+/* ---- who does not wait --------------------------------------------------- */
+
+/* A thread that was interrupted while it waited for an end. */
+typedef struct Caller {
+	const FsMount *mount;
+	uint64_t serial; /* its session's */
+	pid_t tid;
+} Caller;
+
+/* A thread waits for one answer at a time. */
+static void
+caller_leave(const Caller *caller, GQueue *ends)
+{
+	GList *next;
+
+	for (GList *l = ends->head; l != NULL; l = next) {
+		FsCall *call = l->data;
+
+		next = l->next;
+		if (fuse_req_ctx(call->req)->pid != caller->tid)
+			continue;
+		g_queue_delete_link(ends, l);
+		fs_reply_status(call, -EINTR);
+		g_free(call);
+	}
+}
+
+/* On the main thread. */
+static void
+caller_look(void *user_data)
+{
+	g_autofree Caller *caller = user_data;
+	const FsMount *mount = caller->mount;
+	FsTransaction *transaction;
+
+	if (!fs_thread_group_is_killed(caller->tid))
+		return;
+
+	g_mutex_lock(mount->turn);
+	transaction =
+		fs_transaction_of_serial(mount->transactions, caller->serial);
+	if (transaction != NULL) {
+		caller_leave(caller, &transaction->flying_ends);
+		caller_leave(caller, &transaction->ends);
+	}
+	fs_turn_end(mount);
+	g_mutex_unlock(mount->turn);
+}
+
+/* Whether it was a signal to die must be looked for, which takes its time. */
+static void
+end_interrupted(fuse_req_t req, void *serial)
+{
+	const FsMount *mount = fuse_req_userdata(req);
+	Caller *caller = g_new(Caller, 1);
+
+	*caller = (Caller){
+		.mount = mount,
+		.serial = GPOINTER_TO_SIZE(serial),
+		.tid = fuse_req_ctx(req)->pid,
+	};
+	fs_later_post(mount->later, caller_look, caller);
+}
+
+/* Has @call, of @session, answered with the others of @ends. */
+static void
+end_keep(GQueue *ends, const FsCall *call, const FsSession *session)
+{
+	g_queue_push_tail(ends, fs_call_keep(call));
+	fuse_req_interrupt_func(call->req, end_interrupted,
+	                        GSIZE_TO_POINTER(fs_session_serial(session)));
+}
+
+/* ---- committing ---------------------------------------------------------- */
+
 /* Names in @dirs are others now. */
 static void
 dirs_settle(const FsMount *mount, GHashTable *dirs)
@@ -69,8 +146,6 @@ dirs_settle(const FsMount *mount, GHashTable *dirs)
 	while (g_hash_table_iter_next(&iter, &dir, NULL))
 		fs_notify_attr(mount->notify, *(StoreNode *)dir);
 }
-
-/* ---- committing ---------------------------------------------------------- */
 
 static int transaction_step(const FsMount *mount, FsTransaction *transaction);
 
@@ -443,12 +518,11 @@ fs_commit_reply(const FsCall *call, const FsSession *session, int r)
 	}
 
 	if (transaction->is_flying && !fs_transaction_is_staged(transaction)) {
-		g_queue_push_tail(&transaction->flying_ends,
-		                  fs_call_keep(call));
+		end_keep(&transaction->flying_ends, call, session);
 		return;
 	}
 
-	g_queue_push_tail(&transaction->ends, fs_call_keep(call));
+	end_keep(&transaction->ends, call, session);
 	(void)transaction_step(mount, transaction);
 }
 

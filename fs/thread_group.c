@@ -91,10 +91,10 @@ fs_thread_group_is_ending(pid_t pid)
 	return name_end != NULL && g_str_has_prefix(name_end, ") Z");
 }
 
-/* Finds @field ("Tgid:") in /proc/TID/status, and its number, 0 if it is none.
- * Errors: -ESRCH; -ENODATA if it is not there. */
+/* Finds @field ("Tgid:") in /proc/TID/status, and its number to @base, 0 if it is
+ * none. Errors: -ESRCH; -ENODATA if it is not there. */
 static int
-status_find(pid_t tid, const char *field, pid_t *ret_number)
+status_find(pid_t tid, const char *field, int base, unsigned long *ret_number)
 {
 	g_autofree char *path = g_strdup_printf("/proc/%d/status", tid);
 	FILE *status = fopen(path, "re");
@@ -107,7 +107,7 @@ status_find(pid_t tid, const char *field, pid_t *ret_number)
 	while (r < 0 && fgets(line, sizeof line, status) != NULL) {
 		if (!g_str_has_prefix(line, field))
 			continue;
-		*ret_number = (pid_t)strtol(line + strlen(field), NULL, 10);
+		*ret_number = strtoul(line + strlen(field), NULL, base);
 		r = 0;
 	}
 	(void)fclose(status);
@@ -117,10 +117,14 @@ status_find(pid_t tid, const char *field, pid_t *ret_number)
 static int
 status_look(pid_t tid, void *result)
 {
-	pid_t *tgid = result;
+	unsigned long tgid;
 
 	/* 0 is one that our /proc does not have. */
-	return status_find(tid, "Tgid:", tgid) < 0 || *tgid == 0 ? -ESRCH : 0;
+	if (status_find(tid, "Tgid:", 10, &tgid) < 0 || tgid == 0)
+		return -ESRCH;
+
+	*(pid_t *)result = (pid_t)tgid;
+	return 0;
 }
 
 int
@@ -178,9 +182,9 @@ exit_end(unsigned long code)
 static bool
 has_memory(pid_t tid)
 {
-	pid_t size;
+	unsigned long size;
 
-	return status_find(tid, "VmSize:", &size) == 0;
+	return status_find(tid, "VmSize:", 10, &size) == 0;
 }
 
 static int
@@ -218,6 +222,29 @@ fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
 	                    sizeof *ret_end);
 }
 
+/* Whatever ends a process, the kernel has SIGKILL pend for each thread. */
+static int
+killed_look(pid_t tid, void *result)
+{
+	unsigned long pending;
+
+	if (status_find(tid, "SigPnd:", 16, &pending) < 0)
+		return -ESRCH;
+
+	*(bool *)result = (pending & (1UL << (SIGKILL - 1))) != 0;
+	return 0;
+}
+
+bool
+fs_thread_group_is_killed(pid_t tid)
+{
+	bool is_killed = false;
+
+	return fs_proc_read(killed_look, tid, FS_PROC_SHORT_US, &is_killed,
+	                    sizeof is_killed) == 0 &&
+	       is_killed;
+}
+
 int
 fs_thread_group_ask_end(int pidfd, FsThreadEnd *ret_end)
 {
@@ -235,7 +262,13 @@ fs_thread_group_ask_end(int pidfd, FsThreadEnd *ret_end)
 static int
 parent_look(pid_t pid, void *result)
 {
-	return status_find(pid, "PPid:", result) < 0 ? -ESRCH : 0;
+	unsigned long parent;
+
+	if (status_find(pid, "PPid:", 10, &parent) < 0)
+		return -ESRCH;
+
+	*(pid_t *)result = (pid_t)parent;
+	return 0;
 }
 
 int

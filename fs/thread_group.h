@@ -78,6 +78,12 @@ int fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end);
  */
 int fs_thread_group_ask_end(int pidfd, FsThreadEnd *ret_end);
 
+/**
+ * Whether thread @tid is about to be killed: it ends when it is answered. Looks as
+ * fs_thread_group_read() does; what is not known counts as no.
+ */
+bool fs_thread_group_is_killed(pid_t tid);
+
 /** Finds the parent of process @pid as fs_thread_group_read_end() does. Errors:
  * -ESRCH, -ETIMEDOUT. */
 int fs_thread_group_read_parent(pid_t pid, pid_t *ret_parent);

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from harness import Mount, fails_with, poctl, program, wait_until
+from harness import DEADLINE_S, Mount, fails_with, poctl, program, wait_until
 from postoffice import KEY, MESSAGE, Office, session_of
 
 
@@ -97,6 +97,31 @@ def test_a_removal_does_not_wait_for_a_later_lock(gate, a, b, office):
     a.call("os.close", queue)
     assert not b.call("os.path.exists", office.mai)
     assert b.call("client.get", made) == MESSAGE
+
+
+def test_who_is_killed_does_not_wait(gate, a, b, office):
+    begin_commit(gate, a, office)
+    a.process.kill()
+    a.process.wait(DEADLINE_S)
+    gate.open()
+    fd = b.call("os.open", office.key("A"), os.O_RDWR)
+    assert b.call("os.pread", fd, 560, 0) == b"\1" + KEY[1:]
+
+
+def test_who_is_interrupted_otherwise_is_told_what_became_of_it(
+        gate, a, b, office):
+    fd = a.call("os.open", office.key("A"), os.O_RDWR)
+    a.call("os.pwrite", fd, b"\1", 0)
+    gate.shut()
+    a.start("os.close", fd)
+    a.wait_blocked()
+    a.interrupt()
+    a.wait_blocked()
+    gate.open()
+    # Python hears of the signal when the call is over, and then only of that.
+    with fails_with(errno.EINTR):
+        a.result()
+    assert b.call("client.get", office.key("A"))[:1] == b"\1"
 
 
 def test_who_is_undone_waits_for_its_own_commit(gate, a, b, store, office):

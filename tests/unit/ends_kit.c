@@ -16,14 +16,39 @@
 
 /* ---- requests and answers ------------------------------------------------ */
 
-/* All requests are of the first one. */
+/* Requests are of the first session, unless one says otherwise. */
 const struct fuse_ctx *
 fuse_req_ctx(fuse_req_t req)
 {
 	static struct fuse_ctx context;
+	const EndsCall *made = (const EndsCall *)(void *)req;
 
-	context.pid = test_sessions[0].pid;
+	context.pid = test_sessions[made->of].pid;
 	return &context;
+}
+
+void *
+fuse_req_userdata(fuse_req_t req)
+{
+	const EndsCall *made = (const EndsCall *)(void *)req;
+
+	return (void *)(uintptr_t)made->call.mount;
+}
+
+void
+fuse_req_interrupt_func(fuse_req_t req, fuse_interrupt_func_t func, void *data)
+{
+	EndsCall *made = (EndsCall *)(void *)req;
+
+	made->interrupted = func;
+	made->interrupted_data = data;
+}
+
+void
+ends_interrupt(Ends *ends, EndsCall *call)
+{
+	call->interrupted(call->call.req, call->interrupted_data);
+	ends_run_later(ends);
 }
 
 FsCall *

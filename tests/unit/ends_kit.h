@@ -24,8 +24,11 @@ typedef struct Ends {
 /** A request, and how it was answered. */
 typedef struct EndsCall {
 	FsCall call;
+	int of; /* whose thread's: a number of test_sessions */
 	int answers;
 	int r;
+	fuse_interrupt_func_t interrupted; /* NULL: it was not kept */
+	void *interrupted_data;
 } EndsCall;
 
 /** cmocka's set-up and tear-down: *state is an Ends. */
@@ -37,6 +40,9 @@ void ends_call(Ends *ends, EndsCall *call, uid_t uid);
 
 /** Fails the test unless @call was answered with @r, and once. */
 void ends_assert_answered(const EndsCall *call, int r);
+
+/** A signal comes for the caller of @call, which is kept: does what that does. */
+void ends_interrupt(Ends *ends, EndsCall *call);
 
 /** What a change by @session is told, if it comes from user @uid. */
 int ends_tell(Ends *ends, FsSession *session, uid_t uid);

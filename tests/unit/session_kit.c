@@ -131,6 +131,12 @@ fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
 	return fs_session_read_end(of_pid(tid), ret_end);
 }
 
+bool
+fs_thread_group_is_killed(pid_t tid)
+{
+	return of_pid(tid)->is_killed;
+}
+
 int
 fs_thread_group_read_parent(pid_t pid, pid_t *ret_parent)
 {

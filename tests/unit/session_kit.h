@@ -19,6 +19,7 @@ struct FsSession {
 	FsPeer peer;
 	int end_r; /* what is found of how its process ended */
 	FsThreadEnd end;
+	bool is_killed;
 	int parent_r; /* and of its parent's */
 	pid_t parent;
 };

@@ -70,6 +70,51 @@ who_lets_go_is_answered_when_it_is_on_disk(void **state)
 	assert_int_equal(ends->names_serial, 1);
 }
 
+/* It goes on. */
+static void
+who_is_killed_does_not_wait_for_what_is_on_its_way(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	EndsCall calls[4];
+
+	begin_flight(ends, session, &calls[0]);
+	let_go(ends, session, &calls[1]);
+	ends_stage(ends, session, "NEXT.MAI", 10);
+	let_go(ends, session, &calls[2]);
+	let_go(ends, session, &calls[3]);
+	calls[1].of = calls[3].of = 1;
+	for (int i = 0; i < 2; i++) {
+		test_sessions[1].is_killed = i == 1;
+		ends_interrupt(ends, &calls[1]);
+		assert_int_equal(calls[1].answers + calls[3].answers, 2 * i);
+	}
+	assert_int_equal(calls[1].r, -EINTR);
+	assert_int_equal(calls[3].r, -EINTR);
+	end_flight(ends);
+	ends_assert_answered(&calls[0], 0);
+	ends_assert_answered(&calls[2], 0);
+	assert_true(ends_is_seen(ends, ENDS_MAI));
+	assert_true(ends_is_seen(ends, "NEXT.MAI"));
+}
+
+/* What became of that is not told, for what is on its way is all the same. */
+static void
+who_is_killed_is_not_looked_for_where_all_is_undone(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	EndsCall call;
+
+	begin_flight(ends, session, &call);
+	fs_undo_session(&ends->mount, session, BROKEN);
+	session->is_killed = true;
+	ends_interrupt(ends, &call);
+	assert_int_equal(call.answers, 0);
+	end_flight(ends);
+	ends_assert_answered(&call, 0);
+}
+
 /* Another thread of its process has it by then. */
 static void
 who_lets_go_does_not_wait_for_a_later_lock(void **state)
@@ -506,6 +551,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ENDS_TEST(who_lets_go_is_answered_when_it_is_on_disk),
+		ENDS_TEST(who_is_killed_does_not_wait_for_what_is_on_its_way),
+		ENDS_TEST(who_is_killed_is_not_looked_for_where_all_is_undone),
 		ENDS_TEST(who_lets_go_does_not_wait_for_a_later_lock),
 		ENDS_TEST(what_is_staged_before_a_later_lock_is_committed),
 		ENDS_TEST(what_may_not_be_seen_is_on_disk_before_the_answer),
