@@ -14,7 +14,7 @@ typedef struct Job {
 struct FsLater {
 	FsLiveness *liveness; /* borrowed */
 	GAsyncQueue *jobs;    /* of owned Job */
-	int fd;               /* readable while there are jobs */
+	int fd;               /* a semaphore: readable while there are jobs */
 };
 
 static bool
@@ -29,23 +29,22 @@ job_run(FsLater *later)
 	return true;
 }
 
-/* Of what is posted meanwhile the descriptor tells again, when others have had
- * their turn: clients that post without end keep no timer waiting. */
+/* Of the next one the descriptor tells again, when others have had their turn:
+ * however many there are, and however long each takes, they keep no timer
+ * waiting. */
 static void
 later_woken(void *user_data, int fd)
 {
-	FsLater *later = user_data;
-	eventfd_t count;
+	eventfd_t one;
 
-	(void)eventfd_read(fd, &count);
-	for (gint left = g_async_queue_length(later->jobs); left > 0; left--)
-		(void)job_run(later);
+	(void)eventfd_read(fd, &one);
+	(void)job_run(user_data);
 }
 
 int
 fs_later_open(FsLiveness *liveness, FsLater **ret_later)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
 	FsLater *later;
 	int r;
 

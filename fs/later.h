@@ -9,7 +9,8 @@
  * What is to be done on the main thread: other threads post it and go on.
  *
  * Threads: any may post; jobs run on the thread that runs the wait
- * (liveness.h), in the order in which they were posted.
+ * (liveness.h), in the order in which they were posted, and whatever else it
+ * waits for has its turn after each. So none may take its time.
  */
 typedef struct FsLater FsLater;
 

@@ -83,6 +83,23 @@ who_posts_without_end_keeps_nobody_waiting(void **state)
 	assert_in_range(site->runs, 1, 100);
 }
 
+/* However much there is to be done: a pulse must come in time. */
+static void
+each_job_lets_others_have_their_turn(void **state)
+{
+	Site *site = *state;
+
+	assert_int_equal(
+		fs_liveness_watch(site->liveness, site->other_fd, stop, site),
+		0);
+	for (unsigned i = 0; i < 10; i++)
+		fs_later_post(site->later, post_again, site);
+	fs_liveness_run(site->liveness);
+	assert_in_range(site->runs, 1, 4);
+	fs_later_run(site->later);
+	assert_int_equal(site->runs, 10);
+}
+
 static void
 the_end_leaves_nothing_to_be_done(void **state)
 {
@@ -114,6 +131,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			who_posts_without_end_keeps_nobody_waiting, begin, end),
+		cmocka_unit_test_setup_teardown(
+			each_job_lets_others_have_their_turn, begin, end),
 		cmocka_unit_test_setup_teardown(
 			the_end_leaves_nothing_to_be_done, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_posted_is_done, begin,
