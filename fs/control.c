@@ -32,6 +32,7 @@ typedef struct Command {
 	FsControlHandler *handler; /* NULL: there is a starter */
 	FsControlStarter *starter;
 	void *user_data; /* borrowed */
+	bool is_slow;    /* the handler is a worker's */
 } Command;
 
 struct FsControlReply {
@@ -41,6 +42,8 @@ struct FsControlReply {
 
 struct FsControl {
 	FsLiveness *liveness; /* borrowed */
+	FsLater *later;       /* borrowed */
+	FsWorkers *workers;   /* borrowed */
 	FsTimer *timer;       /* rings for talks_expire() */
 	GHashTable *commands; /* name -> Command */
 	GPtrArray *talks;     /* of owned FsTalk */
@@ -80,20 +83,82 @@ control_find(const FsControl *control, uint32_t version, const char *name,
 	return *ret_error == NULL ? command : NULL;
 }
 
+/* A question that a worker answers. */
+typedef struct Slow {
+	FsLater *later;        /* borrowed */
+	FsControlReply *reply; /* owned until it is answered */
+	FsControlHandler *handler;
+	void *user_data;  /* borrowed */
+	char *argument;   /* owned, as what comes of it: */
+	char *error;      /* or NULL: */
+	GVariant *result; /* not floating */
+} Slow;
+
+/* On the main thread. */
+static void
+slow_answer(void *user_data)
+{
+	Slow *slow = user_data;
+
+	fs_control_reply(slow->reply, slow->error, slow->result);
+	if (slow->result != NULL)
+		g_variant_unref(slow->result);
+	g_free(slow->error);
+	g_free(slow->argument);
+	g_free(slow);
+}
+
+/* By a worker. */
+static void
+slow_work(void *user_data)
+{
+	Slow *slow = user_data;
+	GVariant *result =
+		slow->handler(slow->user_data, slow->argument, &slow->error);
+
+	g_assert((result == NULL) != (slow->error == NULL));
+	slow->result = result != NULL ? g_variant_ref_sink(result) : NULL;
+	fs_later_post(slow->later, slow_answer, slow);
+}
+
+static FsControlReply *
+reply_new(FsControl *control, FsTalk *talk)
+{
+	FsControlReply *reply = g_new(FsControlReply, 1);
+
+	*reply = (FsControlReply){ .control = control, .talk = talk };
+	talk->reply = reply;
+	talk->deadline_us = INT64_MAX;
+	return reply;
+}
+
+static void
+slow_start(FsControl *control, const Command *command, FsTalk *talk,
+           const char *argument)
+{
+	Slow *slow = g_new(Slow, 1);
+
+	*slow = (Slow){
+		.later = control->later,
+		.reply = reply_new(control, talk),
+		.handler = command->handler,
+		.user_data = command->user_data,
+		.argument = g_strdup(argument),
+	};
+	fs_workers_post(control->workers, slow_work, slow);
+}
+
 static void
 command_start(FsControl *control, const Command *command, FsTalk *talk,
               const char *argument)
 {
-	FsControlReply *reply = g_new(FsControlReply, 1);
+	FsControlReply *reply = reply_new(control, talk);
 	FsControlAsk ask = {
 		.argument = argument,
 		.fd = talk->sent_fd,
 		.pid = talk->pid,
 	};
 
-	*reply = (FsControlReply){ .control = control, .talk = talk };
-	talk->reply = reply;
-	talk->deadline_us = INT64_MAX;
 	talk->is_starting = true;
 	command->starter(command->user_data, &ask, reply);
 	talk->is_starting = false;
@@ -114,6 +179,10 @@ control_ask(FsControl *control, FsTalk *talk, GVariant *request)
 	command = control_find(control, version, name, &error);
 	if (command != NULL && command->starter != NULL) {
 		command_start(control, command, talk, argument);
+		return;
+	}
+	if (command != NULL && command->is_slow) {
+		slow_start(control, command, talk, argument);
 		return;
 	}
 
@@ -346,12 +415,15 @@ control_watch(FsControl *control)
 }
 
 int
-fs_control_open(FsLiveness *liveness, const char *dir, FsControl **ret_control)
+fs_control_open(FsLiveness *liveness, FsLater *later, FsWorkers *workers,
+                const char *dir, FsControl **ret_control)
 {
 	g_autoptr(FsControl) control = g_new0(FsControl, 1);
 	int r;
 
 	control->liveness = liveness;
+	control->later = later;
+	control->workers = workers;
 	control->commands =
 		g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	control->talks = g_ptr_array_new_with_free_func(talk_free);
@@ -412,6 +484,16 @@ fs_control_add(FsControl *control, const char *name, FsControlHandler *handler,
 {
 	command_add(control, name,
 	            &(Command){ .handler = handler, .user_data = user_data });
+}
+
+void
+fs_control_add_slow(FsControl *control, const char *name,
+                    FsControlHandler *handler, void *user_data)
+{
+	command_add(control, name,
+	            &(Command){ .handler = handler,
+	                        .user_data = user_data,
+	                        .is_slow = true });
 }
 
 void

@@ -6,7 +6,9 @@
 
 #include <glib.h>
 
+#include "fs/later.h"
 #include "fs/liveness.h"
+#include "fs/worker.h"
 
 /**
  * The Unix socket STORE/control, where the administrator's tools ask what only
@@ -26,7 +28,8 @@
  * connection that does not bring its request, or does not take its answer, in
  * FS_CONTROL_TIME_US is closed.
  *
- * Threads: the one that runs @liveness; handlers are called there too.
+ * Threads: the one that runs @liveness; handlers are called there too, but for
+ * slow ones.
  */
 typedef struct FsControl FsControl;
 
@@ -75,10 +78,11 @@ typedef void FsControlStarter(void *user_data, const FsControlAsk *ask,
  * listens there.
  *
  * Errors: -EEXIST if there is something else of that name.
- * Ownership: the caller closes *@ret_control; @liveness is borrowed.
+ * Ownership: the caller closes *@ret_control; the rest is borrowed, and @later
+ * must outlive the jobs of @workers.
  */
-int fs_control_open(FsLiveness *liveness, const char *dir,
-                    FsControl **ret_control);
+int fs_control_open(FsLiveness *liveness, FsLater *later, FsWorkers *workers,
+                    const char *dir, FsControl **ret_control);
 
 /** Closes what is open and removes the socket. NULL is a no-op. */
 void fs_control_close(FsControl *control);
@@ -93,6 +97,13 @@ void fs_control_add(FsControl *control, const char *name,
 /** The same for what is answered later. */
 void fs_control_add_later(FsControl *control, const char *name,
                           FsControlStarter *starter, void *user_data);
+
+/**
+ * The same for a handler that takes its time and needs not the main thread: it
+ * is called by a worker, perhaps beside others, and beyond the end of @control.
+ */
+void fs_control_add_slow(FsControl *control, const char *name,
+                         FsControlHandler *handler, void *user_data);
 
 /** Whether whoever asked is still there. */
 bool fs_control_is_wanted(const FsControlReply *reply);

@@ -203,6 +203,19 @@ session_ended(void *user_data, uint64_t serial)
 	g_mutex_unlock(&server->turn);
 }
 
+/* How many closes may be looked at side by side, each of which takes no time
+ * unless the machine has none. */
+#define WORKERS 8
+
+/* Threads for what would keep others waiting. */
+static int
+server_open_threads(FsMount *mount)
+{
+	mount->edits = fs_edit_pool_new();
+	mount->workers = fs_workers_new(WORKERS);
+	return mount->edits != NULL && mount->workers != NULL ? 0 : -EAGAIN;
+}
+
 /* What watches time and clients. */
 static int
 server_open_liveness(Server *server, FsTimer **ret_timer, FsLater **ret_later)
@@ -273,7 +286,6 @@ server_open(Server *server)
 		.trace = fs_trace_new(server->options->store),
 		.wait_timer = timer,
 		.later = later,
-		.edits = fs_edit_pool_new(),
 		.turn = &server->turn,
 		.notify = fs_notify_new(server->fuse),
 		.verbose = server->options->verbose,
@@ -282,16 +294,18 @@ server_open(Server *server)
 	};
 	fs_session_table_watch(server->mount.sessions, session_ended, server);
 	fs_mailbag_lock_watch(mailbags, fs_hold_refused, &server->mount);
-	return server->mount.edits != NULL ? 0 : -EAGAIN;
+	return server_open_threads(&server->mount);
 }
 
-/* Waits for what is being staged; nobody commits it. */
+/* Waits for what is being staged, which nobody commits, and for who is being
+ * looked at. */
 static void
-edits_stop(FsMount *mount)
+threads_stop(FsMount *mount)
 {
 	if (mount->edits != NULL)
 		g_thread_pool_free(mount->edits, FALSE, TRUE);
 	mount->edits = NULL;
+	g_clear_pointer(&mount->workers, fs_workers_free);
 }
 
 /* Returns the error of the last commit. */
@@ -301,7 +315,7 @@ server_close(Server *server)
 	FsMount *mount = &server->mount;
 	int r;
 
-	edits_stop(mount);
+	threads_stop(mount);
 	fs_handle_table_free(mount->handles);
 	fs_listings_free(mount->listings);
 	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);
@@ -359,7 +373,8 @@ server_listen(Server *server)
 	if (options->read_only)
 		return;
 
-	r = fs_control_open(server->liveness, options->store, &server->control);
+	r = fs_control_open(server->liveness, mount->later, mount->workers,
+	                    options->store, &server->control);
 	if (r < 0) {
 		fs_log(FS_EVENT_TROUBLE, FS_LOG_TEXT("what", "control"),
 		       FS_LOG_TEXT("reason", g_strerror(-r)));
@@ -384,18 +399,18 @@ server_listen(Server *server)
 	};
 	fs_control_add(server->control, "status", fs_status_answer,
 	               &server->status);
-	fs_control_add(server->control, "sessions", fs_survey_sessions,
-	               &server->survey);
+	fs_control_add_slow(server->control, "sessions", fs_survey_sessions,
+	                    &server->survey);
 	fs_control_add(server->control, "locks", fs_survey_locks,
 	               &server->survey);
 	fs_control_add(server->control, "metrics", fs_survey_metrics,
 	               &server->survey);
 	fs_control_add(server->control, "break", fs_break_answer,
 	               &server->mount);
-	fs_control_add(server->control, "trace-start", fs_trace_answer_start,
-	               &server->mount);
-	fs_control_add(server->control, "trace-expect", fs_trace_answer_expect,
-	               &server->mount);
+	fs_control_add_slow(server->control, "trace-start",
+	                    fs_trace_answer_start, &server->mount);
+	fs_control_add_slow(server->control, "trace-expect",
+	                    fs_trace_answer_expect, &server->mount);
 	fs_control_add(server->control, "trace-stop", fs_trace_answer_stop,
 	               &server->mount);
 	fs_control_add(server->control, "quarantine-discard",
@@ -455,8 +470,8 @@ server_run(Server *server, FsLaunch *launch)
 	/* Notices need somebody who answers, so they end before the loop. */
 	fs_notify_stop(server->mount.notify);
 	fs_loop_stop(loop);
-	edits_stop(&server->mount);
-	/* Closes that are still looked at; their handles are closed below. */
+	threads_stop(&server->mount);
+	/* What they leave to be done; handles are closed below. */
 	fs_later_run(server->mount.later);
 	fs_mailbag_lock_stop(server->mount.mailbags, -ENOTCONN);
 	fs_undo_stop(&server->mount,

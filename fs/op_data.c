@@ -162,7 +162,7 @@ flush_answer(const Flush *flush, FsSession *session, FsReason fault)
 	flush_end(&flush->call, flush->handle, session, r);
 }
 
-/* On the main thread. */
+/* By a worker: who is looked at may keep it waiting, and nobody else. */
 static void
 flush_look(void *user_data)
 {
@@ -212,7 +212,7 @@ flush_begin(const FsCall *call, FsHandle *handle, FsSession *user)
 	while (g_hash_table_iter_next(&iter, &each, NULL))
 		if (user == NULL || each == user)
 			g_ptr_array_add(flush->users, fs_session_ref(each));
-	fs_later_post(call->mount->later, flush_look, flush);
+	fs_workers_post(call->mount->workers, flush_look, flush);
 }
 
 /* One close(2) of perhaps many. POSIX locks of the process end here, and what it

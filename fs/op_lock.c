@@ -232,7 +232,7 @@ lock_drop(const FsCall *call, const FsLockOwner *owner,
 	fs_commit_reply(call, handle->session, lost < 0 ? lost : r);
 }
 
-/* On the main thread. */
+/* By a worker, as a close. */
 static void
 unlock_look(void *user_data)
 {
@@ -241,7 +241,7 @@ unlock_look(void *user_data)
 	g_autoptr(FsSession) session =
 		fs_session_ref(unlocking->handle->session);
 
-	fs_session_find_peer(session);
+	fs_session_find_name(session);
 	g_mutex_lock(mount->turn);
 	lock_drop(&unlocking->call, &unlocking->owner, &unlocking->range,
 	          unlocking->handle);
@@ -268,7 +268,7 @@ unlock(const FsCall *call, const FsLockOwner *owner, const FsLockRange *range,
 		.owner = *owner,
 		.range = *range,
 	};
-	fs_later_post(call->mount->later, unlock_look, unlocking);
+	fs_workers_post(call->mount->workers, unlock_look, unlocking);
 }
 
 /* Answers a request to lock or unlock through @fi's handle. */

@@ -173,10 +173,7 @@ fs_undo_stop(const FsMount *mount, FsReason reason)
 static bool
 is_lost(const FsCall *call, FsSession *session)
 {
-	FsPeer peer;
-
-	return call->caller.uid == 0 &&
-	       (!fs_session_peer(session, &peer) || peer.is_smbd);
+	return call->caller.uid == 0 && !fs_session_is_local(session);
 }
 
 void
@@ -199,8 +196,6 @@ fs_undo_tell(const FsCall *call, FsSession *session)
 static FsReason
 end_fault(FsSession *session, int r, FsThreadEnd end)
 {
-	FsPeer peer;
-
 	if (r < 0)
 		return (FsReason){ FS_UNDONE_DEATH,
 			           "it is not known how its process ended" };
@@ -209,7 +204,8 @@ end_fault(FsSession *session, int r, FsThreadEnd end)
 	case FS_THREAD_GOES_ON:
 		return NOT_UNDONE;
 	case FS_THREAD_EXITS:
-		if (fs_session_peer(session, &peer) && !peer.is_smbd)
+		fs_session_find_name(session);
+		if (fs_session_is_local(session))
 			return NOT_UNDONE;
 		return (FsReason){ FS_UNDONE_DEATH, "its smbd ended" };
 	case FS_THREAD_FAILS:
@@ -236,6 +232,8 @@ fs_undo_look(const FsCall *call, FsSession *session)
 	FsThreadEnd end = FS_THREAD_GOES_ON;
 	int r;
 
+	if (call->caller.uid == 0)
+		fs_session_find_name(session);
 	if (is_lost(call, session))
 		return DISCONNECTED;
 
@@ -317,10 +315,8 @@ fs_undo_user_ended(const FsMount *mount, const FsSession *user)
 bool
 fs_undo_is_doubtful(const FsCall *call, FsSession *session)
 {
-	FsPeer peer;
-
 	return call->caller.uid == 0 && fs_undo_is_due(call, session) &&
-	       !fs_session_peer(session, &peer);
+	       !fs_session_has_name(session);
 }
 
 bool

@@ -22,6 +22,7 @@
 #include "fs/trace.h"
 #include "fs/transaction.h"
 #include "fs/view.h"
+#include "fs/worker.h"
 #include "store/store.h"
 
 /**
@@ -29,7 +30,7 @@
  * the modules below, and answers through reply.h.
  *
  * Threads: two threads take requests, and now and then another one ends a wait
- * and opens a file for it. Whoever serves has the turn, FsMount.turn, so that
+ * and opens a file for it, or answers a close that it has looked at. Whoever serves has the turn, FsMount.turn, so that
  * operations never run side by side, and requests are served in the order in
  * which they came. Nobody who has it waits for a request.
  */
@@ -51,6 +52,7 @@ typedef struct FsMount {
 	FsTrace *trace;
 	FsTimer *wait_timer; /* rings for fs_turn_expire() */
 	FsLater *later;
+	FsWorkers *workers;
 	GThreadPool *edits; /* op_edit.c's */
 	GMutex *turn;
 	FsNotify *notify;
@@ -227,7 +229,7 @@ bool fs_undo_is_due(const FsCall *call, const FsSession *session);
 
 /**
  * Finds whether the caller closes because it dies: the reason to undo what it
- * has staged, or FS_UNDONE_NOT. Takes its time; called on the main thread, without the
+ * has staged, or FS_UNDONE_NOT. Takes its time; called by a worker, without the
  * turn.
  */
 FsReason fs_undo_look(const FsCall *call, FsSession *session);
@@ -250,8 +252,8 @@ FsReason fs_undo_look_user(const FsSession *user, const FsSession *closes_of,
  * have opened. Called with the turn. */
 void fs_undo_user_ended(const FsMount *mount, const FsSession *user);
 
-/** Whether it would be undone by fs_undo_lost() for the only reason that nobody
- * has found out yet who @session is. */
+/** Whether it may be undone by fs_undo_lost() for the only reason that nobody
+ * has found out yet what @session's process is called. */
 bool fs_undo_is_doubtful(const FsCall *call, FsSession *session);
 
 /** Undoes it if the caller is an smbd that has lost its client; whether. */

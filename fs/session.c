@@ -20,14 +20,14 @@ struct FsSession {
 	unsigned slot;
 	uint64_t serial;
 	pid_t tgid;
-	int pidfd;          /* -1: the shared session */
-	bool is_name_known; /* these: only who serves requests looks */
-	bool is_smbd;
+	int pidfd; /* -1: the shared session */
 	bool is_untold;
 	bool is_bridged;
 	unsigned epoch;
 	int64_t heard_us;
 	/* Guarded by the table: */
+	bool is_name_known;
+	bool is_smbd;
 	FsPeer *peer;                      /* owned; NULL until it is known */
 	char client[FS_PEER_ADDRESS_SIZE]; /* as its process says; or "" */
 };
@@ -503,22 +503,52 @@ fs_session_list(FsSessionTable *table)
 }
 
 bool
-fs_session_is_smbd(FsSession *session)
+fs_session_has_name(FsSession *session)
+{
+	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
+		g_mutex_locker_new(&session->table->mutex);
+
+	return session->is_name_known;
+}
+
+typedef int NameRead(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
+
+/* Whether its name is known, or read by @read. A process that waits for us does
+ * not change it meanwhile. The names of smbd's children begin alike:
+ * "smbd[10.0.0.1]". */
+static bool
+name_find(FsSession *session, NameRead *read)
 {
 	char name[FS_THREAD_GROUP_NAME_SIZE];
 
-	if (session->pidfd < 0)
+	if (fs_session_has_name(session))
+		return true;
+	if (session->pidfd < 0 || read(session->tgid, name) < 0)
 		return false;
 
-	/* A process that waits for us does not change its name meanwhile. Its
-	 * children's names begin alike: "smbd[10.0.0.1]". */
-	if (!session->is_name_known &&
-	    fs_thread_group_name(session->tgid, name) == 0) {
-		session->is_smbd = g_str_has_prefix(name, "smbd");
-		session->is_name_known = true;
-	}
+	g_mutex_lock(&session->table->mutex);
+	session->is_smbd = g_str_has_prefix(name, "smbd");
+	session->is_name_known = true;
+	g_mutex_unlock(&session->table->mutex);
+	return true;
+}
 
-	return session->is_smbd;
+bool
+fs_session_is_smbd(FsSession *session)
+{
+	return name_find(session, fs_thread_group_name) && session->is_smbd;
+}
+
+bool
+fs_session_is_local(FsSession *session)
+{
+	return name_find(session, fs_thread_group_name) && !session->is_smbd;
+}
+
+void
+fs_session_find_name(FsSession *session)
+{
+	(void)name_find(session, fs_thread_group_read_name);
 }
 
 void

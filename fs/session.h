@@ -117,10 +117,20 @@ GPtrArray *fs_session_list(FsSessionTable *table);
  * Whether the session's process is an smbd, by its name: it asks again when it
  * is told EAGAIN. The first call asks the kernel, which may take a tenth of a
  * second; what the kernel did not say in time counts as no.
- *
- * Threads: one at a time, the one that serves requests.
  */
 bool fs_session_is_smbd(FsSession *session);
+
+/** Whether it is none, in the same way: what is not known counts as no. */
+bool fs_session_is_local(FsSession *session);
+
+/**
+ * Finds out which of the two, unless that is known; as
+ * fs_thread_group_read_name(), so not for the thread that serves requests.
+ */
+void fs_session_find_name(FsSession *session);
+
+/** Whether it is known by now which of the two. */
+bool fs_session_has_name(FsSession *session);
 
 /**
  * Its process declares the share mode of each open (op_share.c); its client

@@ -15,8 +15,8 @@
  * What `poctl sessions`, `poctl locks` and `poctl metrics` are told: who is
  * there, who has what, who waits, and how much of it all. All borrowed.
  *
- * Threads: the main one. It has the turn only while it copies what it needs,
- * so that looking stops nobody.
+ * Threads: any, side by side. It has the turn only while it copies what it
+ * needs, so that looking stops nobody.
  */
 typedef struct FsSurvey {
 	GMutex *turn; /* of whoever serves; protects the tables below */
@@ -29,7 +29,8 @@ typedef struct FsSurvey {
 	FsMetrics *metrics;
 } FsSurvey;
 
-/** Answers the command "sessions" (control.h) with aa{sv}, of an FsSurvey. */
+/** Answers the command "sessions" (control.h) with aa{sv}, of an FsSurvey. Who
+ * they are it finds out first, so it is not for the main thread. */
 GVariant *fs_survey_sessions(void *user_data, const char *argument,
                              char **ret_error);
 

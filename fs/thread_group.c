@@ -154,6 +154,13 @@ fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
 	                    FS_THREAD_GROUP_NAME_SIZE);
 }
 
+int
+fs_thread_group_read_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
+{
+	return fs_proc_read(comm_look, pid, FS_PROC_LONG_US, ret_name,
+	                    FS_THREAD_GROUP_NAME_SIZE);
+}
+
 /* Field @number of the line in /proc/TID/stat, as proc(5) counts them; 0 if
  * there is none. Those from 3 on follow the name, which is in brackets and may
  * hold anything. */

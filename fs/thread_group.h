@@ -45,11 +45,16 @@ int fs_thread_group_read(pid_t tid, pid_t *ret_tgid);
 #define FS_THREAD_GROUP_NAME_SIZE 16
 
 /**
- * Finds the name of process @pid ("smbd"), by reading /proc as above.
+ * Finds the name of process @pid ("smbd"), by reading /proc as above. Unlike its
+ * command line it is the kernel's own, which nobody can keep us from reading.
  *
  * Errors: -ESRCH if there is none; -ETIMEDOUT.
  */
 int fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
+
+/** The same for FS_PROC_LONG_US at most: not for who serves requests. */
+int fs_thread_group_read_name(pid_t pid,
+                              char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
 
 /** Whether a thread goes on, or how it ends. */
 typedef enum FsThreadEnd {

@@ -37,7 +37,7 @@ main(int argc, char **argv)
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (argc < 2 || fs_liveness_open(&liveness) < 0 ||
-	    fs_control_open(liveness, argv[1], &control) < 0)
+	    fs_control_open(liveness, NULL, NULL, argv[1], &control) < 0)
 		return 1;
 
 	for (i = 2; i + 1 < argc; i += 2)

@@ -86,6 +86,24 @@ fs_session_peer(FsSession *session, FsPeer *ret_peer)
 	return session->has_peer;
 }
 
+bool
+fs_session_has_name(FsSession *session)
+{
+	return session->has_peer;
+}
+
+bool
+fs_session_is_local(FsSession *session)
+{
+	return session->has_peer && !session->peer.is_smbd;
+}
+
+void
+fs_session_find_name(FsSession *session)
+{
+	(void)session;
+}
+
 char *
 fs_session_client(FsSession *session)
 {
