@@ -171,6 +171,8 @@ flush_look(void *user_data)
 	g_autoptr(FsSession) session = fs_session_ref(flush->handle->session);
 	FsReason fault = { .why = FS_UNDONE_NOT };
 
+	/* The journal is to say whose it was. */
+	fs_session_await_peer(session);
 	if (!flush->is_foreign)
 		fault = fs_undo_look(&flush->call, session);
 	if (fault.why == FS_UNDONE_NOT)

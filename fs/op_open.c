@@ -313,11 +313,11 @@ wait_introduce(const FsMount *mount, FsSession *session, const char *key)
 	g_autoptr(FsSession) holder = NULL;
 	uint64_t serial;
 
-	fs_stage_introduce(mount, session);
+	fs_session_find_peer(session);
 	if (fs_mailbag_lock_holder(mount->mailbags, key, &serial))
 		holder = fs_session_by_serial(mount->sessions, serial);
 	if (holder != NULL)
-		fs_stage_introduce(mount, holder);
+		fs_session_find_peer(holder);
 }
 
 /* Waits for the lock, and answers then. Takes @opening's key. */

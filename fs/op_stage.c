@@ -75,24 +75,6 @@ fs_call_handle(FsCall *call, const struct fuse_file_info *fi)
 
 /* ---- staging ------------------------------------------------------------- */
 
-static void
-peer_find(void *user_data)
-{
-	g_autoptr(FsSession) session = user_data;
-
-	fs_session_find_peer(session);
-}
-
-/* Should what it stages be undone, it may be because it is gone. */
-void
-fs_stage_introduce(const FsMount *mount, FsSession *session)
-{
-	FsPeer peer;
-
-	if (!fs_session_peer(session, &peer))
-		fs_later_post(mount->later, peer_find, fs_session_ref(session));
-}
-
 /* Looks @session's transaction up itself: to ask others may end what there was
  * of it, if it waits in another thread. */
 static int
@@ -129,8 +111,9 @@ stage_begin(FsCall *call, FsTransaction *transaction)
 	const FsMount *mount = call->mount;
 	int r;
 
+	/* Should what it stages be undone, it may be because it is gone. */
 	if (transaction->txn == NULL)
-		fs_stage_introduce(mount, transaction->session);
+		fs_session_find_peer(transaction->session);
 	r = fs_transaction_begin(transaction, mount->store);
 	if (r < 0)
 		return r;

@@ -14,7 +14,7 @@ who_text(FsSession *session)
 {
 	FsPeer peer;
 
-	fs_session_find_peer(session);
+	fs_session_await_peer(session);
 	if (!fs_session_peer(session, &peer))
 		return g_strdup_printf("%d", (int)fs_session_pid(session));
 	return g_strdup_printf("%s (%s %d)",

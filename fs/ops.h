@@ -144,9 +144,6 @@ int fs_stage_check(const FsCall *call, const FsSession *session,
 int fs_stage_node(FsCall *call, FsSession *session, StoreNode node,
                   StorePlace *ret_place);
 
-/** Finds out who @session is, soon, while that can be known. */
-void fs_stage_introduce(const FsMount *mount, FsSession *session);
-
 /** Enters that @node has changed; NULL if that went to all. */
 FsTransactionFile *fs_stage_note(const FsCall *call, StoreNode node,
                                  const StorePlace *place, bool is_new);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,8 +14,6 @@
 #include <unistd.h>
 
 #include <glib.h>
-
-#include "fs/proc_reader.h"
 
 /*
  * How an address is found
@@ -173,11 +172,18 @@ connections_read(pid_t pid, const char *protocol, Connection *best)
 	(void)fclose(file);
 }
 
+/* ---- both ----------------------------------------------------------------*/
+
+/* What a look begins with, and what it finds. */
+typedef struct Looking {
+	FsPeer peer;
+	int pidfd; /* closed in the end */
+} Looking;
+
 static int
-peer_look(pid_t pid, void *result)
+peer_read(pid_t pid, FsPeer *peer)
 {
 	g_autoptr(GHashTable) sockets = NULL;
-	FsPeer *peer = result;
 	Connection best;
 	int r;
 
@@ -198,11 +204,33 @@ peer_look(pid_t pid, void *result)
 	return 0;
 }
 
-int
-fs_peer_find(pid_t pid, FsPeer *ret_peer)
+static int
+peer_look(pid_t pid, void *result)
 {
-	return fs_proc_read(peer_look, pid, FS_PROC_LONG_US, ret_peer,
-	                    sizeof *ret_peer);
+	Looking *looking = result;
+	struct pollfd end = { .fd = looking->pidfd, .events = POLLIN };
+	int r = peer_read(pid, &looking->peer);
+
+	/* As long as it has not ended, the pid is its own. */
+	if (poll(&end, 1, 0) != 0)
+		r = -ESRCH;
+	(void)close(looking->pidfd);
+	return r;
+}
+
+FsProcReading *
+fs_peer_look(pid_t pid, int pidfd)
+{
+	Looking looking = { .pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 0) };
+	FsProcReading *reading;
+
+	if (looking.pidfd < 0)
+		return NULL;
+
+	reading = fs_proc_begin(peer_look, pid, &looking, sizeof looking);
+	if (reading == NULL)
+		(void)close(looking.pidfd);
+	return reading;
 }
 
 bool

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "fs/proc_reader.h"
+
 /**
  * Who is behind a session, for the administrator's eyes: a local program by its
  * command line, an smbd by its client's address.
@@ -29,12 +31,14 @@ typedef struct FsPeer {
 } FsPeer;
 
 /**
- * Finds who process @pid is, by reading /proc as proc_reader.h does: it may
- * take FS_PROC_LONG_US, so it is not for the thread that serves requests.
+ * Begins to find out who process @pid is, by reading /proc; what is found first
+ * is an FsPeer. Its error is -ESRCH if the process, whose descriptor is @pidfd,
+ * ended before all was read. That descriptor is borrowed now only.
  *
- * Errors: -ESRCH if there is none; -ETIMEDOUT.
+ * Returns NULL if nobody can look just now.
+ * Ownership: as fs_proc_begin().
  */
-int fs_peer_find(pid_t pid, FsPeer *ret_peer);
+FsProcReading *fs_peer_look(pid_t pid, int pidfd);
 
 /** Whether @peer is at @address: "10.0.0.7:1234", or "10.0.0.7", at any port. */
 bool fs_peer_is_at(const FsPeer *peer, const char *address);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "fs/identity.h"
 #include "fs/log.h"
 #include "fs/view.h"
 
@@ -25,10 +26,10 @@ struct FsSession {
 	bool is_bridged;
 	unsigned epoch;
 	int64_t heard_us;
+	FsIdentity *who; /* owned */
 	/* Guarded by the table: */
-	bool is_name_known;
-	bool is_smbd;
 	FsPeer *peer;                      /* owned; NULL until it is known */
+	FsProcReading *looking;            /* for it: owned, or NULL */
 	char client[FS_PEER_ADDRESS_SIZE]; /* as its process says; or "" */
 };
 
@@ -75,6 +76,7 @@ session_new(FsSessionTable *table, unsigned slot, pid_t tgid, int pidfd)
 		.serial = ++table->last_serial,
 		.tgid = tgid,
 		.pidfd = pidfd,
+		.who = fs_identity_new(tgid, pidfd),
 	};
 	table->by_slot[slot] = session;
 	table->last_slot = slot;
@@ -114,7 +116,7 @@ session_unref_locked(FsSession *session)
 	session->table->by_slot[session->slot] = NULL;
 	if (session->pidfd >= 0)
 		close(session->pidfd);
-	g_free(session->peer);
+	fs_identity_free(session->who);
 	g_free(session);
 }
 
@@ -387,13 +389,21 @@ fs_session_pid(const FsSession *session)
 int
 fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end)
 {
-	/* Asked first: from then on the number may be another process's. */
-	bool has_ended = !session_is_alive(session);
 	FsThreadEnd end = FS_THREAD_GOES_ON;
-	int r = fs_thread_group_read_end(session->tgid, &end);
+	int r;
 
-	if (r == -ESRCH || (has_ended && (r < 0 || end == FS_THREAD_GOES_ON)))
+	if (session_is_alive(session)) {
+		r = fs_thread_group_read_end(session->tgid, &end);
+		if (r == -ESRCH)
+			r = fs_thread_group_ask_end(session->pidfd, &end);
+	} else {
+		/* Once it was waited for, its number may be another's. */
 		r = fs_thread_group_ask_end(session->pidfd, &end);
+		if (r < 0)
+			r = fs_thread_group_see_end(session->tgid, &end);
+		if (r == 0 && end == FS_THREAD_GOES_ON)
+			r = -ESRCH;
+	}
 	if (r == 0)
 		*ret_end = end;
 	return r;
@@ -503,52 +513,35 @@ fs_session_list(FsSessionTable *table)
 }
 
 bool
-fs_session_has_name(FsSession *session)
-{
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
-		g_mutex_locker_new(&session->table->mutex);
-
-	return session->is_name_known;
-}
-
-typedef int NameRead(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
-
-/* Whether its name is known, or read by @read. A process that waits for us does
- * not change it meanwhile. The names of smbd's children begin alike:
- * "smbd[10.0.0.1]". */
-static bool
-name_find(FsSession *session, NameRead *read)
-{
-	char name[FS_THREAD_GROUP_NAME_SIZE];
-
-	if (fs_session_has_name(session))
-		return true;
-	if (session->pidfd < 0 || read(session->tgid, name) < 0)
-		return false;
-
-	g_mutex_lock(&session->table->mutex);
-	session->is_smbd = g_str_has_prefix(name, "smbd");
-	session->is_name_known = true;
-	g_mutex_unlock(&session->table->mutex);
-	return true;
-}
-
-bool
 fs_session_is_smbd(FsSession *session)
 {
-	return name_find(session, fs_thread_group_name) && session->is_smbd;
+	bool is_smbd;
+
+	return fs_identity_find_name(session->who, FS_PROC_HURRIED, &is_smbd) &&
+	       is_smbd;
 }
 
 bool
 fs_session_is_local(FsSession *session)
 {
-	return name_find(session, fs_thread_group_name) && !session->is_smbd;
+	bool is_smbd;
+
+	return fs_identity_find_name(session->who, FS_PROC_HURRIED, &is_smbd) &&
+	       !is_smbd;
 }
 
 void
 fs_session_find_name(FsSession *session)
 {
-	(void)name_find(session, fs_thread_group_read_name);
+	bool is_smbd;
+
+	(void)fs_identity_find_name(session->who, FS_PROC_PATIENT, &is_smbd);
+}
+
+bool
+fs_session_has_name(FsSession *session)
+{
+	return fs_identity_has_name(session->who);
 }
 
 void
@@ -569,16 +562,14 @@ fs_session_is_bridged(const FsSession *session)
 bool
 fs_session_peer(FsSession *session, FsPeer *ret_peer)
 {
-	g_autoptr(GMutexLocker) locker G_GNUC_UNUSED =
-		g_mutex_locker_new(&session->table->mutex);
-
-	if (session->peer == NULL)
+	if (!fs_identity_peer(session->who, ret_peer))
 		return false;
 
-	*ret_peer = *session->peer;
+	g_mutex_lock(&session->table->mutex);
 	if (ret_peer->is_smbd && ret_peer->address[0] == '\0')
 		g_strlcpy(ret_peer->address, session->client,
 		          sizeof ret_peer->address);
+	g_mutex_unlock(&session->table->mutex);
 	return true;
 }
 
@@ -600,15 +591,11 @@ fs_session_client(FsSession *session)
 void
 fs_session_find_peer(FsSession *session)
 {
-	FsPeer peer;
+	fs_identity_find_peer(session->who);
+}
 
-	/* As long as it has not ended, the pid is its own. */
-	if (session->pidfd < 0 || fs_session_peer(session, &peer) ||
-	    fs_peer_find(session->tgid, &peer) < 0 ||
-	    !session_is_alive(session))
-		return;
-
-	g_mutex_lock(&session->table->mutex);
-	session->peer = g_memdup2(&peer, sizeof peer);
-	g_mutex_unlock(&session->table->mutex);
+void
+fs_session_await_peer(FsSession *session)
+{
+	fs_identity_await_peer(session->who);
 }

@@ -67,7 +67,8 @@ pid_t fs_session_pid(const FsSession *session);
 
 /**
  * Finds whether its process, which is one, ends or has ended, and how, as
- * fs_thread_group_read_end(). An error: that cannot be known.
+ * fs_thread_group_read_end(): at once if it has ended. An error: that cannot be
+ * known.
  */
 int fs_session_read_end(const FsSession *session, FsThreadEnd *ret_end);
 
@@ -123,10 +124,8 @@ bool fs_session_is_smbd(FsSession *session);
 /** Whether it is none, in the same way: what is not known counts as no. */
 bool fs_session_is_local(FsSession *session);
 
-/**
- * Finds out which of the two, unless that is known; as
- * fs_thread_group_read_name(), so not for the thread that serves requests.
- */
+/** Finds out which of the two, unless that is known, patiently (proc_reader.h):
+ * so it is for workers. */
 void fs_session_find_name(FsSession *session);
 
 /** Whether it is known by now which of the two. */
@@ -152,13 +151,11 @@ bool fs_session_peer(FsSession *session, FsPeer *ret_peer);
  */
 char *fs_session_client(FsSession *session);
 
-/**
- * Finds out who its process is, unless that is known, if it still runs; as
- * fs_peer_find(), so not for the thread that serves requests.
- *
- * Threads: one at a time, the main one.
- */
+/** Begins to find out who its process is, as fs_identity_find_peer(). */
 void fs_session_find_peer(FsSession *session);
+
+/** The same, and waits a moment for it, as fs_proc_await(): it is for workers. */
+void fs_session_await_peer(FsSession *session);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSession, fs_session_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsSessionTable, fs_session_table_free)

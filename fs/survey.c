@@ -119,7 +119,7 @@ client_add_peer(GVariantBuilder *row, FsSession *session, int64_t until_us)
 	FsPeer peer;
 
 	if (g_get_monotonic_time() < until_us)
-		fs_session_find_peer(session);
+		fs_session_await_peer(session);
 	if (!fs_session_peer(session, &peer))
 		return;
 

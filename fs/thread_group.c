@@ -130,7 +130,7 @@ status_look(pid_t tid, void *result)
 int
 fs_thread_group_read(pid_t tid, pid_t *ret_tgid)
 {
-	return fs_proc_read(status_look, tid, FS_PROC_SHORT_US, ret_tgid,
+	return fs_proc_read(status_look, tid, FS_PROC_HURRIED, ret_tgid,
 	                    sizeof *ret_tgid);
 }
 
@@ -148,16 +148,10 @@ comm_look(pid_t pid, void *result)
 }
 
 int
-fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
+fs_thread_group_name(pid_t pid, FsProcPatience patience,
+                     char ret_name[FS_THREAD_GROUP_NAME_SIZE])
 {
-	return fs_proc_read(comm_look, pid, FS_PROC_SHORT_US, ret_name,
-	                    FS_THREAD_GROUP_NAME_SIZE);
-}
-
-int
-fs_thread_group_read_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE])
-{
-	return fs_proc_read(comm_look, pid, FS_PROC_LONG_US, ret_name,
+	return fs_proc_read(comm_look, pid, patience, ret_name,
 	                    FS_THREAD_GROUP_NAME_SIZE);
 }
 
@@ -225,7 +219,7 @@ end_look(pid_t tid, void *result)
 int
 fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end)
 {
-	return fs_proc_read(end_look, tid, FS_PROC_LONG_US, ret_end,
+	return fs_proc_read(end_look, tid, FS_PROC_PATIENT, ret_end,
 	                    sizeof *ret_end);
 }
 
@@ -250,6 +244,12 @@ fs_thread_group_is_killed(pid_t tid)
 	return fs_proc_read(killed_look, tid, FS_PROC_SHORT_US, &is_killed,
 	                    sizeof is_killed) == 0 &&
 	       is_killed;
+}
+
+int
+fs_thread_group_see_end(pid_t pid, FsThreadEnd *ret_end)
+{
+	return end_look(pid, ret_end);
 }
 
 int
@@ -281,7 +281,7 @@ parent_look(pid_t pid, void *result)
 int
 fs_thread_group_read_parent(pid_t pid, pid_t *ret_parent)
 {
-	return fs_proc_read(parent_look, pid, FS_PROC_LONG_US, ret_parent,
+	return fs_proc_read(parent_look, pid, FS_PROC_PATIENT, ret_parent,
 	                    sizeof *ret_parent);
 }
 

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "fs/proc_reader.h"
+
 /**
  * Threads and the processes they belong to. FUSE names the calling thread;
  * what counts as one client is its thread group.
@@ -35,9 +37,8 @@ bool fs_thread_group_has(pid_t tgid, pid_t tid);
 int fs_thread_group_find(pid_t tid, pid_t *ret_tgid);
 
 /**
- * As fs_thread_group_find(), but by reading /proc, which may block for as long
- * as the thread waits for us: so another thread reads, and we wait a bounded
- * time. For kernels before 6.13.
+ * As fs_thread_group_find(), but by reading /proc, in a hurry (proc_reader.h).
+ * For kernels before 6.13.
  */
 int fs_thread_group_read(pid_t tid, pid_t *ret_tgid);
 
@@ -50,11 +51,8 @@ int fs_thread_group_read(pid_t tid, pid_t *ret_tgid);
  *
  * Errors: -ESRCH if there is none; -ETIMEDOUT.
  */
-int fs_thread_group_name(pid_t pid, char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
-
-/** The same for FS_PROC_LONG_US at most: not for who serves requests. */
-int fs_thread_group_read_name(pid_t pid,
-                              char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
+int fs_thread_group_name(pid_t pid, FsProcPatience patience,
+                         char ret_name[FS_THREAD_GROUP_NAME_SIZE]);
 
 /** Whether a thread goes on, or how it ends. */
 typedef enum FsThreadEnd {
@@ -66,14 +64,19 @@ typedef enum FsThreadEnd {
 
 /**
  * Finds whether thread @tid, which closes a file now, does so because it ends,
- * by reading /proc as above, for FS_PROC_LONG_US at most: so it is not for the
- * thread that serves requests. A thread that is about to be killed and has not
- * noticed yet goes on.
+ * by reading /proc as above, patiently: so it is for workers (worker.h). A
+ * thread that is about to be killed and has not noticed yet goes on.
  *
  * Errors: -ESRCH if there is none; -EACCES if it ends, and we may not know how,
  * for it is another user's and we have not CAP_SYS_PTRACE; -ETIMEDOUT.
  */
 int fs_thread_group_read_end(pid_t tid, FsThreadEnd *ret_end);
+
+/**
+ * The same of process @pid, which has ended, and so keeps nobody waiting who
+ * looks for himself.
+ */
+int fs_thread_group_see_end(pid_t pid, FsThreadEnd *ret_end);
 
 /**
  * Asks the kernel how the process of @pidfd ended, which has been waited for:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import fcntl
 import itertools
+import mmap
 import os
 import random
 import signal
@@ -320,6 +321,24 @@ def become_sleeper_in_thread():
     threading.Thread(target=become_sleeper).start()
     while True:
         signal.pause()
+
+
+def map_page(path):
+    """Has a page of a file in memory, and a thread that maps another when it
+    is told to: where the page is, what tells the thread, and its number."""
+    _libc.mmap.restype = ctypes.c_void_p
+    fd = os.open(path, os.O_RDONLY)
+    at = _libc.mmap(None, mmap.PAGESIZE, mmap.PROT_READ, mmap.MAP_PRIVATE,
+                    fd, 0)
+    wait, tell = os.pipe()
+
+    def map_another():
+        os.read(wait, 1)
+        _libc.mmap(None, mmap.PAGESIZE, mmap.PROT_READ,
+                   mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    thread = threading.Thread(target=map_another, daemon=True)
+    thread.start()
+    return at, tell, thread.native_id
 
 
 def overwrite(path, content):

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,10 +80,29 @@ __wrap_g_file_get_contents(const char *path, char **content, gsize *length,
 	       __real_g_file_get_contents(path, content, length, error);
 }
 
+/* However long it takes. */
+static int
+peer_find(pid_t pid, FsPeer *ret_peer)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	g_autoptr(FsProcReading) reading = NULL;
+	int r = -EAGAIN;
+
+	assert_true(pidfd >= 0);
+	reading = fs_peer_look(pid, pidfd);
+	assert_int_equal(close(pidfd), 0);
+	assert_non_null(reading);
+	while (r == -EAGAIN) {
+		fs_proc_await(reading);
+		r = fs_proc_peek(reading, ret_peer, sizeof *ret_peer);
+	}
+	return r;
+}
+
 static void
 find(FsPeer *peer)
 {
-	assert_int_equal(fs_peer_find(getpid(), peer), 0);
+	assert_int_equal(peer_find(getpid(), peer), 0);
 }
 
 /* The client's address, as inet_ntop(3) has it, is @text. */
@@ -225,11 +245,10 @@ a_program_is_known_by_its_command_line(void **state)
 	FsPeer peer;
 
 	(void)state;
-	assert_int_equal(fs_peer_find(pid, &peer), 0);
+	assert_int_equal(peer_find(pid, &peer), 0);
 	child_end(pid);
 	assert_string_equal(peer.command, "ext\nernal 600 0");
 	assert_string_equal(peer.address, "");
-	assert_int_equal(fs_peer_find(pid, &peer), -ESRCH);
 }
 
 static void
@@ -243,10 +262,37 @@ a_long_command_line_is_cut(void **state)
 	FsPeer peer;
 
 	(void)state;
-	assert_int_equal(fs_peer_find(pid, &peer), 0);
+	assert_int_equal(peer_find(pid, &peer), 0);
 	child_end(pid);
 	assert_int_equal(strlen(peer.command), FS_PEER_COMMAND_SIZE - 1);
 	assert_memory_equal(peer.command, "sleep 600 000", 13);
+}
+
+/* Its number may be another process's by then. */
+static void
+who_has_ended_is_not_taken_for_another(void **state)
+{
+	int pidfd;
+	FsPeer peer;
+	pid_t pid = fork();
+	siginfo_t info;
+	g_autoptr(FsProcReading) reading = NULL;
+
+	(void)state;
+	if (pid == 0)
+		_exit(0);
+	assert_true(pid > 0);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+
+	/* Of what can be read of somebody nothing is his. */
+	reading = fs_peer_look(getpid(), pidfd);
+	assert_non_null(reading);
+	while (fs_proc_peek(reading, &peer, sizeof peer) == -EAGAIN)
+		fs_proc_await(reading);
+	assert_int_equal(fs_proc_peek(reading, &peer, sizeof peer), -ESRCH);
+	(void)close(pidfd);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* As where there is no descriptor for it: a close of an smbd that has lost its
@@ -258,7 +304,7 @@ who_cannot_be_asked_is_not_taken_for_a_local_program(void **state)
 
 	(void)state;
 	is_unreadable = true;
-	assert_int_equal(fs_peer_find(getpid(), &peer), -ESRCH);
+	assert_int_equal(peer_find(getpid(), &peer), -ESRCH);
 	is_unreadable = false;
 	find(&peer);
 	assert_true(peer.is_smbd);
@@ -275,6 +321,7 @@ main(void)
 		cmocka_unit_test(who_has_no_client_has_no_address),
 		cmocka_unit_test(a_program_is_known_by_its_command_line),
 		cmocka_unit_test(a_long_command_line_is_cut),
+		cmocka_unit_test(who_has_ended_is_not_taken_for_another),
 		cmocka_unit_test(
 			who_cannot_be_asked_is_not_taken_for_a_local_program),
 	};

@@ -149,7 +149,8 @@ an_end_that_the_kernel_hides_is_not_guessed(void **state)
 
 /* ---- the thread that looks -----------------------------------------------*/
 
-#define STUCK_MAX 8
+#define STUCK_MAX 32
+#define LOOSE_MAX 64
 
 static gint looks; /* atomic */
 
@@ -177,14 +178,37 @@ a_look_answers(void **state)
 	int result = 0;
 
 	(void)state;
-	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_PATIENT, &result,
 	                              sizeof result),
 	                 0);
 	assert_int_equal(result, 8);
-	assert_int_equal(fs_proc_read(look_well, 0, FS_PROC_LONG_US, &result,
+	assert_int_equal(fs_proc_read(look_well, 0, FS_PROC_PATIENT, &result,
 	                              sizeof result),
 	                 -ENOENT);
 	assert_int_equal(result, 8);
+}
+
+/* How many waits are over before they have begun, as on a machine that was
+ * stopped meanwhile, and whether a new thread has no time until then. The linker
+ * puts what follows between proc_reader.c and GLib; see meson.build. */
+static gint stops; /* atomic */
+static bool is_late;
+
+/* How many waits there were. */
+static unsigned waits;
+
+gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
+gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
+
+gboolean
+__wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us)
+{
+	waits++;
+	if (g_atomic_int_get(&stops) == 0)
+		return __real_g_cond_wait_until(cond, mutex, end_us);
+
+	g_atomic_int_add(&stops, -1);
+	return false;
 }
 
 static void
@@ -196,39 +220,75 @@ a_stuck_look_holds_nobody_up(void **state)
 	int r = -ETIMEDOUT;
 
 	(void)state;
+	g_atomic_int_set(&looks, 0);
 	assert_int_equal(pipe(pair), 0);
 	for (unsigned i = 0; i < STUCK_MAX + 2; i++)
 		assert_int_equal(fs_proc_read(look_stuck, pair[0],
-		                              FS_PROC_SHORT_US, NULL, 0),
+		                              FS_PROC_HURRIED, NULL, 0),
 		                 -ETIMEDOUT);
 	assert_int_equal(g_atomic_int_get(&looks), STUCK_MAX);
 
 	assert_int_equal(close(pair[1]), 0);
 	end_us = g_get_monotonic_time() + (gint64)10 * G_USEC_PER_SEC;
 	while (r == -ETIMEDOUT && g_get_monotonic_time() < end_us)
-		r = fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+		r = fs_proc_read(look_well, 7, FS_PROC_PATIENT, &result,
 		                 sizeof result);
 	assert_int_equal(r, 0);
 	(void)close(pair[0]);
 }
 
-/* How many waits are over before they have begun, as on a machine that was
- * stopped meanwhile, and whether a new thread has no time until then. The linker
- * puts what follows between proc_reader.c and GLib; see meson.build. */
-static gint stops; /* atomic */
-static bool is_late;
-
-gboolean __real_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
-gboolean __wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us);
-
-gboolean
-__wrap_g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_us)
+/* Who keeps us from reading who he is may do so as often as he likes. */
+static void
+what_is_let_be_takes_no_place_of_what_is_waited_for(void **state)
 {
-	if (g_atomic_int_get(&stops) == 0)
-		return __real_g_cond_wait_until(cond, mutex, end_us);
+	FsProcReading *stuck[LOOSE_MAX];
+	int result = 0;
+	int pair[2];
 
-	g_atomic_int_add(&stops, -1);
-	return false;
+	(void)state;
+	assert_int_equal(pipe(pair), 0);
+	for (unsigned i = 0; i < LOOSE_MAX; i++) {
+		stuck[i] = fs_proc_begin(look_stuck, pair[0], NULL, 0);
+		assert_non_null(stuck[i]);
+	}
+	assert_null(fs_proc_begin(look_stuck, pair[0], NULL, 0));
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_PATIENT, &result,
+	                              sizeof result),
+	                 0);
+	assert_int_equal(result, 8);
+
+	assert_int_equal(close(pair[1]), 0);
+	for (unsigned i = 0; i < LOOSE_MAX; i++) {
+		while (fs_proc_peek(stuck[i], NULL, 0) == -EAGAIN)
+			fs_proc_await(stuck[i]);
+		assert_int_equal(fs_proc_peek(stuck[i], NULL, 0), 0);
+		fs_proc_unref(stuck[i]);
+	}
+	(void)close(pair[0]);
+}
+
+/* The first who waits for it finds that, for all others. */
+static void
+what_is_stuck_is_waited_for_once(void **state)
+{
+	g_autoptr(FsProcReading) reading = NULL;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(pipe(pair), 0);
+	reading = fs_proc_begin(look_stuck, pair[0], NULL, 0);
+	assert_non_null(reading);
+	waits = 0;
+	fs_proc_await(reading);
+	assert_true(waits > 0);
+	waits = 0;
+	fs_proc_await(reading);
+	assert_int_equal(waits, 0);
+	assert_int_equal(fs_proc_peek(reading, NULL, 0), -EAGAIN);
+	assert_int_equal(close(pair[1]), 0);
+	while (fs_proc_peek(reading, NULL, 0) == -EAGAIN)
+		g_thread_yield();
+	(void)close(pair[0]);
 }
 
 /* Whether there is no thread. */
@@ -286,13 +346,13 @@ a_stopped_machine_is_no_stuck_look(void **state)
 
 	(void)state;
 	g_atomic_int_set(&stops, 1);
-	assert_int_equal(fs_proc_read(look_after_the_stop, 7, FS_PROC_LONG_US,
+	assert_int_equal(fs_proc_read(look_after_the_stop, 7, FS_PROC_PATIENT,
 	                              &result, sizeof result),
 	                 0);
 	assert_int_equal(result, 8);
 }
 
-/* For longer than one that is stuck, though not for ever. */
+/* For as long as it takes, by who is patient; requests cannot wait so long. */
 static void
 a_look_that_has_no_time_to_begin_is_waited_for(void **state)
 {
@@ -301,16 +361,35 @@ a_look_that_has_no_time_to_begin_is_waited_for(void **state)
 	(void)state;
 	is_late = true;
 	g_atomic_int_set(&stops, 50);
-	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_HURRIED, &result,
 	                              sizeof result),
 	                 0);
 	assert_int_equal(result, 8);
 	g_atomic_int_set(&stops, 1000);
-	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US, &result,
+	assert_int_equal(fs_proc_read(look_well, 8, FS_PROC_PATIENT, &result,
+	                              sizeof result),
+	                 0);
+	assert_int_equal(result, 9);
+	g_atomic_int_set(&stops, 1000);
+	assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_HURRIED, &result,
 	                              sizeof result),
 	                 -ETIMEDOUT);
 	g_atomic_int_set(&stops, 0);
 	is_late = false;
+}
+
+/* It has begun, and could run. */
+static void
+a_look_that_has_no_time_to_go_on_is_waited_for(void **state)
+{
+	int result = 0;
+
+	(void)state;
+	g_atomic_int_set(&stops, 1000);
+	assert_int_equal(fs_proc_read(look_after_the_stop, 7, FS_PROC_PATIENT,
+	                              &result, sizeof result),
+	                 0);
+	assert_int_equal(result, 8);
 }
 
 static void
@@ -321,7 +400,7 @@ without_a_thread_nobody_looks(void **state)
 	(void)state;
 	is_short = true;
 	for (unsigned i = 0; i < STUCK_MAX + 2; i++)
-		assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_LONG_US,
+		assert_int_equal(fs_proc_read(look_well, 7, FS_PROC_PATIENT,
 		                              &result, sizeof result),
 		                 -EAGAIN);
 	is_short = false;
@@ -340,9 +419,14 @@ main(void)
 		cmocka_unit_test(an_end_that_the_kernel_hides_is_not_guessed),
 		cmocka_unit_test(a_look_answers),
 		cmocka_unit_test(a_stuck_look_holds_nobody_up),
+		cmocka_unit_test(
+			what_is_let_be_takes_no_place_of_what_is_waited_for),
+		cmocka_unit_test(what_is_stuck_is_waited_for_once),
 		cmocka_unit_test(a_stopped_machine_is_no_stuck_look),
 		cmocka_unit_test(
 			a_look_that_has_no_time_to_begin_is_waited_for),
+		cmocka_unit_test(
+			a_look_that_has_no_time_to_go_on_is_waited_for),
 		cmocka_unit_test(without_a_thread_nobody_looks),
 	};
 
