@@ -85,7 +85,7 @@ caller_leave(const Caller *caller, GQueue *ends)
 	}
 }
 
-/* On the main thread. */
+/* By a worker. */
 static void
 caller_look(void *user_data)
 {
@@ -119,7 +119,7 @@ end_interrupted(fuse_req_t req, void *serial)
 		.serial = GPOINTER_TO_SIZE(serial),
 		.tid = fuse_req_ctx(req)->pid,
 	};
-	fs_later_post(mount->later, caller_look, caller);
+	fs_workers_post(mount->workers, caller_look, caller);
 }
 
 /* Has @call, of @session, answered with the others of @ends. */

@@ -27,10 +27,8 @@ struct FsSession {
 	unsigned epoch;
 	int64_t heard_us;
 	FsIdentity *who; /* owned */
-	/* Guarded by the table: */
-	FsPeer *peer;                      /* owned; NULL until it is known */
-	FsProcReading *looking;            /* for it: owned, or NULL */
-	char client[FS_PEER_ADDRESS_SIZE]; /* as its process says; or "" */
+	/* As its process says, or ""; guarded by the table: */
+	char client[FS_PEER_ADDRESS_SIZE];
 };
 
 struct FsSessionTable {
@@ -515,27 +513,27 @@ fs_session_list(FsSessionTable *table)
 bool
 fs_session_is_smbd(FsSession *session)
 {
-	bool is_smbd;
+	bool smbd;
 
-	return fs_identity_find_name(session->who, FS_PROC_HURRIED, &is_smbd) &&
-	       is_smbd;
+	return fs_identity_find_name(session->who, FS_PROC_HURRIED, &smbd) &&
+	       smbd;
 }
 
 bool
 fs_session_is_local(FsSession *session)
 {
-	bool is_smbd;
+	bool smbd;
 
-	return fs_identity_find_name(session->who, FS_PROC_HURRIED, &is_smbd) &&
-	       !is_smbd;
+	return fs_identity_find_name(session->who, FS_PROC_HURRIED, &smbd) &&
+	       !smbd;
 }
 
 void
 fs_session_find_name(FsSession *session)
 {
-	bool is_smbd;
+	bool smbd;
 
-	(void)fs_identity_find_name(session->who, FS_PROC_PATIENT, &is_smbd);
+	(void)fs_identity_find_name(session->who, FS_PROC_PATIENT, &smbd);
 }
 
 bool

@@ -241,7 +241,7 @@ fs_thread_group_is_killed(pid_t tid)
 {
 	bool is_killed = false;
 
-	return fs_proc_read(killed_look, tid, FS_PROC_SHORT_US, &is_killed,
+	return fs_proc_read(killed_look, tid, FS_PROC_HURRIED, &is_killed,
 	                    sizeof is_killed) == 0 &&
 	       is_killed;
 }

@@ -81,7 +81,7 @@ fs_turn_end(const FsMount *mount)
 {
 }
 
-/* ---- the main thread ----------------------------------------------------- */
+/* ---- other threads ------------------------------------------------------- */
 
 typedef struct Job {
 	FsLaterJob *job;
@@ -97,6 +97,12 @@ fs_later_post(FsLater *later, FsLaterJob *job, void *user_data)
 
 	*posted = (Job){ job, user_data };
 	g_async_queue_push(jobs, posted);
+}
+
+void
+fs_workers_post(FsWorkers *workers, FsWorkerJob *job, void *user_data)
+{
+	fs_later_post(NULL, job, user_data);
 }
 
 void

@@ -68,7 +68,7 @@ void ends_age(Ends *ends, FsSession *session, int64_t seconds);
  * and the lock be free. */
 void ends_finish(Ends *ends, FsTransaction *transaction, const char *key);
 
-/** Waits for what was posted to the main thread, and does it. */
+/** Waits for what was posted to another thread, and does it. */
 void ends_run_later(Ends *ends);
 
 /** Whether everybody sees @name. */
