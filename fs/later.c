@@ -17,10 +17,11 @@ struct FsLater {
 	int fd;               /* a semaphore: readable while there are jobs */
 };
 
+/* Takes @item, which may be NULL. */
 static bool
-job_run(FsLater *later)
+job_run(Job *item)
 {
-	g_autofree Job *item = g_async_queue_try_pop(later->jobs);
+	g_autofree Job *owned = item;
 
 	if (item == NULL)
 		return false;
@@ -35,10 +36,11 @@ job_run(FsLater *later)
 static void
 later_woken(void *user_data, int fd)
 {
+	FsLater *later = user_data;
 	eventfd_t one;
 
 	(void)eventfd_read(fd, &one);
-	(void)job_run(user_data);
+	(void)job_run(g_async_queue_try_pop(later->jobs));
 }
 
 int
@@ -95,6 +97,12 @@ fs_later_post(FsLater *later, FsLaterJob *job, void *user_data)
 void
 fs_later_run(FsLater *later)
 {
-	while (job_run(later))
+	while (job_run(g_async_queue_try_pop(later->jobs)))
 		;
+}
+
+void
+fs_later_await(FsLater *later)
+{
+	(void)job_run(g_async_queue_pop(later->jobs));
 }

@@ -27,3 +27,6 @@ void fs_later_post(FsLater *later, FsLaterJob *job, void *user_data);
 
 /** Runs all that is still to be done; for when the wait has ended. */
 void fs_later_run(FsLater *later);
+
+/** Waits until there is something to be done, and does it; the same. */
+void fs_later_await(FsLater *later);

@@ -287,7 +287,7 @@ server_open(Server *server)
 		.wait_timer = timer,
 		.later = later,
 		.turn = &server->turn,
-		.notify = fs_notify_new(server->fuse),
+		.notify = fs_notify_new(server->fuse, later),
 		.verbose = server->options->verbose,
 		.names_serial = &server->names_serial,
 		.own_nodes = g_hash_table_new(NULL, NULL),
@@ -316,6 +316,7 @@ server_close(Server *server)
 	int r;
 
 	threads_stop(mount);
+	fs_notify_stop(mount->notify);
 	fs_handle_table_free(mount->handles);
 	fs_listings_free(mount->listings);
 	g_clear_pointer(&mount->own_nodes, g_hash_table_unref);

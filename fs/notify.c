@@ -23,8 +23,10 @@ typedef struct Notice {
 
 struct FsNotify {
 	struct fuse_session *session; /* borrowed */
+	FsLater *later;               /* borrowed */
 	GAsyncQueue *queue;           /* of owned Notice */
 	GThread *thread;              /* NULL once stopped */
+	bool has_ended;               /* only the main thread looks */
 };
 
 static void
@@ -38,6 +40,15 @@ notice_free(void *user_data)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Notice, notice_free)
 
+/* On the main thread. */
+static void
+notify_ended(void *user_data)
+{
+	FsNotify *notify = user_data;
+
+	notify->has_ended = true;
+}
+
 static void *
 notify_run(void *user_data)
 {
@@ -46,8 +57,10 @@ notify_run(void *user_data)
 	while (true) {
 		g_autoptr(Notice) notice = g_async_queue_pop(notify->queue);
 
-		if (notice->name == NULL)
+		if (notice->name == NULL) {
+			fs_later_post(notify->later, notify_ended, notify);
 			return NULL;
+		}
 
 		/* That it is not there is what we want; that the mount is
 		 * going away, nothing to report. */
@@ -58,12 +71,13 @@ notify_run(void *user_data)
 }
 
 FsNotify *
-fs_notify_new(struct fuse_session *session)
+fs_notify_new(struct fuse_session *session, FsLater *later)
 {
 	FsNotify *notify = g_new(FsNotify, 1);
 
 	*notify = (FsNotify){
 		.session = session,
+		.later = later,
 		.queue = g_async_queue_new_full(notice_free),
 	};
 	notify->thread = g_thread_new("notify", notify_run, notify);
@@ -109,10 +123,12 @@ fs_notify_entry(FsNotify *notify, uint64_t dir, const char *name)
 void
 fs_notify_stop(FsNotify *notify)
 {
-	if (notify->thread == NULL)
+	if (notify == NULL || notify->thread == NULL)
 		return;
 
 	fs_notify_entry(notify, 0, NULL);
+	while (!notify->has_ended)
+		fs_later_await(notify->later);
 	g_thread_join(g_steal_pointer(&notify->thread));
 }
 
@@ -122,7 +138,7 @@ fs_notify_free(FsNotify *notify)
 	if (notify == NULL)
 		return;
 
-	fs_notify_stop(notify);
+	g_assert(notify->thread == NULL);
 	g_async_queue_unref(notify->queue);
 	g_free(notify);
 }

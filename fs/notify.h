@@ -6,6 +6,8 @@
 
 #include <glib.h>
 
+#include "fs/later.h"
+
 struct fuse_session;
 
 /**
@@ -20,16 +22,20 @@ struct fuse_session;
  */
 typedef struct FsNotify FsNotify;
 
-/** @session is borrowed and must outlive it. */
-FsNotify *fs_notify_new(struct fuse_session *session);
+/** @session and @later are borrowed and must outlive it. */
+FsNotify *fs_notify_new(struct fuse_session *session, FsLater *later);
 
 /**
  * Sends what is queued and ends the thread; what comes later is not sent.
- * Requests must be served meanwhile, or it would wait for ever.
+ * Requests must be served meanwhile, or it would wait for ever; and so must what
+ * is posted for later, which this does: who holds the directory's lock may wait
+ * for a commit to land. NULL is a no-op, and so is what was stopped.
+ *
+ * Threads: the main one, when its wait has ended.
  */
 void fs_notify_stop(FsNotify *notify);
 
-/** Stops @notify, if nobody has, and frees it. NULL is a no-op. */
+/** Frees @notify, which was stopped. NULL is a no-op. */
 void fs_notify_free(FsNotify *notify);
 
 /**

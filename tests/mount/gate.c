@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 
 /*
- * Preloaded into a program, it holds what the program writes before the disk has
- * it: fdatasync() waits while the first of the two 32-bit numbers in the file
- * that POFS_GATE names is not 0. The second is how many wait.
+ * Preloaded into a program, it makes the disk wait, and the kernel be older:
+ *
+ * - POFS_GATE names a file: fdatasync() waits while the first of the two 32-bit
+ *   numbers in there is not 0. The second is how many wait.
+ * - POFS_OLD_KERNEL: FUSE cannot be told that all names are to be asked for
+ *   again, as before Linux 6.16.
  */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -19,6 +24,15 @@ typedef struct Gate {
 	atomic_int_least32_t is_shut;
 	atomic_int_least32_t waiting;
 } Gate;
+
+/* A notice of the kernel's fuse.h that is a header alone. */
+struct notice {
+	uint32_t len;
+	int32_t what;
+	uint64_t unique;
+};
+
+#define INC_EPOCH 8
 
 static Gate *gate;
 
@@ -52,4 +66,20 @@ fdatasync(int fd)
 		atomic_fetch_sub(&gate->waiting, 1);
 	}
 	return (int)syscall(SYS_fdatasync, fd);
+}
+
+ssize_t
+write(int fd, const void *data, size_t size)
+{
+	struct notice notice;
+
+	if (size == sizeof notice && getenv("POFS_OLD_KERNEL") != NULL) {
+		memcpy(&notice, data, sizeof notice);
+		if (notice.len == sizeof notice && notice.what == INC_EPOCH &&
+		    notice.unique == 0) {
+			errno = EINVAL;
+			return -1;
+		}
+	}
+	return syscall(SYS_write, fd, data, size);
 }

@@ -3,44 +3,13 @@
 that."""
 
 import errno
-import mmap
 import os
-import struct
 
 import pytest
 
-from harness import DEADLINE_S, Mount, fails_with, poctl, program, wait_until
+from gate import Gate
+from harness import DEADLINE_S, Mount, fails_with, poctl, wait_until
 from postoffice import KEY, MESSAGE, Office, session_of
-
-
-class Gate:
-    """Before the disk of a program with .env(): what is written waits there."""
-
-    def __init__(self, path):
-        path.write_bytes(bytes(8))
-        path.chmod(0o666)
-        self._path = path
-        with open(path, "r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 8)
-
-    def shut(self):
-        """From now on nothing gets through."""
-        self._map[:4] = struct.pack("=i", 1)
-
-    def open(self):
-        """All that waits gets through."""
-        self._map[:4] = bytes(4)
-
-    def wait_used(self):
-        """Waits until something waits."""
-        wait_until(lambda: self._map[4:] != bytes(4), "a commit waits")
-
-    def env(self):
-        """For the program's environment."""
-        asan = os.environ.get("ASAN_OPTIONS", "")
-        return {"LD_PRELOAD": program("tests/mount/gate.so"),
-                "POFS_GATE": str(self._path),
-                "ASAN_OPTIONS": f"{asan}:verify_asan_link_order=0"}
 
 
 @pytest.fixture(name="gate")
