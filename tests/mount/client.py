@@ -316,13 +316,6 @@ def begin_threads(count):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
-def begin_removing(path):
-    """Removes a file from another thread, whose number it returns."""
-    thread = threading.Thread(target=os.unlink, args=(path,))
-    thread.start()
-    return thread.native_id
-
-
 def become_sleeper_in_thread():
     """The same from another thread, which ends this one."""
     threading.Thread(target=become_sleeper).start()

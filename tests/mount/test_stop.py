@@ -37,7 +37,7 @@ def delete(_, actor, office):
 
 def rename(store, actor, office):
     """The same program does something else, which is to land after that."""
-    actor.call("client.begin_removing", office.lock_file("A.0LK"))
+    actor.call("client.begin", "os.unlink", office.lock_file("A.0LK"))
     wait_until(lambda: is_committing(store, actor.pid),
                "the lock waits for its commit")
     actor.start("os.rename", office.mai, office.mai.with_name("b.mai"))
