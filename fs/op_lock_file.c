@@ -12,7 +12,7 @@
  *   open then, its last close: delete-on-close deletes first, and only the
  *   close shows whether the client lives.
  * - While another session has the lock, in whatever form, the file exists, but
- *   can be neither opened nor deleted. So a program that locks by file and one
+ *   can be neither opened nor deleted, nor changed. So a program that locks by file and one
  *   that locks by opening keep each other out without knowing it.
  */
 
@@ -180,6 +180,17 @@ fs_call_lock_delete(const FsCall *call, FsSession *session,
 	fs_lock_file_remove(file);
 	fs_hold_let_go(call->mount, session, key);
 	return 0;
+}
+
+FsLockFile *
+fs_call_lock_own(const FsCall *call, const FsSession *session)
+{
+	FsLockFile *file =
+		fs_lock_file_find_node(call->mount->lock_files, call->node);
+
+	return file != NULL && file->session == fs_session_serial(session)
+	               ? file
+	               : NULL;
 }
 
 int

@@ -258,12 +258,12 @@ attr_change(FsCall *call, FsSession *session, const struct stat *wanted,
 /* A lock file has a size and times of its own, and nobody cares but for who
  * may set them. */
 static int
-lock_file_change(const FsCall *call, const struct stat *wanted, int to_set,
+lock_file_change(const FsCall *call, const FsSession *session,
+                 const struct stat *wanted, int to_set,
                  const struct fuse_file_info *fi, StoreAttr *ret_attr)
 {
 	int64_t now_ns = g_get_real_time() * 1000;
-	FsLockFile *file =
-		fs_lock_file_find_node(call->mount->lock_files, call->node);
+	FsLockFile *file = fs_call_lock_own(call, session);
 	StoreAttr change;
 	StoreAttr attr;
 	unsigned set = change_decode(wanted, to_set, &change);
@@ -309,7 +309,8 @@ fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *wanted, int to_set,
 		session = fs_session_ref(fs_call_handle(&call, fi)->session);
 	}
 	r = fs_lock_file_is_node(call.node)
-	            ? lock_file_change(&call, wanted, to_set, fi, &attr)
+	            ? lock_file_change(&call, session, wanted, to_set, fi,
+	                               &attr)
 	            : attr_change(&call, session, wanted, to_set, fi, &attr);
 	r = fs_commit_end(&call, session, r);
 	attr_reply(&call, r, &attr);

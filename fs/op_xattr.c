@@ -108,11 +108,11 @@ xattr_change(FsCall *call, FsSession *session, const StoreAttr *attr,
 }
 
 static int
-lock_file_change(const FsCall *call, const char *name, const char *value,
-                 size_t size, int flags)
+lock_file_change(const FsCall *call, const FsSession *session, const char *name,
+                 const char *value, size_t size, int flags)
 {
 	int64_t now_ns = g_get_real_time() * 1000;
-	FsLockFile *file = lock_file_of(call);
+	FsLockFile *file = fs_call_lock_own(call, session);
 
 	if (file == NULL)
 		return -ETXTBSY;
@@ -140,7 +140,7 @@ xattr_answer(FsCall *call, const char *name, const char *value, size_t size,
 	if (r == 0)
 		r = fs_call_check(call, call->node, W_OK, &attr);
 	if (r == 0 && fs_lock_file_is_node(call->node))
-		r = lock_file_change(call, name, value, size, flags);
+		r = lock_file_change(call, session, name, value, size, flags);
 	else if (r == 0)
 		r = xattr_change(call, session, &attr, name, value, size,
 		                 flags);

@@ -547,6 +547,10 @@ int fs_call_lock_create(FsCall *call, FsSession *session,
 int fs_call_lock_delete(const FsCall *call, FsSession *session,
                         const StorePlace *place);
 
+/** The lock file that @call was sent for, if @session made it and so may change
+ * it; or NULL. */
+FsLockFile *fs_call_lock_own(const FsCall *call, const FsSession *session);
+
 /** The place of lock file @node. Errors: -ETXTBSY if it is another session's. */
 int fs_call_lock_open(const FsCall *call, const FsSession *session,
                       StoreNode node, StorePlace *ret_place);

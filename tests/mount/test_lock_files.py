@@ -50,8 +50,18 @@ def test_others_see_it_but_cannot_touch_it(a, b, office, name):
             b.call("os.open", path, flags)
     with fails_with(errno.EEXIST):
         b.call("os.open", path, NEW)
+    for change in (("os.unlink", path), ("os.truncate", path, 0),
+                   ("os.chmod", path, 0), ("os.utime", path, (1, 1)),
+                   ("os.setxattr", path, "user.x", b"y")):
+        with fails_with(errno.ETXTBSY):
+            b.call(*change)
+    a.call("os.setxattr", path, "user.x", b"z")
     with fails_with(errno.ETXTBSY):
-        b.call("os.unlink", path)
+        b.call("os.removexattr", path, "user.x")
+    assert b.call("os.getxattr", path, "user.x") == b"z"
+    for change in (("os.utime", path, (2, 2)), ("os.chmod", path, 0o644),
+                   ("os.truncate", path, 1000), ("os.ftruncate", fd, 11)):
+        a.call(*change)
     a.call("os.close", fd)
     assert a.call("client.get", path) == b"whose it is"
 
