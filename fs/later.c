@@ -23,10 +23,10 @@ job_run(Job *item)
 {
 	g_autofree Job *owned = item;
 
-	if (item == NULL)
+	if (owned == NULL)
 		return false;
 
-	item->job(item->user_data);
+	owned->job(owned->user_data);
 	return true;
 }
 

@@ -164,12 +164,15 @@ fs_lock_file_create(FsLockFiles *files, const FsLockFileNew *wanted,
 	if (g_hash_table_contains(files->named, &node))
 		return -EEXIST;
 
-	owner = files_owner(files, wanted->session);
-	r = fs_quota_check(&FILES, g_hash_table_size(owner->files),
+	/* Who is refused his first one does not become an owner. */
+	owner = g_hash_table_lookup(files->owners, &wanted->session);
+	r = fs_quota_check(&FILES,
+	                   owner != NULL ? g_hash_table_size(owner->files) : 0,
 	                   files->count, 1);
 	if (r < 0)
 		return r;
 
+	owner = files_owner(files, wanted->session);
 	files->count++;
 	file = g_new0(FsLockFile, 1);
 	file->files = files;

@@ -12,8 +12,8 @@
  *   open then, its last close: delete-on-close deletes first, and only the
  *   close shows whether the client lives.
  * - While another session has the lock, in whatever form, the file exists, but
- *   can be neither opened nor deleted, nor changed. So a program that locks by file and one
- *   that locks by opening keep each other out without knowing it.
+ *   can be neither opened nor changed nor deleted. So a program that locks by
+ *   file and one that locks by opening keep each other out without knowing it.
  */
 
 /* What listings show of an inqueue that is locked otherwise (Q103960). */

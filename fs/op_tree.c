@@ -269,13 +269,12 @@ lock_file_change(const FsCall *call, const FsSession *session,
 	unsigned set = change_decode(wanted, to_set, &change);
 	int r;
 
-	if (file == NULL)
-		return -ETXTBSY;
-
 	fs_call_lock_attr(call, call->node, &attr);
 	r = change_check(call, &attr, &change, set, to_set);
 	if (r == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0 && fi == NULL)
 		r = fs_access_check(&call->caller, &attr, W_OK);
+	if (r == 0 && file == NULL)
+		r = -ETXTBSY;
 	if (r == 0 && (to_set & FUSE_SET_ATTR_SIZE) != 0)
 		r = fs_lock_file_truncate(file, (uint64_t)wanted->st_size,
 		                          now_ns);

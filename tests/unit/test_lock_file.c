@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -222,6 +223,30 @@ all_have_only_so_many_and_who_has_few_gets_his(void **state)
 	(void)create(*state, 5, "AGAIN");
 }
 
+/* Sessions come and go without end, and only files are told of theirs. */
+static void
+who_is_refused_his_first_leaves_nothing_behind(void **state)
+{
+	FsLockFile *file;
+	uint64_t session = 0;
+	unsigned made = 0;
+	char name[16];
+	size_t before;
+
+	while (made < FS_LOCK_FILES_ALL) {
+		(void)g_snprintf(name, sizeof name, "%u", made);
+		if (session == 0 ||
+		    try_create(*state, session, name, &file) < 0)
+			(void)create(*state, ++session, name);
+		made++;
+	}
+	before = mallinfo2().uordblks;
+	for (unsigned i = 0; i < 10000; i++)
+		assert_int_equal(try_create(*state, ++session, "X", &file),
+		                 -ENFILE);
+	assert_in_range(mallinfo2().uordblks, 0, before + 10000);
+}
+
 static void
 those_with_a_name_count(void **state)
 {
@@ -442,6 +467,7 @@ main(void)
 		TEST(files_end_with_their_session),
 		TEST(a_session_has_only_so_many),
 		TEST(all_have_only_so_many_and_who_has_few_gets_his),
+		TEST(who_is_refused_his_first_leaves_nothing_behind),
 		TEST(what_is_written_is_read),
 		TEST(a_file_grows_only_so_far),
 		TEST(a_session_has_only_so_many_bytes),
