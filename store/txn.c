@@ -473,9 +473,9 @@ static uint64_t
 reserve(Store *store)
 {
 	KvRoom room;
+	int r = kv_room(store->base, &room);
 
-	return kv_room(store->base, &room) < 0 ? RESERVE
-	                                     : MIN(RESERVE, room.map_size / 8);
+	return r < 0 ? RESERVE : MIN(RESERVE, room.map_size / 8);
 }
 
 bool

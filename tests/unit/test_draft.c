@@ -293,7 +293,7 @@ so_it_is_where_a_commit_has_failed(void **state)
 	StoreTxn *txn = begin_more(b);
 
 	test_add_file(b->store, STORE_ROOT, "F");
-	kv_fault_limit(b->disk, 3 * LITTLE);
+	kv_fault_limit(b->disk, (size_t)3 * LITTLE);
 	assert_int_equal(store_txn_commit_wait(&txn), -ESTALE);
 	assert_int_equal(store_sync_wait(b->store), -ENOSPC);
 	kv_fault_limit(b->disk, 0);

@@ -199,7 +199,7 @@ the_oldest_entries_make_room_for_new_ones(void **state)
 	uint64_t first;
 	TestUndone seen;
 
-	options.quarantine_max = 2 * TXN_PAGE;
+	options.quarantine_max = (uint64_t)2 * TXN_PAGE;
 	b = test_txn_new(&options);
 	first = test_undo_file(b, "one");
 	(void)test_undo_file(b, "two");

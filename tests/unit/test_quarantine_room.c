@@ -87,7 +87,7 @@ what_was_spilled_counts_after_a_commit_that_fails(void **state)
 
 /* ---- what has no content -------------------------------------------------*/
 
-#define PAGES 8
+#define PAGES ((uint64_t)8)
 
 static int
 setup_pages(void **state)
@@ -164,7 +164,7 @@ setup_attributes(void **state)
 {
 	StoreOptions options = STORE_OPTIONS_DEFAULT;
 
-	options.quarantine_max = 2 * XATTRS * XATTR_SIZE;
+	options.quarantine_max = (uint64_t)2 * XATTRS * XATTR_SIZE;
 	return test_setup_with(state, options);
 }
 
