@@ -161,18 +161,6 @@ is_ended(const Deferral *d, uint64_t id)
 	return false;
 }
 
-/* Whether @id is known to be there: it is not one that was discarded. */
-static bool
-is_known(const Store *store, uint64_t id)
-{
-	GList *l;
-
-	for (l = store->undone.head; l != NULL; l = l->next)
-		if (((const QuarantineEntry *)l->data)->id == id)
-			return true;
-	return false;
-}
-
 /* Defers the content that entry @id is to own. Returns whether it is to have
  * anything but its head. */
 static bool
@@ -238,8 +226,8 @@ defer_undone(Deferral *d)
 
 		if (is_ended(d, id) || !draft_is_pending(d->store, id))
 			continue;
-		/* What a draft has no more, it owns. */
-		if (defer_owned(d, id) || is_known(d->store, id))
+		/* What a draft has no more, it owns; what was discarded goes. */
+		if (defer_owned(d, id) || quarantine_knows(d->store, id))
 			defer(d, &key);
 	}
 	defer_elders(d);

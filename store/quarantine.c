@@ -82,6 +82,12 @@ find_entry(const Store *store, uint64_t id)
 	return l;
 }
 
+bool
+quarantine_knows(const Store *store, uint64_t id)
+{
+	return find_entry(store, id) != NULL;
+}
+
 void
 quarantine_forget(Store *store, uint64_t id)
 {

@@ -21,6 +21,9 @@ typedef struct QuarantineEntry {
 void quarantine_note(Store *store, const StoreUndone *undone, bool is_draft);
 void quarantine_forget(Store *store, uint64_t id);
 
+/** Whether @id is known to be there. */
+bool quarantine_knows(const Store *store, uint64_t id);
+
 /** Bytes that @undone, whose records are there, counts for. */
 uint64_t quarantine_held(Store *store, const StoreUndone *undone);
 

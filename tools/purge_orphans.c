@@ -70,12 +70,12 @@ typedef struct Purge {
 	bool is_quiet;
 	bool is_rehearsal;      /* nothing is removed */
 	size_t batch_max;       /* files of one look */
-	size_t skip;            /* that looks before have listed */
+	size_t offset;          /* of those that looks before have listed */
 	ToolProgress *progress; /* borrowed */
 
 	/* Of one look. */
-	guint64 dirs;   /* that were looked at */
-	size_t skipped; /* files */
+	guint64 dirs;  /* that were looked at */
+	size_t passed; /* files, of those */
 	int64_t before_ns;
 	ToolNamed named;   /* of one postoffice; owned */
 	int64_t oldest_ns; /* when the first message was made that stays */
@@ -201,9 +201,9 @@ is_full(const Purge *purge)
 static bool
 is_listed(Purge *purge)
 {
-	if (purge->skipped == purge->skip)
+	if (purge->passed == purge->offset)
 		return false;
-	purge->skipped++;
+	purge->passed++;
 	return true;
 }
 
@@ -303,7 +303,7 @@ plan_purge(void *user_data, const ToolOffices *offices, StoreEdits *edits,
 	purge->edits = edits;
 	purge->dirs = 0;
 	purge->gone = 0;
-	purge->skipped = 0;
+	purge->passed = 0;
 	for (guint i = 0; r == 0 && i < offices->list->len; i++)
 		r = office_purge(purge, offices->list->pdata[i],
 		                 offices->list->len, error);
@@ -373,7 +373,7 @@ purge_all(ToolApply *apply, Purge *purge, size_t *ret_count, GError **error)
 	purge->is_rehearsal = apply->is_dry_run;
 	purge->batch_max = purge->is_rehearsal ? STORE_EDITS_MAX : BATCH_MAX;
 	do {
-		purge->skip = purge->is_rehearsal ? *ret_count : 0;
+		purge->offset = purge->is_rehearsal ? *ret_count : 0;
 		r = tool_apply(apply, plan_purge, purge, &edits, error);
 		if (r < 0 && *ret_count > 0)
 			g_prefix_error(error, "after %zu files: ", *ret_count);
