@@ -170,11 +170,17 @@ def of_core(sources):
         yield part, tally
 
 
-def commit():
-    """What is tested, as git names it."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty"],
-                          cwd=HERE, capture_output=True, text=True, check=True)
+def git(*words):
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True,
+                          text=True, check=True)
     return done.stdout.strip()
+
+
+def commit():
+    """What is tested, as git names it; what an earlier run has told is not."""
+    changed = git("diff", "--name-only", "HEAD", "--", ".",
+                  f":!{RESULTS.relative_to(ROOT)}")
+    return git("describe", "--always") + ("-dirty" if changed else "")
 
 
 def part_row(part, tally):
