@@ -19,6 +19,7 @@
 #include "fs/mount_point.h"
 #include "fs/privileges.h"
 #include "fs/sandbox.h"
+#include "fs/starvation.h"
 #include "fs/thread_group.h"
 
 /* What the server and the launcher say to each other, a byte each. */
@@ -41,11 +42,12 @@ struct FsLaunch {
 	int verdict_fd; /* to the process in front; -1 in the foreground */
 	pid_t launcher;
 	pid_t server;
-	int64_t watchdog_s; /* 0: nobody watches */
-	bool is_serving;    /* it has begun to */
-	bool is_watched;    /* it serves, and is not about to end */
-	bool is_stopping;   /* and the service manager knows */
-	int64_t silent_s;   /* since the launcher heard of it */
+	int64_t watchdog_s;       /* 0: nobody watches */
+	bool is_serving;          /* it has begun to */
+	bool is_watched;          /* it serves, and is not about to end */
+	bool is_stopping;         /* and the service manager knows */
+	int64_t silent_s;         /* since the launcher heard of it */
+	FsStarvation *starvation; /* the server's: owned, in the launcher */
 };
 
 static void
@@ -370,12 +372,14 @@ launcher_pass_signal(FsLaunch *launch, int signal_fd)
  *
  * The looks are counted, and no clock is asked: a machine that was stopped for
  * a while goes on with a clock that has jumped, and with a server that had no
- * time to say anything. */
+ * time to say anything. Nor does a look count while the server gets no
+ * processor, and would work if it did. */
 static bool
 launcher_look(FsLaunch *launch)
 {
 	launcher_tell_alive(launch);
-	launch->silent_s += LOOK_INTERVAL_MS / 1000;
+	if (!fs_starvation_look(launch->starvation))
+		launch->silent_s += LOOK_INTERVAL_MS / 1000;
 	if (fs_thread_group_is_ending(launch->server))
 		return true;
 	if (!launch->is_watched || launch->silent_s < launch->watchdog_s)
@@ -446,6 +450,7 @@ static int
 launcher_run(FsLaunch *launch)
 {
 	int server_fd = fs_thread_group_open(launch->server);
+	g_autofree char *task_dir = NULL;
 	sigset_t signals;
 	int signal_fd;
 
@@ -462,7 +467,10 @@ launcher_run(FsLaunch *launch)
 		return launcher_end(launch);
 	}
 
+	task_dir = g_strdup_printf("/proc/%d/task", launch->server);
+	launch->starvation = fs_starvation_new(task_dir);
 	launcher_wait(launch, signal_fd, server_fd);
+	fs_starvation_free(launch->starvation);
 	return launcher_end(launch);
 }
 

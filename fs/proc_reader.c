@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/proc_stat.h"
+
 /*
  * How long a look is waited for
  *
@@ -99,16 +101,10 @@ reading_run(void *user_data)
 static bool
 is_runnable(pid_t tid)
 {
-	g_autofree char *path =
-		g_strdup_printf("/proc/self/task/%d/stat", (int)tid);
-	g_autofree char *stat = NULL;
-	const char *name_end;
+	g_autofree char *dir = g_strdup_printf("/proc/self/task/%d", (int)tid);
+	g_autofree char *stat = fs_proc_stat_read(dir);
 
-	if (!g_file_get_contents(path, &stat, NULL, NULL))
-		return false;
-
-	name_end = strrchr(stat, ')');
-	return name_end != NULL && g_str_has_prefix(name_end, ") R");
+	return stat != NULL && fs_proc_stat_state(stat) == 'R';
 }
 
 /* Called with @reading locked: waits for a part. Returns whether it is over. */

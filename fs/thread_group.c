@@ -15,6 +15,7 @@
 #include <glib.h>
 
 #include "fs/proc_reader.h"
+#include "fs/proc_stat.h"
 
 /* Fields of /proc/TID/stat, and the kernel's PF_EXITING. */
 #define STAT_FLAGS         9
@@ -79,16 +80,10 @@ thread_group_ask(pid_t tid, pid_t *ret_tgid)
 bool
 fs_thread_group_is_ending(pid_t pid)
 {
-	g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
-	g_autofree char *stat = NULL;
-	const char *name_end;
+	g_autofree char *dir = g_strdup_printf("/proc/%d", pid);
+	g_autofree char *stat = fs_proc_stat_read(dir);
 
-	if (!g_file_get_contents(path, &stat, NULL, NULL))
-		return true;
-
-	/* The state follows the name, which is in brackets. */
-	name_end = strrchr(stat, ')');
-	return name_end != NULL && g_str_has_prefix(name_end, ") Z");
+	return stat == NULL || fs_proc_stat_state(stat) == 'Z';
 }
 
 /* Finds @field ("Tgid:") in /proc/TID/status, and its number to @base, 0 if it is
@@ -155,19 +150,6 @@ fs_thread_group_name(pid_t pid, FsProcPatience patience,
 	                    FS_THREAD_GROUP_NAME_SIZE);
 }
 
-/* Field @number of the line in /proc/TID/stat, as proc(5) counts them; 0 if
- * there is none. Those from 3 on follow the name, which is in brackets and may
- * hold anything. */
-static unsigned long
-stat_field(const char *stat, unsigned number)
-{
-	const char *field = strrchr(stat, ')');
-
-	for (unsigned i = 2; field != NULL && i < number; i++)
-		field = strchr(field + 1, ' ');
-	return field == NULL ? 0 : strtoul(field, NULL, 10);
-}
-
 static FsThreadEnd
 exit_end(unsigned long code)
 {
@@ -191,7 +173,7 @@ has_memory(pid_t tid)
 static int
 end_look(pid_t tid, void *result)
 {
-	g_autofree char *stat_path = g_strdup_printf("/proc/%d/stat", tid);
+	g_autofree char *dir = g_strdup_printf("/proc/%d", tid);
 	g_autofree char *user_path = g_strdup_printf("/proc/%d/ns/user", tid);
 	g_autofree char *stat = NULL;
 	FsThreadEnd *end = result;
@@ -202,9 +184,10 @@ end_look(pid_t tid, void *result)
 	*end = FS_THREAD_GOES_ON;
 	if (has_memory(tid))
 		return 0;
-	if (!g_file_get_contents(stat_path, &stat, NULL, NULL))
+	stat = fs_proc_stat_read(dir);
+	if (stat == NULL)
 		return -ESRCH;
-	if ((stat_field(stat, STAT_FLAGS) & STAT_FLAGS_EXITING) == 0)
+	if ((fs_proc_stat_field(stat, STAT_FLAGS) & STAT_FLAGS_EXITING) == 0)
 		return 0;
 
 	/* The kernel shows the exit code to those only who may trace the
@@ -212,7 +195,7 @@ end_look(pid_t tid, void *result)
 	if (readlink(user_path, link, sizeof link) < 0)
 		return errno == EACCES ? -EACCES : -ESRCH;
 
-	*end = exit_end(stat_field(stat, STAT_EXIT_CODE));
+	*end = exit_end(fs_proc_stat_field(stat, STAT_EXIT_CODE));
 	return 0;
 }
 
