@@ -45,7 +45,9 @@ what grows a little in each hour shows in a long life only."""
 DISK_MIB = 160
 """The 200,000 lines of the journal take up most of it."""
 
-LIMITS = "journal-max-mib=1,quarantine-max-mib=1"
+LIMITS = "journal-max-mib=1,quarantine-max-mib=1,lock-wait-s=3600"
+"""A machine that does more than it can makes nobody wait in vain."""
+
 FORMS = ("flock", "ofd", "posix")
 MACHINES = 8
 
