@@ -35,7 +35,7 @@ from remote import Remote  # noqa: E402
 from test_calls import descriptors_of
 from test_disk import PAGES_MAX, attempt, is_well, leave, small_disk
 from test_hostile import MIB, memory
-from test_mortals import mortals
+from test_mortals import PATIENCE, mortals
 
 SOAK_S = int(os.environ["POFS_SOAK_S"])
 LIVES = (0.7, 0.1, 0.1, 0.1)
@@ -45,9 +45,7 @@ what grows a little in each hour shows in a long life only."""
 DISK_MIB = 160
 """The 200,000 lines of the journal take up most of it."""
 
-LIMITS = "journal-max-mib=1,quarantine-max-mib=1,lock-wait-s=3600"
-"""A machine that does more than it can makes nobody wait in vain."""
-
+LIMITS = f"journal-max-mib=1,quarantine-max-mib=1,{PATIENCE}"
 FORMS = ("flock", "ofd", "posix")
 MACHINES = 8
 

@@ -19,6 +19,9 @@ LOOKERS = int(os.environ.get("POFS_LOOKERS", "1"))
 
 EACH_FORM = pytest.mark.parametrize("form", ["flock", "ofd", "posix"])
 
+PATIENCE = "idle-open-s=3600,lock-wait-s=3600,silent-limit-s=0"
+"""Their turn comes at last, however slow the machine is, and then stays theirs."""
+
 
 def mortals(directory, seed, form, deaths=DEATHS):
     """What became of the mailbag in a postoffice."""
@@ -31,8 +34,7 @@ def mortals(directory, seed, form, deaths=DEATHS):
 @EACH_FORM
 def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed, form):
     with Store(tmp_path / "store", "--postoffice", "PO") as store:
-        # Their turn comes at last, however slow the machine is.
-        with Mount(store, "-o", "lock-wait-s=3600") as mount:
+        with Mount(store, "-o", PATIENCE) as mount:
             told = mortals(mount / "PO", seed, form)
             mount.unmount()
         store.check()
