@@ -14,6 +14,7 @@
 #include "fs/log.h"
 #include "fs/loop.h"
 #include "fs/manager.h"
+#include "fs/op_undo.h"
 #include "fs/ops.h"
 #include "fs/options.h"
 #include "fs/quarantine.h"
@@ -281,6 +282,7 @@ server_open(Server *server)
 		.transactions = fs_transaction_table_new(mailbags),
 		.lock_files = fs_lock_files_new(),
 		.creators = fs_creators_new(),
+		.numbers = fs_numbers_new(),
 		.metrics = metrics,
 		.health = &server->health,
 		.trace = fs_trace_new(server->options->store),
@@ -336,6 +338,7 @@ server_close(Server *server)
 	fs_range_lock_free(mount->locks);
 	fs_mailbag_lock_free(mount->mailbags);
 	fs_creators_free(mount->creators);
+	fs_numbers_free(mount->numbers);
 	fs_metrics_free(mount->metrics);
 	fs_trace_free(mount->trace);
 	fs_timer_close(mount->wait_timer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "fs/log.h"
-#include "fs/ops.h"
+#include "fs/op_undo.h"
 
 /* What breaking @session would undo or end. */
 typedef struct Break {

@@ -4,6 +4,7 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include "fs/op_undo.h"
 #include "fs/ops.h"
 
 void
@@ -106,6 +107,7 @@ typedef struct Flush {
 	FsCall call;
 	FsHandle *handle; /* borrowed: it is not released while we look */
 	bool is_foreign;
+	bool is_staged;   /* else there is nothing to undo */
 	GPtrArray *users; /* owned, of references: whose end counts, too */
 } Flush;
 
@@ -145,6 +147,11 @@ flush_answer(const Flush *flush, FsSession *session, FsReason fault)
 		fs_transaction_find(mount->transactions, session);
 	int r = 0;
 
+	if (fault.why != FS_UNDONE_NOT && !flush->is_staged) {
+		if (transaction != NULL)
+			fs_undo_renumber(mount, transaction);
+		fault.why = FS_UNDONE_NOT;
+	}
 	if (fault.why != FS_UNDONE_NOT && transaction != NULL)
 		fs_undo(mount, transaction, fault,
 		        !flush->is_foreign &&
@@ -208,11 +215,12 @@ flush_begin(const FsCall *call, FsHandle *handle, FsSession *user)
 		.call = *call,
 		.handle = handle,
 		.is_foreign = user != NULL,
+		.is_staged = fs_transaction_is_staged(transaction),
 		.users = g_ptr_array_new_with_free_func(user_unref),
 	};
 	g_hash_table_iter_init(&iter, transaction->users);
 	while (g_hash_table_iter_next(&iter, &each, NULL))
-		if (user == NULL || each == user)
+		if (flush->is_staged && (user == NULL || each == user))
 			g_ptr_array_add(flush->users, fs_session_ref(each));
 	fs_workers_post(call->mount->workers, flush_look, flush);
 }
@@ -238,7 +246,8 @@ fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 			flush_foreign(&call, handle);
 	} else if (fs_hold_tell(&call, handle) < 0) {
 		flush_end(&call, handle, session, -EIO);
-	} else if (!fs_undo_is_due(&call, session)) {
+	} else if (!fs_undo_is_due(&call, session) &&
+	           !fs_undo_may_delete(&call, session)) {
 		flush_end(&call, handle, session, 0);
 	} else {
 		flush_begin(&call, handle, NULL);

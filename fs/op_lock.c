@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include "fs/op_undo.h"
 #include "fs/ops.h"
 
 static FsLockRange

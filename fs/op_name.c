@@ -157,6 +157,18 @@ fs_name_settle_role(const FsCall *call, fuse_ino_t dir, LayoutDir before)
 	                      &parent);
 }
 
+/* If @session dies, it may have been about to delete the file. */
+static void
+file_note_seen(const FsCall *call, const FsSession *session,
+               const StoreAttr *attr)
+{
+	FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, session);
+
+	if (transaction != NULL && S_ISREG(attr->mode))
+		transaction->seen = attr->node;
+}
+
 void
 fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
@@ -178,6 +190,8 @@ fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (r == 0)
 		r = fs_call_entry(&call, session, &dir, name, found.entry.name,
 		                  &found.attr, &entry);
+	if (r == 0)
+		file_note_seen(&call, session, &found.attr);
 
 	fs_reply_entry(&call, r, &entry);
 }

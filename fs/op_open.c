@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "fs/log.h"
+#include "fs/op_undo.h"
 #include "fs/ops.h"
 
 /*

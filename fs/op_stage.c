@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 
+#include "fs/op_undo.h"
 #include "fs/ops.h"
 
 /*

@@ -34,7 +34,7 @@ attr_reply(const FsCall *call, int r, const StoreAttr *attr)
 	struct stat stat = { 0 };
 
 	if (r == 0)
-		stat = fs_view_stat(attr);
+		stat = fs_view_stat(call->mount->numbers, attr);
 
 	fs_reply_attr(
 		call, r, &stat,
@@ -445,7 +445,10 @@ reading_add(Reading *reading, const FsListing *listing, guint index)
 {
 	FsListingEntry item = fs_listing_entry(listing, index);
 	struct fuse_entry_param entry = {
-		.attr = { .st_ino = item.node, .st_mode = item.mode },
+		.attr = { .st_ino =
+		                  fs_numbers_get(reading->call->mount->numbers,
+		                                 item.node, item.mode),
+		          .st_mode = item.mode },
 	};
 	char *end = reading->buf + reading->used;
 	size_t left = reading->size - reading->used;

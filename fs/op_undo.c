@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "fs/op_undo.h"
+
 #include <errno.h>
 
 #include "fs/account.h"
 #include "fs/log.h"
-#include "fs/ops.h"
+#include "fs/op_undo.h"
 
 /*
  * How a transaction is undone
@@ -16,6 +18,9 @@
  *   told nothing yet is told by its next change, lest it goes on where it was:
  *   a client that has given up one of its drives hears nothing of how smbd then
  *   closes what was open there.
+ * - What it had deleted, and what it was perhaps about to delete, is there
+ *   again under another inode number, lest its smbd's mark delete it: number.h.
+ *   For the latter an end with nothing staged is looked at, too.
  * - The death of a process that used the session's files counts as that of the
  *   session, if it was killed: under Wine, a server opens and closes them, and
  *   closes in order what a killed program had open. One that exits may be seen
@@ -122,6 +127,45 @@ ranges_drop(const FsMount *mount, const FsSession *session)
 	}
 }
 
+/* ---- what was to be deleted ---------------------------------------------- */
+
+static void
+file_renumber(const FsMount *mount, const FsTransaction *transaction,
+              StoreNode node)
+{
+	if (!fs_handle_is_elsewhere(mount->handles, node, transaction->session))
+		fs_numbers_change(mount->numbers, node);
+}
+
+static bool
+is_deleted(const FsTransaction *transaction, StoreNode node)
+{
+	StoreAttr attr;
+
+	return store_attr_get(transaction->txn, node, &attr) < 0 ||
+	       attr.parent == 0;
+}
+
+void
+fs_undo_renumber(const FsMount *mount, const FsTransaction *transaction)
+{
+	GHashTableIter iter;
+	gpointer file;
+
+	if (transaction->seen != 0)
+		file_renumber(mount, transaction, transaction->seen);
+	if (transaction->txn == NULL)
+		return;
+
+	g_hash_table_iter_init(&iter, transaction->files);
+	while (g_hash_table_iter_next(&iter, NULL, &file)) {
+		StoreNode node = ((const FsTransactionFile *)file)->node;
+
+		if (is_deleted(transaction, node))
+			file_renumber(mount, transaction, node);
+	}
+}
+
 void
 fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
         bool is_told)
@@ -132,6 +176,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
 
 	g_queue_init(&transaction->ends);
 	fs_trace_tell(mount, session, event);
+	fs_undo_renumber(mount, transaction);
 	if (fs_transaction_is_staged(transaction))
 		transaction_quarantine(mount, transaction, reason);
 	if (!is_told && ends.length == 0)
@@ -224,6 +269,16 @@ fs_undo_is_due(const FsCall *call, const FsSession *session)
 
 	return transaction != NULL && fs_transaction_is_staged(transaction) &&
 	       fs_session_pid(session) != 0;
+}
+
+bool
+fs_undo_may_delete(const FsCall *call, const FsSession *session)
+{
+	const FsTransaction *transaction =
+		fs_transaction_find(call->mount->transactions, session);
+
+	return transaction != NULL && transaction->seen != 0 &&
+	       !fs_handle_is_open(call->mount->handles, transaction->seen);
 }
 
 FsReason

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "fs/op_undo.h"
+
 /* Largest write in one request, in bytes. */
 #define WRITE_MAX (1 << 20)
 
@@ -184,7 +186,7 @@ fs_call_entry(const FsCall *call, const FsSession *session,
 		.ino = nodeid,
 		.generation =
 			fs_view_is_own(nodeid) ? fs_session_serial(session) : 0,
-		.attr = fs_view_stat(attr),
+		.attr = fs_view_stat(call->mount->numbers, attr),
 		.attr_timeout = fs_view_attr_timeout_s(config, nodeid),
 		.entry_timeout = timeout_s,
 	};

@@ -51,6 +51,7 @@ typedef struct FsTransaction {
 	FsSession *session;        /* a reference */
 	GHashTable *users;         /* set of FsSession, references: others who
 	                            * use what it has open; see op_hold.c */
+	StoreNode seen;            /* the file that was last looked up; or 0 */
 	StoreTxn *txn;             /* owned; NULL: nothing was staged yet */
 	GHashTable *locks;         /* key -> owned FsTransactionLock */
 	unsigned forms;            /* of the locks of mailbags */

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "fs/config.h"
+#include "fs/number.h"
 #include "store/layout.h"
 #include "store/store.h"
 
@@ -50,5 +51,5 @@ double fs_view_attr_timeout_s(const FsConfig *config, uint64_t nodeid);
  * ask for, is the first or last that they can: in the years 1677 and 2262. */
 int64_t fs_view_time_ns(const struct timespec *time);
 
-/** The stat(2) of @attr; st_ino is the node, whatever the nodeid. */
-struct stat fs_view_stat(const StoreAttr *attr);
+/** The stat(2) of @attr, whatever the nodeid. */
+struct stat fs_view_stat(const FsNumbers *numbers, const StoreAttr *attr);

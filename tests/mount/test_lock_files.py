@@ -215,8 +215,8 @@ def test_an_inqueue_that_is_open_has_its_lock_file(a, b, office, path):
         b.call("os.stat", office.lock_file("INQUEUE.0LK"))
 
 
-def test_it_has_one_number_virtual_or_real(a, b, office):
-    """smbd knows a file by it."""
+def test_it_has_one_number_virtual_or_real_until_it_is_deleted(a, b, office):
+    """smbd knows a file by it, and notes by it what is to be deleted."""
     path = office.lock_file("INQUEUE.0LK")
     fd = a.call("os.open", office.key("INQUEUE"), os.O_RDONLY)
     virtual = b.call("os.stat", path).st_ino
@@ -227,7 +227,9 @@ def test_it_has_one_number_virtual_or_real(a, b, office):
     assert a.call("os.stat", path).st_ino == virtual
     b.call("os.unlink", path)
     wait_until(lambda: is_made(a, path), "a's turn")
-    assert a.call("os.stat", path).st_ino == virtual
+    another = a.call("os.stat", path).st_ino
+    assert another != virtual
+    assert b.call("os.stat", path).st_ino == another
 
 
 def number_in_listing(path):

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "fs/op_undo.h"
 #include "tests/unit/store_kit.h"
 #include "tests/unit/undone_kit.h"
 
@@ -134,6 +135,7 @@ ends_setup(void **state)
 		.locks = fs_range_lock_new((FsQuota){ 100, 100 }),
 		.metrics = fs_metrics_new(),
 		.lock_files = fs_lock_files_new(),
+		.numbers = fs_numbers_new(),
 		.turn = &ends->turn,
 		.names_serial = &ends->names_serial,
 	};
@@ -158,6 +160,7 @@ ends_teardown(void **state)
 	test_txn_free(ends->store);
 	fs_mailbag_lock_free(ends->mount.mailbags);
 	fs_lock_files_free(ends->mount.lock_files);
+	fs_numbers_free(ends->mount.numbers);
 	fs_range_lock_free(ends->mount.locks);
 	fs_metrics_free(ends->mount.metrics);
 	g_mutex_clear(&ends->turn);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "fs/op_undo.h"
 #include "tests/unit/ends_kit.h"
 #include "tests/unit/store_kit.h"
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "fs/op_undo.h"
 #include "tests/unit/ends_kit.h"
 #include "tests/unit/undone_kit.h"
 
@@ -291,6 +292,94 @@ the_death_of_a_user_may_end_others(void **state)
 	ends_assert_toppled(ends);
 }
 
+/* ---- what was to be deleted ---------------------------------------------- */
+
+/* The node of @name, in a directory that everybody sees. */
+static StoreNode
+make_seen(Ends *ends, const char *name)
+{
+	return test_stage_file(ends->store->plain, STORE_ROOT, name);
+}
+
+static void
+delete_staged(Ends *ends, FsSession *session, StoreNode node, const char *name)
+{
+	FsTransaction *transaction =
+		fs_transaction_find(ends->mount.transactions, session);
+	StorePlace place = { .dir = STORE_ROOT, .kind = LAYOUT_MESSAGE };
+
+	g_strlcpy(place.name, name, sizeof place.name);
+	assert_int_equal(
+		store_name_remove(transaction->txn, STORE_ROOT, name, S_IFREG),
+		0);
+	(void)fs_transaction_note(transaction, node, &place, false);
+}
+
+static void
+what_was_deleted_comes_back_as_another_file(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	StoreNode deleted = make_seen(ends, "DELETED");
+	StoreNode held = make_seen(ends, "HELD");
+	StoreNode open = make_seen(ends, "OPEN");
+	StoreNode other = make_seen(ends, "OTHER");
+	StoreNode nodes[] = { deleted, held, open, other };
+	uint64_t before[G_N_ELEMENTS(nodes)];
+	FsHandle *own = fs_handle_open(ends->mount.handles, session, held);
+	FsHandle *elsewhere =
+		fs_handle_open(ends->mount.handles, &test_sessions[1], open);
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(nodes); i++)
+		before[i] =
+			fs_numbers_get(ends->mount.numbers, nodes[i], S_IFREG);
+	ends_stage(ends, session, ENDS_MAI, 10);
+	delete_staged(ends, session, deleted, "DELETED");
+	delete_staged(ends, session, held, "HELD");
+	delete_staged(ends, session, open, "OPEN");
+	fs_undo_session(&ends->mount, session, STOPPED);
+
+	assert_true(ends_is_seen(ends, "DELETED"));
+	assert_false(ends_is_seen(ends, ENDS_MAI));
+	for (i = 0; i < G_N_ELEMENTS(nodes); i++) {
+		bool is_same = before[i] == fs_numbers_get(ends->mount.numbers,
+		                                           nodes[i], S_IFREG);
+
+		/* Of an open file the other's smbd knows the number. */
+		assert_true(is_same == (nodes[i] == open || nodes[i] == other));
+	}
+	fs_handle_close(own);
+	fs_handle_close(elsewhere);
+}
+
+static void
+so_does_what_was_about_to_be_deleted(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	StoreNode node = make_seen(ends, "SEEN");
+	uint64_t before = fs_numbers_get(ends->mount.numbers, node, S_IFREG);
+	FsTransaction *transaction;
+	FsHandle *handle;
+	EndsCall call;
+
+	ends_call(ends, &call, 1000);
+	assert_false(fs_undo_may_delete(&call.call, session));
+	transaction = ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	assert_false(fs_undo_may_delete(&call.call, session));
+	transaction->seen = node;
+	assert_true(fs_undo_may_delete(&call.call, session));
+	/* Whoever looks at a file before he opens it does not delete it. */
+	handle = fs_handle_open(ends->mount.handles, session, node);
+	assert_false(fs_undo_may_delete(&call.call, session));
+	fs_handle_close(handle);
+
+	fs_undo_session(&ends->mount, session, STOPPED);
+	assert_int_not_equal(fs_numbers_get(ends->mount.numbers, node, S_IFREG),
+	                     before);
+}
+
 /* ---- by the administrator ------------------------------------------------ */
 
 /* What poctl is told of session 1, or why it is not broken. */
@@ -412,6 +501,8 @@ main(void)
 		ENDS_TEST(
 			the_death_of_a_user_is_nothing_where_nothing_is_staged),
 		ENDS_TEST(the_death_of_a_user_may_end_others),
+		ENDS_TEST(what_was_deleted_comes_back_as_another_file),
+		ENDS_TEST(so_does_what_was_about_to_be_deleted),
 		ENDS_TEST(who_has_nothing_is_not_broken),
 		ENDS_TEST(a_lock_without_a_transaction_is_broken),
 		ENDS_TEST(what_is_on_its_way_is_said_to_be_committed),
