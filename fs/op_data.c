@@ -179,7 +179,8 @@ flush_look(void *user_data)
 	FsReason fault = { .why = FS_UNDONE_NOT };
 
 	/* The journal is to say whose it was. */
-	fs_session_await_peer(session);
+	if (flush->is_staged)
+		fs_session_await_peer(session);
 	if (!flush->is_foreign)
 		fault = fs_undo_look(&flush->call, session);
 	if (fault.why == FS_UNDONE_NOT)

@@ -5,7 +5,6 @@
 
 #include "fs/account.h"
 #include "fs/log.h"
-#include "fs/op_undo.h"
 
 /*
  * How a transaction is undone

@@ -21,7 +21,7 @@ CONTENT = b"a route"
 VICTIM = "127.0.2.1"
 
 ENOUGH = 40
-"""System calls of a deletion, at least; there are some eighty."""
+"""System calls of a deletion, at least; there are some ninety."""
 
 UNLINK = "inject=unlinkat:signal=KILL"
 NEXT_CALL = "inject=close:signal=KILL"

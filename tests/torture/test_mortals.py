@@ -40,8 +40,9 @@ def test_who_dies_in_the_middle_has_changed_nothing(tmp_path, seed, form):
         store.check()
     assert (told["torn"], told["lost"], told["failed"]) == (0, 0, 0), told
     # A run in which nobody did anything would prove nothing.
-    for what in ("acknowledged", "locked", "shared", "unlocked"):
-        assert told[what] > DEATHS / 20, told
+    assert told["acknowledged"] > DEATHS / 20
+    assert told["locked"] > DEATHS / 5 and told["unlocked"] > DEATHS
+    assert told["shared"] > DEATHS / 20
     assert told["killed"] > 0.9 * DEATHS  # nobody else had ended it
     tally("deaths", told["killed"])
     locked = told["locked"] + told["shared"]
