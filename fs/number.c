@@ -4,34 +4,40 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include <xxhash.h>
+
+#include "fs/lock_file.h"
+
 /*
- * A file's number is its node, moved by what the mount began with, which is
- * beyond all nodes of directories; above, in 16 bits, is how often it was
- * changed. Most fit 32 bits: more cannot be told to some old programs.
+ * Old programs cannot be told a number beyond 32 bits. These are divided:
+ *
+ * - Directories have the lowest.
+ * - A file's is its node, moved by what the mount began with.
+ * - What has another number has the next of those that nobody had, in the upper
+ *   quarter. A node that would get there is moved beyond.
+ *
+ * That of a lock file, whose node is a hash, too, has the highest bit set.
  */
-#define BASE_MIN      (1 << 30)
-#define BASE_MAX      G_MAXINT32
-#define CHANGES_SHIFT 48
-#define CHANGES_MASK  0xffffu
+#define QUARTER  (INT64_C(1) << 30)
+#define BEYOND   (UINT64_C(1) << 32)
+#define LOCK_BIT (UINT64_C(1) << 63)
 
 struct FsNumbers {
 	uint64_t base;
-	GHashTable *changes; /* node -> how often, if ever */
+	uint64_t next;
+	GHashTable *changed; /* node -> its number, if that is another */
 };
-
-static uint64_t
-new_base(void)
-{
-	return (uint64_t)g_random_int_range(BASE_MIN, BASE_MAX);
-}
 
 FsNumbers *
 fs_numbers_new(void)
 {
 	FsNumbers *numbers = g_new(FsNumbers, 1);
 
-	numbers->base = new_base();
-	numbers->changes = g_hash_table_new(NULL, NULL);
+	numbers->base = (uint64_t)g_random_int_range(QUARTER, G_MAXINT32);
+	/* Half of the quarter is left at least. */
+	numbers->next =
+		3 * QUARTER + (uint64_t)g_random_int_range(0, QUARTER / 2);
+	numbers->changed = g_hash_table_new(NULL, NULL);
 	return numbers;
 }
 
@@ -41,37 +47,45 @@ fs_numbers_free(FsNumbers *numbers)
 	if (numbers == NULL)
 		return;
 
-	g_hash_table_unref(numbers->changes);
+	g_hash_table_unref(numbers->changed);
 	g_free(numbers);
 }
 
-static unsigned
-changes_of(const FsNumbers *numbers, StoreNode node)
+/* Whoever created it anew has made another file of it. */
+static uint64_t
+lock_number(const FsNumbers *numbers, const StoreAttr *attr)
 {
-	return GPOINTER_TO_UINT(
-		g_hash_table_lookup(numbers->changes, GSIZE_TO_POINTER(node)));
+	uint64_t born[] = { attr->node, (uint64_t)attr->btime_ns };
+
+	return XXH3_64bits_withSeed(born, sizeof(born), numbers->base) |
+	       LOCK_BIT;
 }
 
 ino_t
-fs_numbers_get(const FsNumbers *numbers, StoreNode node, mode_t mode)
+fs_numbers_get(const FsNumbers *numbers, const StoreAttr *attr)
 {
-	uint64_t moved = node + numbers->base;
+	uint64_t moved = attr->node + numbers->base;
+	gpointer changed;
 
-	if (S_ISDIR(mode))
-		return node;
+	if (S_ISDIR(attr->mode))
+		return attr->node;
+	if (fs_lock_file_is_node(attr->node))
+		return lock_number(numbers, attr);
 
-	return moved ^ (uint64_t)changes_of(numbers, node) << CHANGES_SHIFT;
+	changed = g_hash_table_lookup(numbers->changed,
+	                              GSIZE_TO_POINTER(attr->node));
+	if (changed != NULL)
+		return GPOINTER_TO_SIZE(changed);
+	return moved < 3 * QUARTER ? moved : moved + BEYOND;
 }
 
 void
 fs_numbers_change(FsNumbers *numbers, StoreNode node)
 {
-	unsigned changes = (changes_of(numbers, node) + 1) & CHANGES_MASK;
+	gpointer key = GSIZE_TO_POINTER(node);
 
-	if (g_hash_table_size(numbers->changes) >= FS_NUMBER_CHANGES_MAX) {
-		g_hash_table_remove_all(numbers->changes);
-		numbers->base = new_base();
-	}
-	g_hash_table_insert(numbers->changes, GSIZE_TO_POINTER(node),
-	                    GUINT_TO_POINTER(changes));
+	if (g_hash_table_size(numbers->changed) < FS_NUMBER_CHANGES_MAX ||
+	    g_hash_table_contains(numbers->changed, key))
+		g_hash_table_insert(numbers->changed, key,
+		                    GSIZE_TO_POINTER(numbers->next++));
 }

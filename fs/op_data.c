@@ -145,9 +145,12 @@ flush_answer(const Flush *flush, FsSession *session, FsReason fault)
 	const FsMount *mount = flush->call.mount;
 	FsTransaction *transaction =
 		fs_transaction_find(mount->transactions, session);
+	bool is_staged =
+		flush->is_staged ||
+		(transaction != NULL && fs_transaction_is_staged(transaction));
 	int r = 0;
 
-	if (fault.why != FS_UNDONE_NOT && !flush->is_staged) {
+	if (fault.why != FS_UNDONE_NOT && !is_staged) {
 		if (transaction != NULL)
 			fs_undo_renumber(mount, transaction);
 		fault.why = FS_UNDONE_NOT;

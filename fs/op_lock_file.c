@@ -178,7 +178,6 @@ fs_call_lock_delete(const FsCall *call, FsSession *session,
 
 	key = g_strdup(file->key);
 	lock_hand_over(call, session, file);
-	fs_numbers_change(call->mount->numbers, file->attr.node);
 	fs_lock_file_remove(file);
 	fs_hold_let_go(call->mount, session, key);
 	return 0;

@@ -157,16 +157,18 @@ fs_name_settle_role(const FsCall *call, fuse_ino_t dir, LayoutDir before)
 	                      &parent);
 }
 
-/* If @session dies, it may have been about to delete the file. */
+/* If @session dies, it may have been about to delete the file at @place. The
+ * deletion of a plain one is not undone. */
 static void
 file_note_seen(const FsCall *call, const FsSession *session,
-               const StoreAttr *attr)
+               const StorePlace *place, const StoreAttr *attr)
 {
 	FsTransaction *transaction =
 		fs_transaction_find(call->mount->transactions, session);
 
-	if (transaction != NULL && S_ISREG(attr->mode))
-		transaction->seen = attr->node;
+	if (transaction != NULL && S_ISREG(attr->mode) &&
+	    (place->kind == LAYOUT_MAILBAG || place->kind == LAYOUT_MESSAGE))
+		fs_transaction_see(transaction, attr->node);
 }
 
 void
@@ -191,7 +193,7 @@ fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = fs_call_entry(&call, session, &dir, name, found.entry.name,
 		                  &found.attr, &entry);
 	if (r == 0)
-		file_note_seen(&call, session, &found.attr);
+		file_note_seen(&call, session, &place, &found.attr);
 
 	fs_reply_entry(&call, r, &entry);
 }

@@ -179,6 +179,8 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 		g_free(handle->key);
 		handle->key = g_strdup(handle->lock_file->key);
 	}
+	if (transaction != NULL)
+		fs_transaction_unsee(transaction, handle->node);
 	if (handle->kind == LAYOUT_MESSAGE && handle->is_writable &&
 	    transaction != NULL &&
 	    fs_transaction_file(transaction, handle->node) != NULL) {
@@ -205,6 +207,7 @@ typedef struct Parked {
 	FsSession *session; /* a reference */
 	FsOpening opening;
 	struct fuse_file_info fi;
+	ino_t number;    /* of the file, as it was looked up */
 	bool comes_back; /* asks again when it is told EAGAIN */
 } Parked;
 
@@ -241,8 +244,8 @@ open_finish(FsCall *call, FsSession *session, const StoreAttr *attr,
 }
 
 /* Called when the lock is had. While it waited, the file may have been removed
- * or replaced: then its name must be looked up again, which a local program's
- * kernel does upon ESTALE. */
+ * or replaced, or have got another number: then its name must be looked up
+ * again, which a local program's kernel does upon ESTALE. */
 static int
 parked_check(Parked *parked, StoreAttr *ret_attr)
 {
@@ -260,6 +263,9 @@ parked_check(Parked *parked, StoreAttr *ret_attr)
 	}
 	if (r == 0)
 		r = fs_call_attr(call, call->node, ret_attr);
+	if (r == 0 &&
+	    fs_numbers_get(call->mount->numbers, ret_attr) != parked->number)
+		r = -ESTALE;
 	if (r == -ESTALE && parked->comes_back)
 		r = -EAGAIN;
 	if (r == 0)
@@ -323,8 +329,8 @@ wait_introduce(const FsMount *mount, FsSession *session, const char *key)
 
 /* Waits for the lock, and answers then. Takes @opening's key. */
 static void
-open_park(const FsCall *call, FsSession *session, FsOpening *opening,
-          const struct fuse_file_info *fi)
+open_park(const FsCall *call, FsSession *session, const StoreAttr *attr,
+          FsOpening *opening, const struct fuse_file_info *fi)
 {
 	const FsMount *mount = call->mount;
 	Parked *parked = g_new(Parked, 1);
@@ -338,6 +344,7 @@ open_park(const FsCall *call, FsSession *session, FsOpening *opening,
 		.session = fs_session_ref(session),
 		.opening = *opening,
 		.fi = *fi,
+		.number = fs_numbers_get(mount->numbers, attr),
 		.comes_back = fs_session_is_smbd(session),
 	};
 	opening->key = NULL;
@@ -422,7 +429,7 @@ fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r == 0)
 		open_finish(&call, session, &attr, &opening, fi);
 	else if (r == -ETXTBSY && opening.wants_lock)
-		open_park(&call, session, &opening, fi);
+		open_park(&call, session, &attr, &opening, fi);
 	else
 		fs_reply_status(&call, r);
 	fs_opening_clear(&opening);

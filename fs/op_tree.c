@@ -439,15 +439,23 @@ reading_lookup(const Reading *reading, const FsListingEntry *item,
 	                     item->name, &attr, ret_entry);
 }
 
+static ino_t
+reading_number(const Reading *reading, const FsListingEntry *item)
+{
+	StoreAttr attr = { .node = item->node, .mode = item->mode };
+
+	if (fs_lock_file_is_node(item->node))
+		(void)fs_call_attr(reading->call, item->node, &attr);
+	return fs_numbers_get(reading->call->mount->numbers, &attr);
+}
+
 /* Adds entry @index. Returns false if there is no room for it. */
 static bool
 reading_add(Reading *reading, const FsListing *listing, guint index)
 {
 	FsListingEntry item = fs_listing_entry(listing, index);
 	struct fuse_entry_param entry = {
-		.attr = { .st_ino =
-		                  fs_numbers_get(reading->call->mount->numbers,
-		                                 item.node, item.mode),
+		.attr = { .st_ino = reading_number(reading, &item),
 		          .st_mode = item.mode },
 	};
 	char *end = reading->buf + reading->used;

@@ -17,9 +17,9 @@
  *   told nothing yet is told by its next change, lest it goes on where it was:
  *   a client that has given up one of its drives hears nothing of how smbd then
  *   closes what was open there.
- * - What it had deleted, and what it was perhaps about to delete, is there
- *   again under another inode number, lest its smbd's mark delete it: number.h.
- *   For the latter an end with nothing staged is looked at, too.
+ * - What it was perhaps about to delete as it died is there under another inode
+ *   number afterwards, lest its smbd's mark delete it: number.h. So an end with
+ *   nothing staged is looked at, too. An smbd that lives tidies up.
  * - The death of a process that used the session's files counts as that of the
  *   session, if it was killed: under Wine, a server opens and closes them, and
  *   closes in order what a killed program had open. One that exits may be seen
@@ -128,40 +128,40 @@ ranges_drop(const FsMount *mount, const FsSession *session)
 
 /* ---- what was to be deleted ---------------------------------------------- */
 
-static void
-file_renumber(const FsMount *mount, const FsTransaction *transaction,
-              StoreNode node)
+/* The nodes, of type StoreNode, that the session may have marked: what it has
+ * looked at and not opened; and messages that it has open, which it deletes
+ * before it closes them. */
+static GArray *
+perhaps_marked(const FsMount *mount, const FsTransaction *transaction)
 {
-	if (!fs_handle_is_elsewhere(mount->handles, node, transaction->session))
-		fs_numbers_change(mount->numbers, node);
-}
+	GArray *nodes = g_array_new(FALSE, FALSE, sizeof(StoreNode));
+	g_autoptr(GPtrArray) handles =
+		fs_handle_of_session(mount->handles, transaction->session);
 
-static bool
-is_deleted(const FsTransaction *transaction, StoreNode node)
-{
-	StoreAttr attr;
+	for (size_t i = 0; i < FS_TRANSACTION_SEEN_MAX; i++)
+		if (transaction->seen[i] != 0)
+			g_array_append_val(nodes, transaction->seen[i]);
+	for (guint i = 0; i < handles->len; i++) {
+		FsHandle *handle = handles->pdata[i];
 
-	return store_attr_get(transaction->txn, node, &attr) < 0 ||
-	       attr.parent == 0;
+		if (handle->kind == LAYOUT_MESSAGE)
+			g_array_append_val(nodes, handle->node);
+	}
+	return nodes;
 }
 
 void
 fs_undo_renumber(const FsMount *mount, const FsTransaction *transaction)
 {
-	GHashTableIter iter;
-	gpointer file;
+	g_autoptr(GArray) nodes = perhaps_marked(mount, transaction);
 
-	if (transaction->seen != 0)
-		file_renumber(mount, transaction, transaction->seen);
-	if (transaction->txn == NULL)
-		return;
+	for (guint i = 0; i < nodes->len; i++) {
+		StoreNode node = g_array_index(nodes, StoreNode, i);
 
-	g_hash_table_iter_init(&iter, transaction->files);
-	while (g_hash_table_iter_next(&iter, NULL, &file)) {
-		StoreNode node = ((const FsTransactionFile *)file)->node;
-
-		if (is_deleted(transaction, node))
-			file_renumber(mount, transaction, node);
+		/* Whoever else has it open goes by its number. */
+		if (!fs_handle_is_elsewhere(mount->handles, node,
+		                            transaction->session))
+			fs_numbers_change(mount->numbers, node);
 	}
 }
 
@@ -175,7 +175,8 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
 
 	g_queue_init(&transaction->ends);
 	fs_trace_tell(mount, session, event);
-	fs_undo_renumber(mount, transaction);
+	if (reason.why == FS_UNDONE_DEATH || reason.why == FS_UNDONE_DISCONNECT)
+		fs_undo_renumber(mount, transaction);
 	if (fs_transaction_is_staged(transaction))
 		transaction_quarantine(mount, transaction, reason);
 	if (!is_told && ends.length == 0)
@@ -275,9 +276,13 @@ fs_undo_may_delete(const FsCall *call, const FsSession *session)
 {
 	const FsTransaction *transaction =
 		fs_transaction_find(call->mount->transactions, session);
+	g_autoptr(GArray) nodes = NULL;
 
-	return transaction != NULL && transaction->seen != 0 &&
-	       !fs_handle_is_open(call->mount->handles, transaction->seen);
+	if (transaction == NULL)
+		return false;
+
+	nodes = perhaps_marked(call->mount, transaction);
+	return nodes->len > 0;
 }
 
 FsReason

@@ -32,12 +32,11 @@ void fs_undo_told(const FsCall *call, FsSession *session);
 /** Whether it matters how the caller, of @session, lets go of something. */
 bool fs_undo_is_due(const FsCall *call, const FsSession *session);
 
-/** Whether @session may be about to delete a file, in a transaction: it has
- * looked one up that nobody has open, and nothing since. */
+/** Whether @session may be about to delete a file, in a transaction. */
 bool fs_undo_may_delete(const FsCall *call, const FsSession *session);
 
-/** Gives what it has deleted in @transaction, which is undone, or may have been
- * about to delete, another number; see number.h. */
+/** The session of @transaction has died: what it may have marked to be deleted
+ * gets another number; see number.h. */
 void fs_undo_renumber(const FsMount *mount, const FsTransaction *transaction);
 
 /**

@@ -188,6 +188,23 @@ table_remove(FsTransaction *transaction)
 }
 
 void
+fs_transaction_see(FsTransaction *transaction, StoreNode node)
+{
+	fs_transaction_unsee(transaction, node);
+	transaction->seen[transaction->seen_next] = node;
+	transaction->seen_next =
+		(transaction->seen_next + 1) % FS_TRANSACTION_SEEN_MAX;
+}
+
+void
+fs_transaction_unsee(FsTransaction *transaction, StoreNode node)
+{
+	for (size_t i = 0; i < FS_TRANSACTION_SEEN_MAX; i++)
+		if (transaction->seen[i] == node)
+			transaction->seen[i] = 0;
+}
+
+void
 fs_transaction_tidy(FsTransaction *transaction)
 {
 	if (transaction->is_flying || transaction->is_releasing ||

@@ -29,6 +29,9 @@
  */
 typedef struct FsTransactionTable FsTransactionTable;
 
+/** So many files that were looked up are remembered, the last ones. */
+#define FS_TRANSACTION_SEEN_MAX 64
+
 /** A lock that the session has. */
 typedef struct FsTransactionLock {
 	char *key; /* owned; of mailbag_lock.h */
@@ -51,12 +54,13 @@ typedef struct FsTransaction {
 	FsSession *session;        /* a reference */
 	GHashTable *users;         /* set of FsSession, references: others who
 	                            * use what it has open; see op_hold.c */
-	StoreNode seen;            /* the file that was last looked up; or 0 */
-	StoreTxn *txn;             /* owned; NULL: nothing was staged yet */
-	GHashTable *locks;         /* key -> owned FsTransactionLock */
-	unsigned forms;            /* of the locks of mailbags */
-	unsigned wanted;           /* locks that somebody has waited for */
-	unsigned writers;          /* handles that may change message files */
+	StoreNode seen[FS_TRANSACTION_SEEN_MAX]; /* or 0 */
+	unsigned seen_next;                      /* that is overwritten */
+	StoreTxn *txn;     /* owned; NULL: nothing was staged yet */
+	GHashTable *locks; /* key -> owned FsTransactionLock */
+	unsigned forms;    /* of the locks of mailbags */
+	unsigned wanted;   /* locks that somebody has waited for */
+	unsigned writers;  /* handles that may change message files */
 
 	/* This batch. */
 	uint64_t batch;
@@ -112,6 +116,13 @@ void fs_transaction_add_user(FsTransaction *transaction, FsSession *user);
 /** That it will do so no more. */
 void fs_transaction_remove_user(FsTransaction *transaction,
                                 const FsSession *user);
+
+/** Enters that @node, a file, was looked up, which may be all that is seen of
+ * who is about to delete it. */
+void fs_transaction_see(FsTransaction *transaction, StoreNode node);
+
+/** That it was opened: its handle tells of it from now on. */
+void fs_transaction_unsee(FsTransaction *transaction, StoreNode node);
 
 /** Ends @transaction if nothing of it is left. */
 void fs_transaction_tidy(FsTransaction *transaction);

@@ -89,7 +89,7 @@ fs_view_stat(const FsNumbers *numbers, const StoreAttr *attr)
 	/* A directory has 1 link: "nobody counts", so that find(1) does not
 	 * conclude from it how many subdirectories there are. */
 	return (struct stat){
-		.st_ino = fs_numbers_get(numbers, attr->node, attr->mode),
+		.st_ino = fs_numbers_get(numbers, attr),
 		.st_mode = attr->mode,
 		.st_nlink = is_dir || attr->parent != 0 ? 1 : 0,
 		.st_uid = attr->uid,

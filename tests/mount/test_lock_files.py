@@ -8,7 +8,7 @@ import pytest
 
 from actor import Actor
 from harness import Mount, fails_with, wait_until
-from postoffice import Office, deliver, is_delivered
+from postoffice import Office, deliver, is_delivered, mounted
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
@@ -215,28 +215,31 @@ def test_an_inqueue_that_is_open_has_its_lock_file(a, b, office, path):
         b.call("os.stat", office.lock_file("INQUEUE.0LK"))
 
 
-def test_it_has_one_number_virtual_or_real_until_it_is_deleted(a, b, office):
+def test_each_has_a_number_of_its_own(a, b, office):
     """smbd knows a file by it, and notes by it what is to be deleted."""
     path = office.lock_file("INQUEUE.0LK")
     fd = a.call("os.open", office.key("INQUEUE"), os.O_RDONLY)
-    virtual = b.call("os.stat", path).st_ino
-    assert number_in_listing(path) == virtual
+    numbers = [the_number(path, b)]
     a.call("os.close", fd)
-    wait_until(lambda: is_made(b, path), "b's turn")
-    assert b.call("os.stat", path).st_ino == virtual
-    assert a.call("os.stat", path).st_ino == virtual
-    b.call("os.unlink", path)
-    wait_until(lambda: is_made(a, path), "a's turn")
-    another = a.call("os.stat", path).st_ino
-    assert another != virtual
-    assert b.call("os.stat", path).st_ino == another
+    for actor in (b, a):
+        wait_until(lambda: is_made(actor, path), "the actor's turn")
+        numbers.append(the_number(path, a, b))
+        actor.call("os.unlink", path)
+    assert len(set(numbers)) == 3
 
 
 def number_in_listing(path):
-    """The number of a file as its directory has it."""
+    """That of a file as its directory has it."""
     with os.scandir(path.parent) as entries:
         number, = [entry.inode() for entry in entries
                    if entry.name == path.name]
+    return number
+
+
+def the_number(path, *actors):
+    """That of a file as everybody has it."""
+    number, = {actor.call("os.stat", path).st_ino for actor in actors} | {
+        number_in_listing(path)}
     return number
 
 
@@ -305,3 +308,43 @@ def test_two_that_try_take_turns(a, b, office):
             actor.call("os.close", actor.call("client.create_soon", path))
             assert not is_made(other, path)
             actor.call("os.unlink", path)
+
+
+# ---- what a dead owner has looked at ----------------------------------------
+
+
+@pytest.fixture
+def dead(office):
+    """Who had the lock of INQUEUE3, and can be killed."""
+    with Actor() as actor:
+        create(actor, office.lock_file("INQUEUE3.0LK"))
+        yield actor
+
+
+def test_mail_has_another_number_then(dead, office, b):
+    """smbd may have marked it by its number; no deletion of another file is
+    undone."""
+    office.p1.write_bytes(b"a route")
+    paths = [office.p1, office.control]
+    before = [the_number(path, b) for path in paths]
+    for path in paths:
+        # What the kernel remembers it does not ask for.
+        dead.call("os.stat", path.with_name(path.name.lower()))
+    dead.kill()
+    wait_until(lambda: the_number(office.p1, b) != before[0], "its end")
+    assert the_number(office.control, b) == before[1]
+
+
+def test_an_smbd_that_waits_for_it_is_told_to_ask_again(store):
+    """It knows the number that the file had."""
+    with mounted(store, "smbd-park-ms=60000") as (_, office), \
+            Actor() as dead, Actor() as smbd:
+        smbd.call("client.be_called", "smbd")
+        create(dead, office.lock_file("INQUEUE3.0LK"))
+        dead.call("os.stat", office.key("INQUEUE3"))
+        smbd.start("os.open", office.key("INQUEUE3"), os.O_RDWR)
+        smbd.wait_blocked()
+        dead.kill()
+        with fails_with(errno.EAGAIN):
+            smbd.result()
+        smbd.call("os.open", office.key("INQUEUE3"), os.O_RDWR)

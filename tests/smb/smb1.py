@@ -504,10 +504,14 @@ class Client:
 
     def set_size(self, file, size):
         """Sets the end of an open file (NT LM 0.12 only)."""
-        end_of_file = 0x104
-        self._transaction2(
-            8, struct.pack("<HHH", file.fid, end_of_file, 0),
-            struct.pack("<Q", size))
+        self._set_file(file, 0x104, struct.pack("<Q", size))
+
+    def set_deleted(self, file):
+        """Has an open file deleted when it is closed (NT LM 0.12 only)."""
+        self._set_file(file, 0x102, b"\1")
+
+    def _set_file(self, file, level, data):
+        self._transaction2(8, struct.pack("<HHH", file.fid, level, 0), data)
 
 
 class File:

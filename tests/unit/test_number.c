@@ -14,6 +14,9 @@
 /* So many numbers are looked at. */
 #define NODES 1000
 
+/* From here on a node's number would be one of those that are given anew. */
+#define HIGH (UINT64_C(1) << 31)
+
 static int
 setup(void **state)
 {
@@ -28,18 +31,45 @@ teardown(void **state)
 	return 0;
 }
 
+static uint64_t
+of_file(const FsNumbers *numbers, StoreNode node)
+{
+	StoreAttr attr = { .node = node, .mode = S_IFREG };
+
+	return fs_numbers_get(numbers, &attr);
+}
+
+static uint64_t
+of_dir(const FsNumbers *numbers, StoreNode node)
+{
+	StoreAttr attr = { .node = node, .mode = S_IFDIR };
+
+	return fs_numbers_get(numbers, &attr);
+}
+
+static uint64_t
+of_lock_file(const FsNumbers *numbers, const char *name, int64_t birth_ns)
+{
+	StoreAttr attr = { .node = fs_lock_file_node(STORE_ROOT, name),
+		           .mode = S_IFREG,
+		           .btime_ns = birth_ns };
+
+	return fs_numbers_get(numbers, &attr);
+}
+
 static void
 no_two_nodes_have_one_number(void **state)
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(
 		g_int64_hash, g_int64_equal, g_free, NULL);
-	StoreNode lock = fs_lock_file_node(STORE_ROOT, "INQUEUE3.0LK");
 
 	for (StoreNode node = 1; node <= NODES; node++) {
 		uint64_t numbers[] = {
-			fs_numbers_get(*state, node, S_IFREG),
-			fs_numbers_get(*state, node + NODES, S_IFDIR),
-			fs_numbers_get(*state, lock + node, S_IFREG),
+			of_file(*state, node),
+			of_file(*state, node + HIGH),
+			of_dir(*state, node + NODES),
+			of_lock_file(*state, "INQUEUE3.0LK", (int64_t)node),
+			of_lock_file(*state, "INQUEUE.0LK", (int64_t)node),
 		};
 
 		for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
@@ -56,25 +86,30 @@ no_two_nodes_have_one_number(void **state)
 static void
 a_number_stays_until_it_is_changed(void **state)
 {
-	uint64_t first = fs_numbers_get(*state, 7, S_IFREG);
-	uint64_t other = fs_numbers_get(*state, 8, S_IFREG);
+	uint64_t first = of_file(*state, 7);
+	uint64_t other = of_file(*state, 8);
+	uint64_t lock_file = of_lock_file(*state, "A.0LK", 1);
 	uint64_t second;
 
-	assert_int_equal(fs_numbers_get(*state, 7, S_IFREG), first);
+	assert_int_equal(of_file(*state, 7), first);
 	fs_numbers_change(*state, 7);
-	second = fs_numbers_get(*state, 7, S_IFREG);
+	second = of_file(*state, 7);
 	assert_int_not_equal(second, first);
+	assert_int_equal(of_file(*state, 7), second);
 	fs_numbers_change(*state, 7);
-	assert_int_not_equal(fs_numbers_get(*state, 7, S_IFREG), first);
-	assert_int_not_equal(fs_numbers_get(*state, 7, S_IFREG), second);
-	assert_int_equal(fs_numbers_get(*state, 8, S_IFREG), other);
+	assert_int_not_equal(of_file(*state, 7), first);
+	assert_int_not_equal(of_file(*state, 7), second);
+	assert_int_equal(of_file(*state, 8), other);
+	assert_int_equal(of_lock_file(*state, "A.0LK", 1), lock_file);
 }
 
 /* Old programs cannot be told more. */
 static void
 the_number_of_an_early_node_fits_32_bits(void **state)
 {
-	assert_true(fs_numbers_get(*state, G_MAXINT32, S_IFREG) <= G_MAXUINT32);
+	assert_true(of_file(*state, 1 << 30) <= G_MAXUINT32);
+	fs_numbers_change(*state, 7);
+	assert_true(of_file(*state, 7) <= G_MAXUINT32);
 }
 
 static void
@@ -82,29 +117,28 @@ a_file_has_another_number_in_another_mount(void **state)
 {
 	g_autoptr(FsNumbers) others = fs_numbers_new();
 
-	assert_int_equal(fs_numbers_get(*state, 1, S_IFDIR), 1);
-	assert_int_equal(fs_numbers_get(others, 1, S_IFDIR), 1);
+	assert_int_equal(of_dir(*state, 1), 1);
+	assert_int_equal(of_dir(others, 1), 1);
 	/* Once in a thousand million times it is the same. */
-	assert_int_not_equal(fs_numbers_get(*state, 1, S_IFREG),
-	                     fs_numbers_get(others, 1, S_IFREG));
+	assert_int_not_equal(of_file(*state, 1), of_file(others, 1));
+	assert_int_not_equal(of_lock_file(*state, "A.0LK", 1),
+	                     of_lock_file(others, "A.0LK", 1));
 }
 
 static void
 many_changes_do_not_fill_the_memory(void **state)
 {
-	uint64_t base = fs_numbers_get(*state, 1, S_IFREG);
+	uint64_t last = of_file(*state, FS_NUMBER_CHANGES_MAX + 1);
+	uint64_t first;
 
-	for (StoreNode node = 2; node < 2 + FS_NUMBER_CHANGES_MAX; node++)
+	for (StoreNode node = 1; node <= FS_NUMBER_CHANGES_MAX; node++)
 		fs_numbers_change(*state, node);
-	assert_int_equal(fs_numbers_get(*state, 1, S_IFREG), base);
-	/* It is not remembered how often: so all are others. */
-	for (int i = 0; i < 2; i++) {
-		uint64_t last = fs_numbers_get(*state, 9, S_IFREG);
-
-		fs_numbers_change(*state, i == 0 ? 1 : 9);
-		assert_int_not_equal(fs_numbers_get(*state, 9, S_IFREG), last);
-	}
-	assert_int_not_equal(fs_numbers_get(*state, 1, S_IFREG), base);
+	/* What is remembered may be changed, and nothing else. */
+	first = of_file(*state, 1);
+	fs_numbers_change(*state, 1);
+	fs_numbers_change(*state, FS_NUMBER_CHANGES_MAX + 1);
+	assert_int_not_equal(of_file(*state, 1), first);
+	assert_int_equal(of_file(*state, FS_NUMBER_CHANGES_MAX + 1), last);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

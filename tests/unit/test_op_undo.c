@@ -294,72 +294,71 @@ the_death_of_a_user_may_end_others(void **state)
 
 /* ---- what was to be deleted ---------------------------------------------- */
 
-/* The node of @name, in a directory that everybody sees. */
-static StoreNode
-make_seen(Ends *ends, const char *name)
+static uint64_t
+number_of(const Ends *ends, StoreNode node)
 {
-	return test_stage_file(ends->store->plain, STORE_ROOT, name);
+	StoreAttr attr = { .node = node, .mode = S_IFREG };
+
+	return fs_numbers_get(ends->mount.numbers, &attr);
 }
 
-static void
-delete_staged(Ends *ends, FsSession *session, StoreNode node, const char *name)
+/* Whether the number of @node is another when @session, which has looked at it,
+ * is undone because of @why. */
+static bool
+is_renumbered(Ends *ends, FsSession *session, StoreNode node, FsUndone why)
 {
+	uint64_t before = number_of(ends, node);
 	FsTransaction *transaction =
-		fs_transaction_find(ends->mount.transactions, session);
-	StorePlace place = { .dir = STORE_ROOT, .kind = LAYOUT_MESSAGE };
+		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 
-	g_strlcpy(place.name, name, sizeof place.name);
-	assert_int_equal(
-		store_name_remove(transaction->txn, STORE_ROOT, name, S_IFREG),
-		0);
-	(void)fs_transaction_note(transaction, node, &place, false);
+	fs_transaction_see(transaction, node);
+	fs_undo_session(&ends->mount, session, (FsReason){ why, "a test" });
+	return number_of(ends, node) != before;
 }
 
 static void
-what_was_deleted_comes_back_as_another_file(void **state)
+what_the_dead_may_have_marked_is_another_file(void **state)
 {
 	Ends *ends = *state;
 	FsSession *session = &test_sessions[0];
-	StoreNode deleted = make_seen(ends, "DELETED");
-	StoreNode held = make_seen(ends, "HELD");
-	StoreNode open = make_seen(ends, "OPEN");
-	StoreNode other = make_seen(ends, "OTHER");
-	StoreNode nodes[] = { deleted, held, open, other };
-	uint64_t before[G_N_ELEMENTS(nodes)];
-	FsHandle *own = fs_handle_open(ends->mount.handles, session, held);
 	FsHandle *elsewhere =
-		fs_handle_open(ends->mount.handles, &test_sessions[1], open);
-	size_t i;
+		fs_handle_open(ends->mount.handles, &test_sessions[1], 12);
 
-	for (i = 0; i < G_N_ELEMENTS(nodes); i++)
-		before[i] =
-			fs_numbers_get(ends->mount.numbers, nodes[i], S_IFREG);
-	ends_stage(ends, session, ENDS_MAI, 10);
-	delete_staged(ends, session, deleted, "DELETED");
-	delete_staged(ends, session, held, "HELD");
-	delete_staged(ends, session, open, "OPEN");
-	fs_undo_session(&ends->mount, session, STOPPED);
-
-	assert_true(ends_is_seen(ends, "DELETED"));
-	assert_false(ends_is_seen(ends, ENDS_MAI));
-	for (i = 0; i < G_N_ELEMENTS(nodes); i++) {
-		bool is_same = before[i] == fs_numbers_get(ends->mount.numbers,
-		                                           nodes[i], S_IFREG);
-
-		/* Of an open file the other's smbd knows the number. */
-		assert_true(is_same == (nodes[i] == open || nodes[i] == other));
-	}
-	fs_handle_close(own);
+	assert_true(is_renumbered(ends, session, 11, FS_UNDONE_DEATH));
+	assert_true(is_renumbered(ends, session, 11, FS_UNDONE_DISCONNECT));
+	/* The other's smbd knows the number. */
+	assert_false(is_renumbered(ends, session, 12, FS_UNDONE_DEATH));
+	/* An smbd that lives takes its mark away. */
+	assert_false(is_renumbered(ends, session, 11, FS_UNDONE_BREAK));
+	assert_false(is_renumbered(ends, session, 11, FS_UNDONE_AGE));
 	fs_handle_close(elsewhere);
 }
 
 static void
-so_does_what_was_about_to_be_deleted(void **state)
+so_is_a_message_that_it_has_open(void **state)
 {
 	Ends *ends = *state;
 	FsSession *session = &test_sessions[0];
-	StoreNode node = make_seen(ends, "SEEN");
-	uint64_t before = fs_numbers_get(ends->mount.numbers, node, S_IFREG);
+	FsHandle *message = fs_handle_open(ends->mount.handles, session, 11);
+	FsHandle *mailbag = fs_handle_open(ends->mount.handles, session, 12);
+	uint64_t before[] = { number_of(ends, 11), number_of(ends, 12) };
+
+	message->kind = LAYOUT_MESSAGE;
+	mailbag->kind = LAYOUT_MAILBAG;
+	(void)ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	fs_undo_session(&ends->mount, session,
+	                (FsReason){ FS_UNDONE_DEATH, "a test" });
+	assert_int_not_equal(number_of(ends, 11), before[0]);
+	assert_int_equal(number_of(ends, 12), before[1]);
+	fs_handle_close(message);
+	fs_handle_close(mailbag);
+}
+
+static void
+who_has_looked_at_a_file_may_delete_it(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction;
 	FsHandle *handle;
 	EndsCall call;
@@ -368,16 +367,34 @@ so_does_what_was_about_to_be_deleted(void **state)
 	assert_false(fs_undo_may_delete(&call.call, session));
 	transaction = ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 	assert_false(fs_undo_may_delete(&call.call, session));
-	transaction->seen = node;
+	fs_transaction_see(transaction, 11);
 	assert_true(fs_undo_may_delete(&call.call, session));
-	/* Whoever looks at a file before he opens it does not delete it. */
-	handle = fs_handle_open(ends->mount.handles, session, node);
+	fs_transaction_unsee(transaction, 11);
 	assert_false(fs_undo_may_delete(&call.call, session));
+	/* One that is open is deleted before it is closed. */
+	handle = fs_handle_open(ends->mount.handles, session, 11);
+	handle->kind = LAYOUT_MESSAGE;
+	assert_true(fs_undo_may_delete(&call.call, session));
 	fs_handle_close(handle);
-
 	fs_undo_session(&ends->mount, session, STOPPED);
-	assert_int_not_equal(fs_numbers_get(ends->mount.numbers, node, S_IFREG),
-	                     before);
+}
+
+static void
+the_last_files_that_it_looked_at_are_remembered(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction =
+		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	uint64_t first = number_of(ends, 1);
+	uint64_t second = number_of(ends, 2);
+
+	for (StoreNode node = 1; node <= FS_TRANSACTION_SEEN_MAX + 1; node++)
+		fs_transaction_see(transaction, node);
+	fs_undo_session(&ends->mount, session,
+	                (FsReason){ FS_UNDONE_DEATH, "a test" });
+	assert_int_equal(number_of(ends, 1), first);
+	assert_int_not_equal(number_of(ends, 2), second);
 }
 
 /* ---- by the administrator ------------------------------------------------ */
@@ -501,8 +518,10 @@ main(void)
 		ENDS_TEST(
 			the_death_of_a_user_is_nothing_where_nothing_is_staged),
 		ENDS_TEST(the_death_of_a_user_may_end_others),
-		ENDS_TEST(what_was_deleted_comes_back_as_another_file),
-		ENDS_TEST(so_does_what_was_about_to_be_deleted),
+		ENDS_TEST(what_the_dead_may_have_marked_is_another_file),
+		ENDS_TEST(so_is_a_message_that_it_has_open),
+		ENDS_TEST(who_has_looked_at_a_file_may_delete_it),
+		ENDS_TEST(the_last_files_that_it_looked_at_are_remembered),
 		ENDS_TEST(who_has_nothing_is_not_broken),
 		ENDS_TEST(a_lock_without_a_transaction_is_broken),
 		ENDS_TEST(what_is_on_its_way_is_said_to_be_committed),
