@@ -2,9 +2,9 @@
 """RESULTS.md: what the stages of the release tier have done, a row each, and of
 which sources that is true.
 
-A row belongs to the shipped programs and to the tests of its stage, with all
-that these import and run, as they were committed. What else changes, documents
-for instance, begins nothing anew.
+A row belongs to the shipped programs, or to the store if its tests are of that
+alone, and to the tests of its stage, with all that these import and run, as they
+were committed. What else changes, documents for instance, begins nothing anew.
 """
 
 import collections
@@ -25,6 +25,8 @@ DIRTY = "-dirty"
 
 PROGRAMS = ["fs", "store", "tools", "meson.build", ":!*.[1-8]", ":!*.bash"]
 """What is shipped, but for its manual pages and its completion."""
+STORE = ["store", "meson.build"]
+"""What tests of the store alone are made of."""
 
 HEAD = """# What the release tier has done
 
@@ -72,10 +74,11 @@ def _git(*words):
                           text=True, check=True).stdout
 
 
-def sources(tests):
-    """A name for the programs and for these tests as they are committed, which
-    says so if they are otherwise."""
-    paths = [*PROGRAMS, *kits(tests)]
+def sources(stage):
+    """A name for the programs and the tests of a stage as they are committed,
+    which says so if they are otherwise."""
+    paths = [*(STORE if stage.is_of_store else PROGRAMS),
+             *kits(stage.files())]
     listed = _git("ls-files", "--stage", "--", *paths)
     name = hashlib.sha256(listed.encode()).hexdigest()[:12]
     return name + (DIRTY if _git("diff", "--name-only", "HEAD", "--", *paths)

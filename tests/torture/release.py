@@ -163,7 +163,7 @@ class Course:
             row, counts=row.counts + counts, slices=row.slices + 1,
             seconds=row.seconds + seconds,
             has_failed=row.has_failed or not is_well)
-        if sources(stage.files()) != self._book.sources(stage.name):
+        if sources(stage) != self._book.sources(stage.name):
             sys.exit(f"{stage.name}: its sources have changed meanwhile")
         self._book.put(stage.name, self._row)
         tell(stage, self._row)
@@ -214,7 +214,7 @@ def main():
             parser.error(f"no stage is called \"{word}\"")
     wanted = [stage for stage in known if not words.stage
               or any(word in stage.name for word in words.stage)]
-    book = Book({stage.name: (stage.goals, sources(stage.files()))
+    book = Book({stage.name: (stage.goals, sources(stage))
                  for stage in known}, None if words.brief else RESULTS)
     if words.list:
         for stage in wanted:

@@ -39,6 +39,8 @@ class Stage:
     is_on_disk: bool = True
     """Else its files are in memory: what the disk does to them is not what it is
     about, and it takes most of the time."""
+    is_of_store: bool = False
+    """Whether its programs are made of the store alone."""
 
     def files(self):
         """Without the functions."""
@@ -161,10 +163,12 @@ def _shares():
 def _hours():
     """What takes longest."""
     yield Stage("the store against a model", [f"{WALKS}::test_model"],
-                {"operations": 100_000_000}, {"POFS_WALKS": 600})
+                {"operations": 100_000_000}, {"POFS_WALKS": 600},
+                is_of_store=True)
     yield Stage("transactions on a disk that fails",
                 [f"{WALKS}::test_turmoil"],
-                {"operations": 20_000_000}, {"POFS_WALKS": 20_000})
+                {"operations": 20_000_000}, {"POFS_WALKS": 20_000},
+                is_of_store=True)
     # What grows needs time to be seen: of this, most of an hour may be lost.
     yield Stage("a long time", [HERE / "soak.py"], {"seconds": 86_400},
                 {"POFS_SOAK_S": 3000})

@@ -71,12 +71,25 @@ def test_a_stage_has_all_that_its_tests_are_made_of():
     assert not {"test_power.py", "RESULTS.md", "release.py"} & names
 
 
+def test_a_stage_of_the_store_begins_nothing_anew_for_the_rest(monkeypatch):
+    asked = []
+    monkeypatch.setattr(book, "_git", lambda *words: asked.append(words) or "")
+    for is_of_store in (True, False):
+        book.sources(Stage("one", [book.TESTS / "torture" / "walks.py"],
+                           is_of_store=is_of_store))
+    listed = [words for words in asked if words[0] == "ls-files"]
+    assert ["fs" in words for words in listed] == [False, True]
+    assert all("store" in words for words in listed)
+    names = {path.name for path in listed[0] if not isinstance(path, str)}
+    assert {"walks.py", "test_model.c", "test_turmoil.c", "store_kit.c"} <= names
+
+
 @pytest.fixture(name="slices")
 def fixture_slices(monkeypatch, tmp_path):
     """What each slice does, a line of the shell's."""
     lines = []
     monkeypatch.setenv("POFS_BUILD", str(tmp_path))
-    monkeypatch.setattr(release, "sources", lambda files: SOURCES)
+    monkeypatch.setattr(release, "sources", lambda stage: SOURCES)
     monkeypatch.setattr(release, "command",
                         lambda stage: ["/bin/sh", "-c", lines.pop(0)])
     handler = signal.getsignal(signal.SIGTERM)

@@ -17,7 +17,7 @@ def walk(test, first, count):
     """So many, one after the other."""
     env = {**os.environ, "TMPDIR": MEMORY, "POFS_SEED": str(SEED + first),
            "POFS_WALKS": str(count)}
-    run(program(f"tests/unit/{test}"), env=env, timeout=36_000)
+    run(program(test), env=env, timeout=36_000)
 
 
 def walk_all(test):
@@ -30,8 +30,8 @@ def walk_all(test):
 
 
 def test_model():
-    walk_all("test_model")
+    walk_all("tests/unit/test_model")
 
 
 def test_turmoil():
-    walk_all("test_turmoil")
+    walk_all("tests/unit/test_turmoil")
