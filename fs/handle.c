@@ -6,12 +6,18 @@
 struct FsHandleTable {
 	Store *store;           /* borrowed */
 	GHashTable *by_node;    /* node -> owned GPtrArray of its handles */
-	GHashTable *by_session; /* session -> how many it has, as a pointer */
+	GHashTable *by_session; /* session -> owned Count, if it has any */
 	FsQuota quota;
 	gsize count; /* of all sessions */
 };
 
 G_STATIC_ASSERT(sizeof(gpointer) >= sizeof(StoreNode));
+
+/* What one session has open. */
+typedef struct Count {
+	unsigned all;
+	unsigned messages;
+} Count;
 
 static void
 handles_free(void *handles)
@@ -28,7 +34,7 @@ fs_handle_table_new(Store *store, FsQuota quota)
 		.store = store,
 		.by_node =
 			g_hash_table_new_full(NULL, NULL, NULL, handles_free),
-		.by_session = g_hash_table_new(NULL, NULL),
+		.by_session = g_hash_table_new_full(NULL, NULL, NULL, g_free),
 		.quota = quota,
 	};
 	return table;
@@ -46,32 +52,49 @@ fs_handle_table_free(FsHandleTable *table)
 	g_free(table);
 }
 
-static gsize
-session_count(FsHandleTable *table, const FsSession *session)
+static Count
+count_of(FsHandleTable *table, const FsSession *session)
 {
-	return GPOINTER_TO_SIZE(
-		g_hash_table_lookup(table->by_session, session));
+	const Count *count = g_hash_table_lookup(table->by_session, session);
+
+	return count != NULL ? *count : (Count){ .all = 0 };
 }
 
 static void
-session_count_set(FsHandleTable *table, FsSession *session, gsize count)
+count_opened(FsHandleTable *table, const FsHandle *handle)
 {
-	if (count > 0)
-		g_hash_table_insert(table->by_session, session,
-		                    GSIZE_TO_POINTER(count));
-	else
-		g_hash_table_remove(table->by_session, session);
+	Count *count = g_hash_table_lookup(table->by_session, handle->session);
+
+	if (count == NULL) {
+		count = g_new0(Count, 1);
+		g_hash_table_insert(table->by_session, handle->session, count);
+	}
+	count->all++;
+	count->messages += handle->kind == LAYOUT_MESSAGE;
+	table->count++;
+}
+
+static void
+count_closed(FsHandleTable *table, const FsHandle *handle)
+{
+	Count *count = g_hash_table_lookup(table->by_session, handle->session);
+
+	count->messages -= handle->kind == LAYOUT_MESSAGE;
+	if (--count->all == 0)
+		g_hash_table_remove(table->by_session, handle->session);
+	table->count--;
 }
 
 int
 fs_handle_check(FsHandleTable *table, const FsSession *session)
 {
-	return fs_quota_check(&table->quota, session_count(table, session),
+	return fs_quota_check(&table->quota, count_of(table, session).all,
 	                      table->count, 1);
 }
 
 FsHandle *
-fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node)
+fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node,
+               LayoutKind kind)
 {
 	gpointer key = GSIZE_TO_POINTER(node);
 	GPtrArray *handles = g_hash_table_lookup(table->by_node, key);
@@ -81,6 +104,7 @@ fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node)
 		.table = table,
 		.session = fs_session_ref(session),
 		.node = node,
+		.kind = kind,
 		.epoch = fs_session_epoch(session),
 		.used_us = g_get_monotonic_time(),
 	};
@@ -90,8 +114,7 @@ fs_handle_open(FsHandleTable *table, FsSession *session, StoreNode node)
 		g_hash_table_insert(table->by_node, key, handles);
 	}
 	g_ptr_array_add(handles, handle);
-	session_count_set(table, session, session_count(table, session) + 1);
-	table->count++;
+	count_opened(table, handle);
 	store_node_hold(table->store, node);
 	return handle;
 }
@@ -113,9 +136,7 @@ fs_handle_close(FsHandle *handle)
 	if (handles->len == 0)
 		g_hash_table_remove(table->by_node, key);
 
-	session_count_set(table, handle->session,
-	                  session_count(table, handle->session) - 1);
-	table->count--;
+	count_closed(table, handle);
 	store_node_release(table->store, handle->node);
 	fs_session_unref(handle->session);
 	fs_listing_free(handle->listing);
@@ -193,7 +214,13 @@ fs_handle_of_session(FsHandleTable *table, const FsSession *session)
 unsigned
 fs_handle_count(FsHandleTable *table, const FsSession *session)
 {
-	return (unsigned)session_count(table, session);
+	return count_of(table, session).all;
+}
+
+unsigned
+fs_handle_count_messages(FsHandleTable *table, const FsSession *session)
+{
+	return count_of(table, session).messages;
 }
 
 FsHandle *

@@ -32,8 +32,8 @@ typedef struct FsHandle {
 	FsHandleTable *table; /* borrowed */
 	FsSession *session;   /* a reference */
 	StoreNode node;
-	unsigned epoch;  /* of the session when it was opened */
 	LayoutKind kind; /* what it was when it was opened */
+	unsigned epoch;  /* of the session when it was opened */
 	bool is_writable;
 	FsShareMode share; /* towards other sessions; op_share.c */
 	bool is_closed;    /* it was, but may live on in a copy */
@@ -63,9 +63,10 @@ void fs_handle_table_free(FsHandleTable *table);
 /** Whether @session may open one more. Errors: those of fs_quota_check(). */
 int fs_handle_check(FsHandleTable *table, const FsSession *session);
 
-/** Opens @node for @session. Ownership: until fs_handle_close(). */
+/** Opens @node, which is of @kind, for @session. Ownership: until
+ * fs_handle_close(). */
 FsHandle *fs_handle_open(FsHandleTable *table, FsSession *session,
-                         StoreNode node);
+                         StoreNode node, LayoutKind kind);
 
 /** Closes @handle. NULL is a no-op. */
 void fs_handle_close(FsHandle *handle);
@@ -99,6 +100,10 @@ GPtrArray *fs_handle_of_session(FsHandleTable *table, const FsSession *session);
 
 /** How many files and directories @session has open. */
 unsigned fs_handle_count(FsHandleTable *table, const FsSession *session);
+
+/** How many of them are message files. */
+unsigned fs_handle_count_messages(FsHandleTable *table,
+                                  const FsSession *session);
 
 /** Any open handle, or NULL. */
 FsHandle *fs_handle_any(FsHandleTable *table);

@@ -26,6 +26,7 @@ struct FsNumbers {
 	uint64_t base;
 	uint64_t next;
 	GHashTable *changed; /* node -> its number, if that is another */
+	GHashTable *owed;    /* set of nodes; each is open */
 };
 
 FsNumbers *
@@ -38,6 +39,7 @@ fs_numbers_new(void)
 	numbers->next =
 		3 * QUARTER + (uint64_t)g_random_int_range(0, QUARTER / 2);
 	numbers->changed = g_hash_table_new(NULL, NULL);
+	numbers->owed = g_hash_table_new(NULL, NULL);
 	return numbers;
 }
 
@@ -48,6 +50,7 @@ fs_numbers_free(FsNumbers *numbers)
 		return;
 
 	g_hash_table_unref(numbers->changed);
+	g_hash_table_unref(numbers->owed);
 	g_free(numbers);
 }
 
@@ -88,4 +91,23 @@ fs_numbers_change(FsNumbers *numbers, StoreNode node)
 	    g_hash_table_contains(numbers->changed, key))
 		g_hash_table_insert(numbers->changed, key,
 		                    GSIZE_TO_POINTER(numbers->next++));
+}
+
+void
+fs_numbers_owe(FsNumbers *numbers, StoreNode node)
+{
+	g_hash_table_add(numbers->owed, GSIZE_TO_POINTER(node));
+}
+
+bool
+fs_numbers_owes(const FsNumbers *numbers, StoreNode node)
+{
+	return g_hash_table_contains(numbers->owed, GSIZE_TO_POINTER(node));
+}
+
+void
+fs_numbers_settle(FsNumbers *numbers, StoreNode node)
+{
+	if (g_hash_table_remove(numbers->owed, GSIZE_TO_POINTER(node)))
+		fs_numbers_change(numbers, node);
 }

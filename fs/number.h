@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include <glib.h>
@@ -19,9 +20,9 @@
  * file in the next mount, for smbd may outlive this one. A directory has its
  * node's.
  *
- * But a number must not change while an smbd knows it: it finds by it who else
- * has the file open, and refuses a file whose number has changed between two
- * looks at it.
+ * But a number must not change while an smbd that goes on knows it: it finds by
+ * it who else has the file open, and refuses a file whose number has changed
+ * between two looks at it.
  *
  * Threads: one at a time, the one that serves requests.
  */
@@ -47,5 +48,15 @@ ino_t fs_numbers_get(const FsNumbers *numbers, const StoreAttr *attr);
 
 /** From now on @node, a file of a store, has another number. */
 void fs_numbers_change(FsNumbers *numbers, StoreNode node);
+
+/** It is to have another, but somebody who goes by its number has it open:
+ * fs_numbers_settle() changes it. Until then nobody's smbd may delete it. */
+void fs_numbers_owe(FsNumbers *numbers, StoreNode node);
+
+/** Whether fs_numbers_owe() was called since. */
+bool fs_numbers_owes(const FsNumbers *numbers, StoreNode node);
+
+/** Nobody has @node open any more. */
+void fs_numbers_settle(FsNumbers *numbers, StoreNode node);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNumbers, fs_numbers_free)

@@ -151,7 +151,8 @@ flush_answer(const Flush *flush, FsSession *session, FsReason fault)
 	int r = 0;
 
 	if (fault.why != FS_UNDONE_NOT && !is_staged) {
-		if (transaction != NULL)
+		/* An smbd that lives takes its marks away. */
+		if (transaction != NULL && fault.why == FS_UNDONE_DEATH)
 			fs_undo_renumber(mount, transaction);
 		fault.why = FS_UNDONE_NOT;
 	}

@@ -445,6 +445,9 @@ fs_name_check_removable(const FsCall *call, const FsSession *session,
 	if (mount->config->dos_sharing && S_ISREG(attr->mode) &&
 	    fs_handle_is_elsewhere(mount->handles, attr->node, session))
 		return -ETXTBSY;
+	/* It may be another's mark that smbd carries out; number.h. */
+	if (fs_numbers_owes(mount->numbers, attr->node))
+		return -ETXTBSY;
 
 	return fs_access_check_dos(mount->config, &call->caller, call->txn,
 	                           attr->node);

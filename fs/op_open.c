@@ -155,7 +155,8 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 	const FsMount *mount = call->mount;
 	bool is_own = fs_view_is_own(nodeid);
 	FsHandle *handle =
-		fs_handle_open(mount->handles, session, fs_view_node(nodeid));
+		fs_handle_open(mount->handles, session, fs_view_node(nodeid),
+	                       opening->place.kind);
 	FsTransaction *transaction =
 		fs_transaction_find(mount->transactions, session);
 
@@ -165,7 +166,6 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 	fi->keep_cache = !is_own;
 	fi->fh = (uintptr_t)handle;
 
-	handle->kind = opening->place.kind;
 	handle->is_writable = (fi->flags & O_ACCMODE) != O_RDONLY;
 	handle->key = g_steal_pointer(&opening->key);
 	handle->purpose = opening->purpose;
@@ -179,7 +179,8 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 		g_free(handle->key);
 		handle->key = g_strdup(handle->lock_file->key);
 	}
-	if (transaction != NULL)
+	/* Most mailbags are looked up to be opened, and no more. */
+	if (handle->kind == LAYOUT_MAILBAG && transaction != NULL)
 		fs_transaction_unsee(transaction, handle->node);
 	if (handle->kind == LAYOUT_MESSAGE && handle->is_writable &&
 	    transaction != NULL &&
@@ -193,10 +194,14 @@ fs_open_into(const FsCall *call, FsSession *session, fuse_ino_t nodeid,
 void
 fs_open_close(const FsMount *mount, FsHandle *handle)
 {
+	StoreNode node = handle->node;
+
 	fs_hold_leave(mount, handle);
 	if (handle->lock_file != NULL)
 		fs_lock_file_release(handle->lock_file);
 	fs_handle_close(handle);
+	if (!fs_handle_is_open(mount->handles, node))
+		fs_numbers_settle(mount->numbers, node);
 }
 
 /* ---- opening ------------------------------------------------------------- */

@@ -354,7 +354,8 @@ fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 
-	handle = fs_handle_open(call.mount->handles, session, call.node);
+	handle = fs_handle_open(call.mount->handles, session, call.node,
+	                        LAYOUT_PLAIN);
 	fi->fh = (uintptr_t)handle;
 	if (fs_reply_open(&call, fi) < 0)
 		fs_handle_close(handle);

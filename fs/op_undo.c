@@ -17,9 +17,10 @@
  *   told nothing yet is told by its next change, lest it goes on where it was:
  *   a client that has given up one of its drives hears nothing of how smbd then
  *   closes what was open there.
- * - What it was perhaps about to delete as it died is there under another inode
- *   number afterwards, lest its smbd's mark delete it: number.h. So an end with
- *   nothing staged is looked at, too. An smbd that lives tidies up.
+ * - What it was perhaps about to delete is there under another inode number
+ *   afterwards, lest its smbd's mark delete it: number.h. For the session's
+ *   open files are of no use any more, whether it lives or not. So a death with
+ *   nothing staged is looked for, too.
  * - The death of a process that used the session's files counts as that of the
  *   session, if it was killed: under Wine, a server opens and closes them, and
  *   closes in order what a killed program had open. One that exits may be seen
@@ -128,39 +129,50 @@ ranges_drop(const FsMount *mount, const FsSession *session)
 
 /* ---- what was to be deleted ---------------------------------------------- */
 
-/* The nodes, of type StoreNode, that the session may have marked: what it has
- * looked at and not opened; and messages that it has open, which it deletes
- * before it closes them. */
-static GArray *
+/* The set of nodes that the session may have marked: what it has looked up, and
+ * messages that it has open, which it deletes before it closes them. */
+static GHashTable *
 perhaps_marked(const FsMount *mount, const FsTransaction *transaction)
 {
-	GArray *nodes = g_array_new(FALSE, FALSE, sizeof(StoreNode));
+	GHashTable *nodes = g_hash_table_new(NULL, NULL);
 	g_autoptr(GPtrArray) handles =
 		fs_handle_of_session(mount->handles, transaction->session);
 
-	for (size_t i = 0; i < FS_TRANSACTION_SEEN_MAX; i++)
-		if (transaction->seen[i] != 0)
-			g_array_append_val(nodes, transaction->seen[i]);
+	for (guint i = 0; i < transaction->seen->len; i++)
+		g_hash_table_add(
+			nodes, GSIZE_TO_POINTER(g_array_index(transaction->seen,
+		                                              StoreNode, i)));
 	for (guint i = 0; i < handles->len; i++) {
-		FsHandle *handle = handles->pdata[i];
+		const FsHandle *handle = handles->pdata[i];
 
 		if (handle->kind == LAYOUT_MESSAGE)
-			g_array_append_val(nodes, handle->node);
+			g_hash_table_add(nodes, GSIZE_TO_POINTER(handle->node));
 	}
 	return nodes;
 }
 
 void
-fs_undo_renumber(const FsMount *mount, const FsTransaction *transaction)
+fs_undo_renumber(const FsMount *mount, FsTransaction *transaction)
 {
-	g_autoptr(GArray) nodes = perhaps_marked(mount, transaction);
+	g_autoptr(GHashTable) nodes = NULL;
+	GHashTableIter iter;
+	gpointer key;
 
-	for (guint i = 0; i < nodes->len; i++) {
-		StoreNode node = g_array_index(nodes, StoreNode, i);
+	/* One who dies closes all that it had open. */
+	if (transaction->is_renumbered)
+		return;
+
+	transaction->is_renumbered = true;
+	nodes = perhaps_marked(mount, transaction);
+	g_hash_table_iter_init(&iter, nodes);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		StoreNode node = GPOINTER_TO_SIZE(key);
 
 		/* Whoever else has it open goes by its number. */
-		if (!fs_handle_is_elsewhere(mount->handles, node,
-		                            transaction->session))
+		if (fs_handle_is_elsewhere(mount->handles, node,
+		                           transaction->session))
+			fs_numbers_owe(mount->numbers, node);
+		else
 			fs_numbers_change(mount->numbers, node);
 	}
 }
@@ -175,8 +187,7 @@ fs_undo(const FsMount *mount, FsTransaction *transaction, FsReason reason,
 
 	g_queue_init(&transaction->ends);
 	fs_trace_tell(mount, session, event);
-	if (reason.why == FS_UNDONE_DEATH || reason.why == FS_UNDONE_DISCONNECT)
-		fs_undo_renumber(mount, transaction);
+	fs_undo_renumber(mount, transaction);
 	if (fs_transaction_is_staged(transaction))
 		transaction_quarantine(mount, transaction, reason);
 	if (!is_told && ends.length == 0)
@@ -276,13 +287,10 @@ fs_undo_may_delete(const FsCall *call, const FsSession *session)
 {
 	const FsTransaction *transaction =
 		fs_transaction_find(call->mount->transactions, session);
-	g_autoptr(GArray) nodes = NULL;
 
-	if (transaction == NULL)
-		return false;
-
-	nodes = perhaps_marked(call->mount, transaction);
-	return nodes->len > 0;
+	return transaction != NULL && !transaction->is_renumbered &&
+	       (transaction->seen->len > 0 ||
+	        fs_handle_count_messages(call->mount->handles, session) > 0);
 }
 
 FsReason

@@ -35,9 +35,9 @@ bool fs_undo_is_due(const FsCall *call, const FsSession *session);
 /** Whether @session may be about to delete a file, in a transaction. */
 bool fs_undo_may_delete(const FsCall *call, const FsSession *session);
 
-/** The session of @transaction has died: what it may have marked to be deleted
- * gets another number; see number.h. */
-void fs_undo_renumber(const FsMount *mount, const FsTransaction *transaction);
+/** The session of @transaction has died, or is undone: what it may have marked to
+ * be deleted gets another number; see number.h. */
+void fs_undo_renumber(const FsMount *mount, FsTransaction *transaction);
 
 /**
  * Finds whether the caller closes because it dies: the reason to undo what it

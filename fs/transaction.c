@@ -95,6 +95,7 @@ fs_transaction_obtain(FsTransactionTable *table, FsSession *session)
 		.table = table,
 		.session = fs_session_ref(session),
 		.users = g_hash_table_new_full(NULL, NULL, user_free, NULL),
+		.seen = g_array_new(FALSE, FALSE, sizeof(StoreNode)),
 		.locks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
 		                               lock_free),
 		.batch = 1,
@@ -174,6 +175,7 @@ transaction_free(FsTransaction *transaction)
 	g_hash_table_unref(transaction->dirs);
 	g_clear_pointer(&transaction->flying, g_hash_table_unref);
 	g_hash_table_unref(transaction->users);
+	g_array_unref(transaction->seen);
 	fs_session_unref(transaction->session);
 	g_free(transaction);
 }
@@ -187,11 +189,32 @@ table_remove(FsTransaction *transaction)
 		g_hash_table_remove(transaction->table->by_serial, &serial);
 }
 
+/* Where @node is among those seen; or how many there are. */
+static guint
+seen_find(const FsTransaction *transaction, StoreNode node)
+{
+	guint at = 0;
+
+	while (at < transaction->seen->len &&
+	       g_array_index(transaction->seen, StoreNode, at) != node)
+		at++;
+	return at;
+}
+
 void
 fs_transaction_see(FsTransaction *transaction, StoreNode node)
 {
-	fs_transaction_unsee(transaction, node);
-	transaction->seen[transaction->seen_next] = node;
+	GArray *seen = transaction->seen;
+
+	transaction->is_renumbered = false;
+	if (seen_find(transaction, node) < seen->len)
+		return;
+
+	if (seen->len < FS_TRANSACTION_SEEN_MAX) {
+		g_array_append_val(seen, node);
+		return;
+	}
+	g_array_index(seen, StoreNode, transaction->seen_next) = node;
 	transaction->seen_next =
 		(transaction->seen_next + 1) % FS_TRANSACTION_SEEN_MAX;
 }
@@ -199,9 +222,10 @@ fs_transaction_see(FsTransaction *transaction, StoreNode node)
 void
 fs_transaction_unsee(FsTransaction *transaction, StoreNode node)
 {
-	for (size_t i = 0; i < FS_TRANSACTION_SEEN_MAX; i++)
-		if (transaction->seen[i] == node)
-			transaction->seen[i] = 0;
+	guint at = seen_find(transaction, node);
+
+	if (at < transaction->seen->len)
+		g_array_remove_index_fast(transaction->seen, at);
 }
 
 void

@@ -29,8 +29,9 @@
  */
 typedef struct FsTransactionTable FsTransactionTable;
 
-/** So many files that were looked up are remembered, the last ones. */
-#define FS_TRANSACTION_SEEN_MAX 64
+/** So many files that were looked up are remembered; then a new one takes the
+ * place of an old one. */
+#define FS_TRANSACTION_SEEN_MAX 1024
 
 /** A lock that the session has. */
 typedef struct FsTransactionLock {
@@ -54,13 +55,14 @@ typedef struct FsTransaction {
 	FsSession *session;        /* a reference */
 	GHashTable *users;         /* set of FsSession, references: others who
 	                            * use what it has open; see op_hold.c */
-	StoreNode seen[FS_TRANSACTION_SEEN_MAX]; /* or 0 */
-	unsigned seen_next;                      /* that is overwritten */
-	StoreTxn *txn;     /* owned; NULL: nothing was staged yet */
-	GHashTable *locks; /* key -> owned FsTransactionLock */
-	unsigned forms;    /* of the locks of mailbags */
-	unsigned wanted;   /* locks that somebody has waited for */
-	unsigned writers;  /* handles that may change message files */
+	GArray *seen;              /* of StoreNode: what was looked up */
+	guint seen_next;           /* that is overwritten when it is full */
+	bool is_renumbered;        /* nothing was looked up since; op_undo.c */
+	StoreTxn *txn;             /* owned; NULL: nothing was staged yet */
+	GHashTable *locks;         /* key -> owned FsTransactionLock */
+	unsigned forms;            /* of the locks of mailbags */
+	unsigned wanted;           /* locks that somebody has waited for */
+	unsigned writers;          /* handles that may change message files */
 
 	/* This batch. */
 	uint64_t batch;
@@ -121,7 +123,7 @@ void fs_transaction_remove_user(FsTransaction *transaction,
  * who is about to delete it. */
 void fs_transaction_see(FsTransaction *transaction, StoreNode node);
 
-/** That it was opened: its handle tells of it from now on. */
+/** That it was opened, and is none of those that are deleted while they are. */
 void fs_transaction_unsee(FsTransaction *transaction, StoreNode node);
 
 /** Ends @transaction if nothing of it is left. */

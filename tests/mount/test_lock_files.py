@@ -335,6 +335,28 @@ def test_mail_has_another_number_then(dead, office, b):
     assert the_number(office.control, b) == before[1]
 
 
+def test_what_another_reads_keeps_its_number_until_it_is_closed(
+        dead, office, b, c):
+    """The other one's smbd might carry out the mark: nobody may delete it."""
+    office.p1.write_bytes(b"a route")
+    fds = [b.call("os.open", office.p1, os.O_RDONLY) for _ in range(2)]
+    before = the_number(office.p1, b, c)
+    dead.call("os.stat", office.p1)
+    dead.kill()
+    # The lock of whoever has died is had.
+    c.call("os.close", c.call("client.create_soon",
+                              office.lock_file("INQUEUE3.0LK")))
+    for fd in fds:
+        assert the_number(office.p1, b, c) == before
+        with fails_with(errno.ETXTBSY):
+            b.call("os.unlink", office.p1)
+        with fails_with(errno.ETXTBSY):
+            b.call("os.rename", office.control, office.p1)
+        b.call("os.close", fd)
+    wait_until(lambda: the_number(office.p1, b, c) != before, "its release")
+    b.call("os.unlink", office.p1)
+
+
 def test_an_smbd_that_waits_for_it_is_told_to_ask_again(store):
     """It knows the number that the file had."""
     with mounted(store, "smbd-park-ms=60000") as (_, office), \

@@ -9,7 +9,9 @@ file of this number deletes it, whatever its client wanted; see fs/number.h.
 import collections
 import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -162,6 +164,22 @@ def test_who_reads_what_was_not_deleted_after_all_does_not_either(
                 other.write_file(route, CONTENT)
     assert deaths > ENOUGH
     assert lost == [], f"{len(lost)} of {deaths}"
+
+
+@ONLY_POFS
+def test_who_has_a_marked_file_open_does_not_delete_it(
+        server, machines, other, mail, route):
+    client = machines.new(source=VICTIM)
+    take_queue(client, mail)
+    file = other.open_nt(route, READ, share=7)
+    client.set_deleted(client.open_nt(route, DELETE, share=7))
+    os.kill(server.process_of(client), signal.SIGKILL)
+    take_queue(other, mail).close()
+    with contextlib.suppress(SmbError):
+        file.close()
+    assert is_left(other, route)
+    other.delete(route)
+    assert not other.search(route)
 
 
 @ONLY_POFS

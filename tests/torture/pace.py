@@ -5,6 +5,7 @@ bench has figures of that, too.
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import signal
@@ -30,6 +31,9 @@ SECONDS = 10
 
 SERVED_MS = 100
 """99 of 100 requests of others take no longer, whatever one client does."""
+
+DEATH_MS = 1000
+"""Nor any one, when a client dies with all that it may have open."""
 
 UNFAIR = 20
 """So many times the mean wait nobody waits for a lock."""
@@ -87,6 +91,21 @@ def test_others_are_served_while_one_takes_what_it_can_get(mount, name):
     for what, times in figures.items():
         assert len(times) >= 100, what
         assert hostile.percentile(times, 0.99) < SERVED_MS, (what, times)
+
+
+def test_others_are_served_while_one_dies_with_all_it_may_have_open(mount):
+    path = mount / "PO"
+    (path / "P1/00000005.P1").write_bytes(b"a route")
+    with Actor() as client:
+        client.call("client.create_soon", path / "P1/INQUEUE3.0LK")
+        code, count = client.call("harm.open_many", path / "P1/00000005.P1",
+                                  1 << 20)
+        assert code == errno.EMFILE
+        client.kill()
+        figures = hostile.serve(path, SECONDS)
+    longest = max(max(times) for times in figures.values())
+    print(f"{count} open, longest wait {longest:.0f} ms")
+    assert longest < DEATH_MS
 
 
 def is_fair(waits):

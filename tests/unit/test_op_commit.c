@@ -415,8 +415,8 @@ a_mailbag_with_a_range_is_not_idle(void **state)
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 	FsTransactionLock lock = { .key = (char *)(uintptr_t)ENDS_KEY,
 		                   .forms = 1 };
-	FsHandle *handle =
-		fs_handle_open(ends->mount.handles, session, STORE_ROOT);
+	FsHandle *handle = fs_handle_open(ends->mount.handles, session,
+	                                  STORE_ROOT, LAYOUT_PLAIN);
 
 	handle->key = g_strdup(ENDS_KEY);
 	handle->hold = FS_HOLD_HAS;

@@ -60,10 +60,10 @@ what_cannot_be_kept_is_undone_all_the_same(void **state)
 	FsSession *session = &test_sessions[0];
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
-	FsHandle *handle =
-		fs_handle_open(ends->mount.handles, session, STORE_ROOT);
-	FsHandle *other =
-		fs_handle_open(ends->mount.handles, session, STORE_ROOT);
+	FsHandle *handle = fs_handle_open(ends->mount.handles, session,
+	                                  STORE_ROOT, LAYOUT_PLAIN);
+	FsHandle *other = fs_handle_open(ends->mount.handles, session,
+	                                 STORE_ROOT, LAYOUT_PLAIN);
 
 	handle->has_range = true;
 	ends_stage(ends, session, ENDS_MAI, 10);
@@ -303,35 +303,51 @@ number_of(const Ends *ends, StoreNode node)
 }
 
 /* Whether the number of @node is another when @session, which has looked at it,
- * is undone because of @why. */
+ * is undone. */
 static bool
-is_renumbered(Ends *ends, FsSession *session, StoreNode node, FsUndone why)
+is_renumbered(Ends *ends, FsSession *session, StoreNode node)
 {
 	uint64_t before = number_of(ends, node);
 	FsTransaction *transaction =
 		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
 
 	fs_transaction_see(transaction, node);
-	fs_undo_session(&ends->mount, session, (FsReason){ why, "a test" });
+	fs_undo_session(&ends->mount, session, STOPPED);
 	return number_of(ends, node) != before;
 }
 
 static void
-what_the_dead_may_have_marked_is_another_file(void **state)
+what_the_undone_may_have_marked_is_another_file(void **state)
 {
 	Ends *ends = *state;
 	FsSession *session = &test_sessions[0];
-	FsHandle *elsewhere =
-		fs_handle_open(ends->mount.handles, &test_sessions[1], 12);
+	FsHandle *own = fs_handle_open(ends->mount.handles, session, 12,
+	                               LAYOUT_MESSAGE);
 
-	assert_true(is_renumbered(ends, session, 11, FS_UNDONE_DEATH));
-	assert_true(is_renumbered(ends, session, 11, FS_UNDONE_DISCONNECT));
-	/* The other's smbd knows the number. */
-	assert_false(is_renumbered(ends, session, 12, FS_UNDONE_DEATH));
-	/* An smbd that lives takes its mark away. */
-	assert_false(is_renumbered(ends, session, 11, FS_UNDONE_BREAK));
-	assert_false(is_renumbered(ends, session, 11, FS_UNDONE_AGE));
+	assert_true(is_renumbered(ends, session, 11));
+	assert_true(is_renumbered(ends, session, 12));
+	fs_handle_close(own);
+}
+
+static void
+what_another_has_open_is_another_file_when_it_is_closed(void **state)
+{
+	Ends *ends = *state;
+	FsNumbers *numbers = ends->mount.numbers;
+	FsSession *session = &test_sessions[0];
+	FsHandle *elsewhere = fs_handle_open(
+		ends->mount.handles, &test_sessions[1], 12, LAYOUT_MESSAGE);
+	uint64_t before = number_of(ends, 12);
+
+	assert_false(is_renumbered(ends, session, 12));
+	assert_true(fs_numbers_owes(numbers, 12));
 	fs_handle_close(elsewhere);
+	fs_numbers_settle(numbers, 12);
+	assert_int_not_equal(number_of(ends, 12), before);
+	assert_false(fs_numbers_owes(numbers, 12));
+	before = number_of(ends, 12);
+	fs_numbers_settle(numbers, 12);
+	assert_int_equal(number_of(ends, 12), before);
 }
 
 static void
@@ -339,15 +355,14 @@ so_is_a_message_that_it_has_open(void **state)
 {
 	Ends *ends = *state;
 	FsSession *session = &test_sessions[0];
-	FsHandle *message = fs_handle_open(ends->mount.handles, session, 11);
-	FsHandle *mailbag = fs_handle_open(ends->mount.handles, session, 12);
+	FsHandle *message = fs_handle_open(ends->mount.handles, session, 11,
+	                                   LAYOUT_MESSAGE);
+	FsHandle *mailbag = fs_handle_open(ends->mount.handles, session, 12,
+	                                   LAYOUT_MAILBAG);
 	uint64_t before[] = { number_of(ends, 11), number_of(ends, 12) };
 
-	message->kind = LAYOUT_MESSAGE;
-	mailbag->kind = LAYOUT_MAILBAG;
 	(void)ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
-	fs_undo_session(&ends->mount, session,
-	                (FsReason){ FS_UNDONE_DEATH, "a test" });
+	fs_undo_session(&ends->mount, session, STOPPED);
 	assert_int_not_equal(number_of(ends, 11), before[0]);
 	assert_int_equal(number_of(ends, 12), before[1]);
 	fs_handle_close(message);
@@ -370,13 +385,40 @@ who_has_looked_at_a_file_may_delete_it(void **state)
 	fs_transaction_see(transaction, 11);
 	assert_true(fs_undo_may_delete(&call.call, session));
 	fs_transaction_unsee(transaction, 11);
+	fs_transaction_unsee(transaction, 11);
 	assert_false(fs_undo_may_delete(&call.call, session));
 	/* One that is open is deleted before it is closed. */
-	handle = fs_handle_open(ends->mount.handles, session, 11);
-	handle->kind = LAYOUT_MESSAGE;
+	handle = fs_handle_open(ends->mount.handles, session, 11,
+	                        LAYOUT_MESSAGE);
 	assert_true(fs_undo_may_delete(&call.call, session));
 	fs_handle_close(handle);
+	assert_false(fs_undo_may_delete(&call.call, session));
 	fs_undo_session(&ends->mount, session, STOPPED);
+}
+
+/* It closes all that it had open, one after the other. */
+static void
+who_dies_is_looked_for_once(void **state)
+{
+	Ends *ends = *state;
+	FsSession *session = &test_sessions[0];
+	FsTransaction *transaction =
+		ends_take(ends, session, ENDS_KEY, FS_LOCK_UPDATE);
+	uint64_t number;
+	EndsCall call;
+
+	ends_call(ends, &call, 1000);
+	fs_transaction_see(transaction, 11);
+	fs_undo_renumber(&ends->mount, transaction);
+	assert_false(fs_undo_may_delete(&call.call, session));
+	number = number_of(ends, 11);
+	fs_undo_renumber(&ends->mount, transaction);
+	assert_int_equal(number_of(ends, 11), number);
+	/* It lives after all. */
+	fs_transaction_see(transaction, 11);
+	assert_true(fs_undo_may_delete(&call.call, session));
+	fs_undo_session(&ends->mount, session, STOPPED);
+	assert_int_not_equal(number_of(ends, 11), number);
 }
 
 static void
@@ -389,10 +431,10 @@ the_last_files_that_it_looked_at_are_remembered(void **state)
 	uint64_t first = number_of(ends, 1);
 	uint64_t second = number_of(ends, 2);
 
+	fs_transaction_see(transaction, 1);
 	for (StoreNode node = 1; node <= FS_TRANSACTION_SEEN_MAX + 1; node++)
 		fs_transaction_see(transaction, node);
-	fs_undo_session(&ends->mount, session,
-	                (FsReason){ FS_UNDONE_DEATH, "a test" });
+	fs_undo_session(&ends->mount, session, STOPPED);
 	assert_int_equal(number_of(ends, 1), first);
 	assert_int_not_equal(number_of(ends, 2), second);
 }
@@ -518,9 +560,12 @@ main(void)
 		ENDS_TEST(
 			the_death_of_a_user_is_nothing_where_nothing_is_staged),
 		ENDS_TEST(the_death_of_a_user_may_end_others),
-		ENDS_TEST(what_the_dead_may_have_marked_is_another_file),
+		ENDS_TEST(what_the_undone_may_have_marked_is_another_file),
+		ENDS_TEST(
+			what_another_has_open_is_another_file_when_it_is_closed),
 		ENDS_TEST(so_is_a_message_that_it_has_open),
 		ENDS_TEST(who_has_looked_at_a_file_may_delete_it),
+		ENDS_TEST(who_dies_is_looked_for_once),
 		ENDS_TEST(the_last_files_that_it_looked_at_are_remembered),
 		ENDS_TEST(who_has_nothing_is_not_broken),
 		ENDS_TEST(a_lock_without_a_transaction_is_broken),
